@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the commands share. A command is one file cmd_<name>.c with one function `int cmd_<name>(int argc, char **argv)`:
+ * argv[0] is the command's name, the result is the exit code. Only this folder reads argv, prints and exits: data goes to
+ * stdout, words go to stderr.
+ */
+#ifndef APP_APP_H
+#define APP_APP_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <weir/part.h>
+
+#ifndef WEIR_VERSION
+#define WEIR_VERSION "0.1.0"
+#endif
+
+enum app_exit {
+    APP_OK = 0,
+    APP_FAILED = 1,      /* it began and failed: a part, the disk, the network */
+    APP_USAGE = 2,       /* a mistake on the command line or in the configuration; nothing was started */
+    APP_GOAL_MISSED = 3, /* run --enforce: all went well, but a declared goal was missed */
+    APP_INTERRUPTED = 130 /* Ctrl-C twice: records in flight were dropped (and counted) */
+};
+
+int cmd_run(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int cmd_init(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_explain(int argc, char **argv);
+
+/* ---- Options --------------------------------------------------------------------------------------------------- */
+
+enum { APP_LIST_MAX = 64 };
+struct app_list {
+    const char *values[APP_LIST_MAX + 1]; /* NULL-terminated */
+    size_t count;
+};
+
+/* One option of a command; exactly one of flag, value and list says where it goes. A table ends with name NULL. */
+struct app_option {
+    const char *name;     /* "limit": --limit N, --limit=N */
+    char letter;          /* 'q': -q; 0: none */
+    const char *argument; /* "N"; NULL for a flag */
+    const char *help;
+    bool *flag;
+    const char **value;
+    struct app_list *list; /* may be given several times */
+};
+struct app_usage {
+    const char *synopsis;    /* "check FILE": what follows "weir " */
+    const char *summary;     /* one sentence */
+    const char *description; /* paragraphs for --help; may be NULL */
+    const struct app_option *options;
+    size_t operands_least, operands_most;
+};
+
+/* Reads argv[1…] and moves the operands (arguments that are no options) to the front: argv[1] … argv[*ret_operands].
+ * Returns -1: go on; else the exit code with which the command ends: --help was answered (on stdout), or a mistake was
+ * explained (on stderr). "--" ends the options; "-" is an operand. */
+int app_parse(const struct app_usage *usage, int argc, char **argv, int *ret_operands);
+
+/* Values of options; a mistake is explained on stderr: returns 0 or -EINVAL. */
+int app_count(const char *option, const char *text, long long least, long long most, long long *ret);
+int app_duration(const char *option, const char *text, long long *ret_ns);
+int app_size(const char *option, const char *text, long long *ret_bytes);
+
+/* ---- Words ----------------------------------------------------------------------------------------------------- */
+
+/* "weir: …" and a newline on stderr. */
+void app_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The error with its place, on stderr. Returns APP_USAGE for mistakes of the user's (-EINVAL), else APP_FAILED. */
+int app_report(const struct weir_error *error);
+
+/* True when colours are welcome on this descriptor: a terminal, no NO_COLOR, TERM is not dumb. */
+bool app_colour(int descriptor);
+
+/* The part, or NULL. */
+const struct weir_part *app_part(enum weir_kind kind, const char *name);
+const char *app_kind_name(enum weir_kind kind); /* "source", "stage", "sink" */
+
+#endif
