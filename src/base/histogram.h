@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Log-linear (HDR) histogram of non-negative int64 values, relative error below 1/128, range up to 2^62, about 30 KiB.
+ * Log-linear (HDR) histogram of non-negative int64 values, relative error below 1/128, range up to 2^62, about 56 KiB.
  * One thread records; any thread may read a consistent-enough copy at any time (relaxed atomics). Merging is exact:
  * merged histograms equal one that recorded everything.
  */
