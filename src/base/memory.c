@@ -48,7 +48,11 @@ void *memory_allocate(size_t size)
 
 void *memory_zeroed(size_t count, size_t size)
 {
-    return must_fail() ? NULL : calloc(count > 0 ? count : 1, size > 0 ? size : 1);
+    size_t total;
+
+    if (must_fail() || __builtin_mul_overflow(count, size, &total))
+        return NULL;
+    return calloc(1, total > 0 ? total : 1);
 }
 
 void *memory_resize(void *pointer, size_t size)
