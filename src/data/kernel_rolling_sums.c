@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+#include "data/kernel_rolling_sums.h"
+
+#include <float.h>
+
+enum { LANES = 4, BLOCK = 256 };
+
+/* Exponents are kept so far from the ends that scale and 1 / scale are both ordinary numbers. */
+enum { SCALE_EXPONENT_MOST = 1000 };
+
+static double scale_for(double magnitude)
+{
+    if (magnitude == 0)
+        return ldexp(1, SCALE_EXPONENT_MOST); /* whatever comes is seen: it vanishes never, at worst it overflows */
+    int exponent = isinf(magnitude) ? 1024 : ilogb(magnitude);
+    if (exponent > SCALE_EXPONENT_MOST)
+        exponent = SCALE_EXPONENT_MOST;
+    if (exponent < -SCALE_EXPONENT_MOST)
+        exponent = -SCALE_EXPONENT_MOST;
+    return ldexp(1, -exponent);
+}
+
+/* All finite values are equal to this one. */
+static void start_at(struct rolling_head *head, double value)
+{
+    head->scale = scale_for(fabs(value));
+    head->anchor = value * head->scale;
+    head->sum = head->sum_low = head->squares = head->peak = 0;
+}
+
+void rolling_sums_add(struct rolling_head *head, double value)
+{
+    if (head->finite == 1) {
+        start_at(head, value);
+        return;
+    }
+    double error, deviation = rolling_difference(value * head->scale, head->anchor, &error);
+    rolling_sum_add(head, deviation, error);
+    rolling_squares_add(head, deviation * deviation);
+}
+
+void rolling_sums_remove(struct rolling_head *head, double old)
+{
+    if (head->finite == 0) {
+        head->scale = head->anchor = 0;
+        head->sum = head->sum_low = head->squares = head->peak = 0;
+        return;
+    }
+    double error, deviation = rolling_difference(old * head->scale, head->anchor, &error);
+    rolling_sum_add(head, -deviation, -error);
+    rolling_squares_add(head, -(deviation * deviation));
+}
+
+void rolling_sums_some(const struct rolling_head *head, const struct rolling_moments *moments, uint32_t ddof, double *sum,
+                       double *mean, double *var, double *stddev)
+{
+    *sum = *mean = *var = *stddev = NAN;
+    if (head->finite == 0)
+        return;
+    double unscale = rolling_unscale(head);
+    *sum = rolling_sum(head, unscale);
+    *mean = rolling_mean(head, moments, unscale);
+    if (head->finite <= ddof)
+        return;
+    double scaled = moments->squares / ((double)head->finite - ddof);
+    *var = scaled * unscale * unscale;
+    *stddev = sqrt(scaled) * unscale;
+}
+
+/* ---- Refresh ------------------------------------------------------------------------------------------------------ */
+
+/* The finite values of the ring, a block at a time: a piece of the ring itself, or a copy where others lie between. */
+struct walk {
+    const double *ring;
+    uint32_t records, at;
+    bool dense;
+    double copy[BLOCK];
+};
+
+static void walk_start(struct walk *walk, const struct rolling_head *head, const double *ring, uint32_t records)
+{
+    walk->ring = ring;
+    walk->records = records;
+    walk->at = 0;
+    walk->dense = head->finite == records;
+}
+
+static uint32_t walk_next(struct walk *walk, const double **ret)
+{
+    uint32_t size = walk->records - walk->at < BLOCK ? walk->records - walk->at : BLOCK, found = 0;
+    const double *from = walk->ring + walk->at;
+    walk->at += size;
+    if (walk->dense) {
+        *ret = from;
+        return size;
+    }
+    for (uint32_t i = 0; i < size; i++) {
+        walk->copy[found] = from[i];
+        found += fabs(from[i]) <= DBL_MAX;
+    }
+    *ret = walk->copy;
+    return found;
+}
+
+/* Sums with the anchor as it is. Four sums side by side, which the compiler turns into vectors. */
+static void sum_up(struct rolling_head *head, struct walk *walk)
+{
+    double sum[LANES] = {0}, low[LANES] = {0}, squares[LANES] = {0};
+    const double scale = head->scale, anchor = head->anchor;
+    const double *values;
+    while (walk->at < walk->records) {
+        uint32_t count = walk_next(walk, &values), i = 0;
+        for (; i + LANES <= count; i += LANES) {
+            for (int l = 0; l < LANES; l++) {
+                double error, deviation = rolling_difference(values[i + l] * scale, anchor, &error);
+                double total = sum[l] + deviation, back = total - sum[l];
+                low[l] += ((sum[l] - (total - back)) + (deviation - back)) + error;
+                sum[l] = total;
+                squares[l] += deviation * deviation;
+            }
+        }
+        for (int l = 0; i < count; i++, l++) {
+            double error, deviation = rolling_difference(values[i] * scale, anchor, &error);
+            double total = sum[l] + deviation, back = total - sum[l];
+            low[l] += ((sum[l] - (total - back)) + (deviation - back)) + error;
+            sum[l] = total;
+            squares[l] += deviation * deviation;
+        }
+    }
+    head->sum = sum[0];
+    head->sum_low = low[0];
+    for (int l = 1; l < LANES; l++)
+        rolling_sum_add(head, sum[l], low[l]);
+    head->squares = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+    head->peak = head->squares;
+}
+
+static void find_extent(struct walk *walk, double *ret_least, double *ret_most)
+{
+    double least[LANES], most[LANES];
+    const double *values;
+    for (int l = 0; l < LANES; l++) {
+        least[l] = INFINITY;
+        most[l] = -INFINITY;
+    }
+    while (walk->at < walk->records) {
+        uint32_t count = walk_next(walk, &values), i = 0;
+        for (; i + LANES <= count; i += LANES) {
+            for (int l = 0; l < LANES; l++) {
+                least[l] = values[i + l] < least[l] ? values[i + l] : least[l];
+                most[l] = values[i + l] > most[l] ? values[i + l] : most[l];
+            }
+        }
+        for (; i < count; i++) {
+            least[0] = values[i] < least[0] ? values[i] : least[0];
+            most[0] = values[i] > most[0] ? values[i] : most[0];
+        }
+    }
+    for (int l = 1; l < LANES; l++) {
+        least[0] = least[l] < least[0] ? least[l] : least[0];
+        most[0] = most[l] > most[0] ? most[l] : most[0];
+    }
+    *ret_least = least[0];
+    *ret_most = most[0];
+}
+
+static double nearest_to(double target, double scale, struct walk *walk)
+{
+    double best = 0, distance = INFINITY;
+    const double *values;
+    while (walk->at < walk->records) {
+        uint32_t count = walk_next(walk, &values);
+        for (uint32_t i = 0; i < count; i++) {
+            double away = fabs(values[i] * scale - target);
+            best = away < distance ? values[i] : best;
+            distance = away < distance ? away : distance;
+        }
+    }
+    return best;
+}
+
+/*
+ * A good anchor is a value within a few standard deviations of the mean: then squares is not much more than the squares
+ * about the mean. The newest value nearly always is one. When it is not, the value nearest to the mean is: no value
+ * nearest to the mean is further from it than one standard deviation.
+ */
+void rolling_sums_refresh(struct rolling_head *head, const double *ring, uint32_t records, double near)
+{
+    struct walk walk;
+    head->laps = 0;
+    if (head->finite == 0)
+        return;
+    if (fabs(near * head->scale) <= 0x1p200) { /* false for NaN too */
+        head->anchor = near * head->scale;
+        walk_start(&walk, head, ring, records);
+        sum_up(head, &walk);
+        struct rolling_moments moments = rolling_sums_moments(head);
+        if (moments.squares >= 0.05 * head->squares && head->squares >= 1e-100 && head->squares <= 1e100 &&
+            !rolling_moments_doubtful(head, &moments))
+            return;
+    }
+    double least, most;
+    walk_start(&walk, head, ring, records);
+    find_extent(&walk, &least, &most);
+    if (least == most) {
+        start_at(head, least);
+        return;
+    }
+    head->scale = scale_for(most - least);
+    head->anchor = least * head->scale;
+    walk_start(&walk, head, ring, records);
+    sum_up(head, &walk);
+    struct rolling_moments moments = rolling_sums_moments(head);
+    walk_start(&walk, head, ring, records);
+    head->anchor = nearest_to(head->anchor + moments.deviation, head->scale, &walk) * head->scale;
+    walk_start(&walk, head, ring, records);
+    sum_up(head, &walk);
+}

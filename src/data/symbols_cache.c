@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One thread's copy of the part of the table it uses: open addressing over half a cache line for each string, which holds
+ * the whole string when it is short. A string is in one of WINDOW neighbouring places; when all are taken, one of them
+ * makes way. Nothing here is ever wrong, as an id never changes its meaning, so nothing is ever invalidated.
+ */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "data/symbols.h"
+#include "data/symbols_key.h"
+
+enum {
+    FIRST_BITS = 9,
+    LAST_BITS = 16, /* 2 MiB: more than a processor's own caches hold is no gain over the table */
+    WINDOW = 4,
+    NOTHING = UINT16_MAX + 1, /* length of an empty place: longer than any symbol */
+};
+
+struct place {
+    struct symbols_key key; /* of a long string: its hash, twice */
+    uint32_t length;
+    uint32_t id;
+    uint64_t unused;
+};
+_Static_assert(sizeof(struct place) == 32, "two places in a cache line");
+
+struct symbols_cache {
+    struct weir_symbols *symbols;
+    struct place *places; /* 2^bits, and WINDOW more so that no window wraps */
+    uint32_t shift;       /* 64 − bits */
+    uint32_t bits;
+    uint32_t used, victim;
+    bool grown_out; /* no larger table to be had */
+};
+
+struct memory_budget *symbols_budget(const struct weir_symbols *symbols); /* symbols.c */
+
+static size_t size_of(uint32_t bits)
+{
+    return (((size_t)1 << bits) + WINDOW) * sizeof(struct place);
+}
+
+static struct place *places_new(struct symbols_cache *cache, uint32_t bits)
+{
+    struct memory_budget *budget = symbols_budget(cache->symbols);
+    if (budget && !memory_budget_take(budget, size_of(bits))) {
+        return NULL;
+    }
+    struct place *places = memory_aligned(64, size_of(bits));
+    if (!places) {
+        if (budget) {
+            memory_budget_give(budget, size_of(bits));
+        }
+        return NULL;
+    }
+    memset(places, 0, size_of(bits));
+    for (size_t i = 0; i < ((size_t)1 << bits) + WINDOW; i++) {
+        places[i].length = NOTHING;
+    }
+    return places;
+}
+
+static void places_free(struct symbols_cache *cache)
+{
+    struct memory_budget *budget = symbols_budget(cache->symbols);
+    if (cache->places && budget) {
+        memory_budget_give(budget, size_of(cache->bits));
+    }
+    memory_free(cache->places);
+}
+
+struct symbols_cache *symbols_cache_new(struct weir_symbols *symbols)
+{
+    struct symbols_cache *cache = memory_zeroed(1, sizeof *cache);
+    if (!cache) {
+        return NULL;
+    }
+    cache->symbols = symbols;
+    cache->bits = FIRST_BITS;
+    cache->shift = 64 - FIRST_BITS;
+    cache->places = places_new(cache, FIRST_BITS);
+    if (!cache->places) {
+        memory_free(cache);
+        return NULL;
+    }
+    return cache;
+}
+
+void symbols_cache_free(struct symbols_cache *cache)
+{
+    if (cache) {
+        places_free(cache);
+        memory_free(cache);
+    }
+}
+
+static uint64_t hash_of(const struct place *place)
+{
+    return place->length <= SYMBOLS_SHORT ? symbols_mix(place->key, place->length) : place->key.low;
+}
+
+static void put(struct symbols_cache *cache, uint64_t hash, struct place place)
+{
+    struct place *window = &cache->places[hash >> cache->shift];
+    for (uint32_t i = 0; i < WINDOW; i++) {
+        if (window[i].length == NOTHING) {
+            window[i] = place;
+            cache->used++;
+            return;
+        }
+    }
+    window[cache->victim++ % WINDOW] = place;
+}
+
+static void grow(struct symbols_cache *cache)
+{
+    struct place *places = cache->bits < LAST_BITS ? places_new(cache, cache->bits + 1) : NULL;
+    if (!places) {
+        cache->grown_out = true;
+        return;
+    }
+    struct symbols_cache old = *cache;
+    cache->places = places;
+    cache->bits++;
+    cache->shift--;
+    cache->used = 0;
+    for (size_t i = 0; i < ((size_t)1 << old.bits) + WINDOW; i++) {
+        if (old.places[i].length != NOTHING) {
+            put(cache, hash_of(&old.places[i]), old.places[i]);
+        }
+    }
+    places_free(&old);
+}
+
+/* Not in the cache: asks the table and remembers the answer, unless there is none. */
+static __attribute__((noinline)) uint32_t miss(struct symbols_cache *cache, const char *text, size_t length,
+                                               struct symbols_key key, uint64_t hash)
+{
+    uint32_t id = symbols_intern(cache->symbols, text, length);
+    if (id == SYMBOLS_FULL) {
+        return id;
+    }
+    if (cache->used >= (uint32_t)1 << (cache->bits - 1) && !cache->grown_out) {
+        grow(cache);
+    }
+    put(cache, hash, (struct place){.key = key, .length = (uint32_t)length, .id = id});
+    return id;
+}
+
+static __attribute__((noinline)) uint32_t intern_long(struct symbols_cache *cache, const char *text, size_t length)
+{
+    if (length > SYMBOL_LENGTH_MAX) {
+        return SYMBOLS_FULL;
+    }
+    uint64_t hash = symbols_hash_long(text, length);
+    const struct place *place = &cache->places[hash >> cache->shift];
+    for (uint32_t i = 0; i < WINDOW; i++) {
+        if (place[i].key.low == hash && place[i].length == length &&
+            !memcmp(symbols_text(cache->symbols, place[i].id).data, text, length)) {
+            return place[i].id;
+        }
+    }
+    return miss(cache, text, length, (struct symbols_key){hash, hash}, hash);
+}
+
+uint32_t symbols_cache_intern(struct symbols_cache *cache, const char *text, size_t length)
+{
+    if (length > SYMBOLS_SHORT) {
+        return intern_long(cache, text, length);
+    }
+    struct symbols_key key = symbols_key_of(text, length);
+    uint64_t hash = symbols_mix(key, length);
+    const struct place *place = &cache->places[hash >> cache->shift];
+    for (uint32_t i = 0; i < WINDOW; i++) {
+        if (place[i].key.low == key.low && place[i].key.high == key.high && place[i].length == length) {
+            return place[i].id;
+        }
+    }
+    return miss(cache, text, length, key, hash);
+}
