@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The report at the end of a run: the same facts for people (text) and for programs (one JSON object, all times in
+ * seconds, all sizes in bytes; docs/verdict.md lists its keys). Pure: from a snapshot into a buffer; check the buffer's
+ * `failed`.
+ */
+#ifndef MEASURE_REPORT_H
+#define MEASURE_REPORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "measure/goals.h"
+#include "measure/verdict.h"
+
+struct pipeline_snapshot;
+
+struct report {
+    const char *configuration;   /* name of the file */
+    const struct pipeline_snapshot *snapshot; /* taken after the end */
+    struct verdict_answer verdict;
+    const struct goal *goals;
+    uint32_t goal_count;
+    uint32_t lanes;
+    uint64_t peak_memory;        /* resident, of the process; bytes */
+    bool simulated, interrupted; /* interrupted: what was in flight was dropped */
+    const char *failure;         /* words, or NULL */
+};
+
+void report_text(const struct report *report, struct weir_buffer *out);
+void report_json(const struct report *report, struct weir_buffer *out);
+
+/* Numbers in a report: "22,695". Returns out, at least 32 bytes. */
+char *report_count(uint64_t number, char *out, size_t size);
+/* Name of the busiest thread, or NULL. */
+const char *report_busiest(const struct report *report);
+/* The edge that was full for the largest share of the run, if that is at least a twentieth, as an index; else -1. */
+int32_t report_bottleneck(const struct pipeline_snapshot *snapshot, double *ret_share);
+#endif

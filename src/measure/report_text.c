@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/units.h"
+#include "flow/pipeline.h"
+#include "measure/report.h"
+
+enum { LABEL_WIDTH = 11, TABLE_COLUMNS = 6, CELL = 64 };
+
+char *report_count(uint64_t number, char *out, size_t size)
+{
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+    size_t used = 0;
+    for (int i = 0; i < length && used + 2 < size; i++) {
+        if (i > 0 && (length - i) % 3 == 0) {
+            out[used++] = ',';
+        }
+        out[used++] = digits[i];
+    }
+    out[used] = '\0';
+    return out;
+}
+
+const char *report_busiest(const struct report *report)
+{
+    uint32_t thread = report->verdict.busiest_thread;
+    if (report->verdict.busiest <= 0 || thread >= report->snapshot->thread_count) {
+        return NULL;
+    }
+    return report->snapshot->threads[thread].name;
+}
+
+int32_t report_bottleneck(const struct pipeline_snapshot *snapshot, double *ret_share)
+{
+    double elapsed = (double)(snapshot->now - snapshot->started), most = 0.05;
+    int32_t found = -1;
+    *ret_share = 0;
+    for (uint32_t i = 0; i < snapshot->edge_count && elapsed > 0; i++) {
+        double share = (double)snapshot->edges[i].blocked_ns / elapsed;
+        if (share >= most) {
+            most = share;
+            found = (int32_t)i;
+            *ret_share = share < 1 ? share : 1;
+        }
+    }
+    return found;
+}
+
+/* Columns on the screen: characters, not bytes. */
+static size_t width(const char *text)
+{
+    size_t columns = 0;
+    for (; *text; text++) {
+        columns += ((unsigned char)*text & 0xc0) != 0x80;
+    }
+    return columns;
+}
+
+static void pad(struct weir_buffer *out, const char *text, size_t columns, bool right)
+{
+    size_t used = width(text), fill = columns > used ? columns - used : 0;
+    if (right) {
+        buffer_format(out, "%*s%s", (int)fill, "", text);
+    } else {
+        buffer_format(out, "%s%*s", text, (int)fill, "");
+    }
+}
+
+static void label(struct weir_buffer *out, const char *text)
+{
+    pad(out, text, LABEL_WIDTH, false);
+}
+
+/* ---- Totals ---------------------------------------------------------------------------------------------------- */
+
+static void put_account(struct weir_buffer *out, const struct pipeline_snapshot *snapshot)
+{
+    char text[32];
+    uint64_t settled = snapshot->records_stored + snapshot->records_refused + snapshot->records_filtered +
+                       snapshot->records_dropped;
+    label(out, "records");
+    buffer_format(out, "read %s", report_count(snapshot->records_in, text, sizeof text));
+    buffer_format(out, " = stored %s", report_count(snapshot->records_stored, text, sizeof text));
+    buffer_format(out, " + refused %s", report_count(snapshot->records_refused, text, sizeof text));
+    buffer_format(out, " + filtered %s", report_count(snapshot->records_filtered, text, sizeof text));
+    buffer_format(out, " + dropped %s", report_count(snapshot->records_dropped, text, sizeof text));
+    if (snapshot->records_in > settled) {
+        buffer_format(out, " + in flight %s", report_count(snapshot->records_in - settled, text, sizeof text));
+    }
+    buffer_string(out, "\n");
+    if (snapshot->unaccounted > 0) {
+        label(out, "");
+        buffer_format(out, "%s receipts did not add up: this is a mistake in weir, please report it\n",
+                      report_count(snapshot->unaccounted, text, sizeof text));
+    }
+}
+
+static void put_rates(struct weir_buffer *out, const struct pipeline_snapshot *snapshot)
+{
+    double seconds = (double)(snapshot->now - snapshot->started) / 1e9;
+    char text[32];
+    if (seconds <= 0) {
+        return;
+    }
+    label(out, "rate");
+    buffer_format(out, "%s records/s in", units_show_count((double)snapshot->records_in / seconds, text, sizeof text));
+    buffer_format(out, ", %s records/s out\n",
+                  units_show_count((double)snapshot->records_out / seconds, text, sizeof text));
+}
+
+static void put_histogram(struct weir_buffer *out, const char *name, const struct histogram *histogram)
+{
+    static const struct {
+        const char *name;
+        double quantile;
+    } columns[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}};
+    char text[32];
+    if (histogram->count == 0) {
+        return;
+    }
+    label(out, name);
+    buffer_format(out, "mean %s", units_show_duration((int64_t)histogram_mean(histogram), text, sizeof text));
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        units_show_duration(histogram_quantile(histogram, columns[i].quantile), text, sizeof text);
+        buffer_format(out, "   %s %s", columns[i].name, text);
+    }
+    buffer_format(out, "   max %s\n", units_show_duration(histogram->most, text, sizeof text));
+}
+
+static void put_memory(struct weir_buffer *out, const struct report *report)
+{
+    char peak[32], used[32], limit[32];
+    label(out, "memory");
+    buffer_format(out, "peak %s resident, %s of the %s that the run may use\n",
+                  units_show_bytes(report->peak_memory, peak, sizeof peak),
+                  units_show_bytes(report->snapshot->memory_peak, used, sizeof used),
+                  units_show_bytes(report->snapshot->memory_limit, limit, sizeof limit));
+}
+
+/* ---- Parts ----------------------------------------------------------------------------------------------------- */
+
+struct row {
+    char cells[TABLE_COLUMNS][CELL];
+};
+
+static void put_row(struct weir_buffer *out, const struct row *row, const size_t widths[TABLE_COLUMNS])
+{
+    for (int column = 0; column < TABLE_COLUMNS; column++) {
+        bool right = column >= 2;
+        bool last = column == TABLE_COLUMNS - 1;
+        pad(out, row->cells[column], last && !right ? 0 : widths[column], right);
+        buffer_string(out, last ? "\n" : "  ");
+    }
+}
+
+static struct row row_of(const struct pipeline_part_view *part, double total_busy)
+{
+    static const char *const kinds[] = {[WEIR_SOURCE] = "source", [WEIR_STAGE] = "stage", [WEIR_SINK] = "sink"};
+    struct row row;
+    enum weir_kind kind = part->part->kind;
+    uint64_t records = kind == WEIR_SOURCE ? part->records_out : part->records_in;
+    snprintf(row.cells[0], CELL, "%s", part->name);
+    snprintf(row.cells[1], CELL, "%s", kinds[kind]);
+    snprintf(row.cells[2], CELL, "-");
+    snprintf(row.cells[3], CELL, "-");
+    if (kind != WEIR_SOURCE) {
+        report_count(part->records_in, row.cells[2], CELL);
+    }
+    if (kind != WEIR_SINK) {
+        report_count(part->records_out, row.cells[3], CELL);
+    }
+    snprintf(row.cells[4], CELL, "-");
+    if (records > 0) {
+        double each = (double)part->busy_ns / (double)records;
+        if (each < 99.95) {
+            snprintf(row.cells[4], CELL, "%.1f ns", each);
+        } else {
+            units_show_duration((int64_t)each, row.cells[4], CELL);
+        }
+    }
+    snprintf(row.cells[5], CELL, "%.0f %%", total_busy > 0 ? (double)part->busy_ns * 100 / total_busy : 0);
+    return row;
+}
+
+static void put_parts(struct weir_buffer *out, const struct pipeline_snapshot *snapshot)
+{
+    static const struct row head = {{"part", "kind", "records in", "records out", "per record", "of the work"}};
+    size_t widths[TABLE_COLUMNS];
+    double total_busy = 0;
+    for (int column = 0; column < TABLE_COLUMNS; column++) {
+        widths[column] = width(head.cells[column]);
+    }
+    for (uint32_t i = 0; i < snapshot->part_count; i++) {
+        total_busy += (double)snapshot->parts[i].busy_ns;
+    }
+    for (uint32_t i = 0; i < snapshot->part_count; i++) {
+        struct row row = row_of(&snapshot->parts[i], total_busy);
+        for (int column = 0; column < TABLE_COLUMNS; column++) {
+            size_t columns = width(row.cells[column]);
+            widths[column] = columns > widths[column] ? columns : widths[column];
+        }
+    }
+    buffer_string(out, "\n");
+    put_row(out, &head, widths);
+    for (uint32_t i = 0; i < snapshot->part_count; i++) {
+        struct row row = row_of(&snapshot->parts[i], total_busy);
+        put_row(out, &row, widths);
+    }
+}
+
+static void put_drops(struct weir_buffer *out, const struct pipeline_snapshot *snapshot)
+{
+    char text[32], limit[32];
+    const char *before = "\n";
+    for (uint32_t i = 0; i < snapshot->edge_count; i++) {
+        const struct pipeline_edge_view *edge = &snapshot->edges[i];
+        if (edge->dropped_records == 0) {
+            continue;
+        }
+        buffer_string(out, before);
+        label(out, "dropped");
+        buffer_format(out, "%s records before %s: its queue of ",
+                      report_count(edge->dropped_records, text, sizeof text), edge->to);
+        buffer_format(out, "%s was full\n", units_show_bytes(edge->bytes_limit, limit, sizeof limit));
+        before = "";
+    }
+}
+
+static void put_counters(struct weir_buffer *out, const struct pipeline_snapshot *snapshot)
+{
+    char text[32];
+    for (uint32_t i = 0; i < snapshot->counter_count; i++) {
+        const struct pipeline_counter_view *counter = &snapshot->counters[i];
+        if (i == 0) {
+            buffer_string(out, "\n");
+        }
+        label(out, i == 0 ? "counted" : "");
+        buffer_format(out, "%s  %s: %s", report_count(counter->number, text, sizeof text), counter->part,
+                      counter->what);
+        if (counter->field && counter->field[0]) {
+            buffer_format(out, " (%s)", counter->field);
+        }
+        buffer_string(out, "\n");
+    }
+}
+
+/* ---- Goals and verdict ----------------------------------------------------------------------------------------- */
+
+static void put_goals(struct weir_buffer *out, const struct report *report)
+{
+    char wanted[32], got[32];
+    for (uint32_t i = 0; i < report->goal_count; i++) {
+        const struct goal *goal = &report->goals[i];
+        label(out, i == 0 ? "goals" : "");
+        if (goal->at_least) {
+            units_show_count(goal->wanted, wanted, sizeof wanted);
+            units_show_count(goal->got, got, sizeof got);
+        } else {
+            units_show_duration((int64_t)(goal->wanted * 1e9 + 0.5), wanted, sizeof wanted);
+            units_show_duration((int64_t)(goal->got * 1e9 + 0.5), got, sizeof got);
+        }
+        buffer_format(out, "%-6s  %s: wanted at %s %s%s", goal->met ? "met" : "MISSED", goal->name,
+                      goal->at_least ? "least" : "most", wanted, goal->at_least ? "/s" : "");
+        if (goal->measured) {
+            buffer_format(out, ", got %s%s\n", got, goal->at_least ? "/s" : "");
+        } else {
+            buffer_string(out, ", nothing to measure it by\n");
+        }
+    }
+}
+
+static void put_verdict(struct weir_buffer *out, const struct report *report)
+{
+    char sentence[512];
+    double share = 0;
+    const struct pipeline_snapshot *snapshot = report->snapshot;
+    int32_t edge = report_bottleneck(snapshot, &share);
+    label(out, "verdict");
+    if (snapshot->records_in == 0) {
+        buffer_string(out, "no records came in\n");
+        return;
+    }
+    verdict_sentence(&report->verdict, report_busiest(report), sentence, sizeof sentence);
+    buffer_format(out, "%s\n", sentence);
+    if (edge >= 0) {
+        label(out, "");
+        buffer_format(out, "held back by %s: what leads there was full %.0f %% of the time\n",
+                      snapshot->edges[edge].to, share * 100);
+    }
+}
+
+void report_text(const struct report *report, struct weir_buffer *out)
+{
+    const struct pipeline_snapshot *snapshot = report->snapshot;
+    char text[32];
+    units_show_duration(snapshot->now - snapshot->started, text, sizeof text);
+    buffer_format(out, "%s: %s after %s%s, %u lane%s\n", report->configuration,
+                  report->failure       ? "failed"
+                  : report->interrupted ? "stopped at once"
+                                        : "done",
+                  text, report->simulated ? " (simulated)" : "", (unsigned)report->lanes,
+                  report->lanes == 1 ? "" : "s");
+    put_account(out, snapshot);
+    put_rates(out, snapshot);
+    put_histogram(out, "latency", &snapshot->latency);
+    put_histogram(out, "late by", &snapshot->late_by);
+    put_histogram(out, "fetch", &snapshot->fetch);
+    put_memory(out, report);
+    put_parts(out, snapshot);
+    put_drops(out, snapshot);
+    put_counters(out, snapshot);
+    buffer_string(out, "\n");
+    put_goals(out, report);
+    put_verdict(out, report);
+}
