@@ -64,9 +64,9 @@ static void test_json_strings(void **state)
     check_json("\0", 1, "\"\\u0000\"");
     check_json("\xc3\xa4\xf0\x9f\x98\x80", 6, "\"\xc3\xa4\xf0\x9f\x98\x80\"");
     check_json("\xff", 1, "\"\xef\xbf\xbd\"");
-    check_json("\xc0\xaf", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"");                     /* overlong */
-    check_json("\xed\xa0\x80", 3, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");     /* a surrogate */
-    check_json("\xe2\x82", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"");                     /* cut short */
+    check_json("\xc0\xaf", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"");                                   /* overlong */
+    check_json("\xed\xa0\x80", 3, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");                   /* a surrogate */
+    check_json("\xe2\x82", 2, "\"\xef\xbf\xbd\xef\xbf\xbd\"");                                   /* cut short */
     check_json("\xf4\x90\x80\x80!", 5, "\"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd!\""); /* too large */
 }
 

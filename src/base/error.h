@@ -10,9 +10,9 @@ void error_format(const struct weir_error *error, char *out, size_t size);
 /* The nearest of `count` names by edit distance if it is close enough to be what was meant, else NULL. */
 const char *error_nearest(const char *word, const char *const *names, size_t count);
 
-/* Renders the first line of `line` and below it a caret under column `column` (in characters, from 1, as in weir_mark) and
- * tildes, so that `length` characters are marked; 0 or 1: the caret alone. Tabs and UTF-8 are respected, of a long line only
- * the surroundings are shown. No newline at the end. */
+/* Renders the first line of `line` and below it a caret under column `column` (in characters, from 1, as in weir_mark)
+ * and tildes, so that `length` characters are marked; 0 or 1: the caret alone. Tabs and UTF-8 are respected, of a long
+ * line only the surroundings are shown. No newline at the end. */
 void error_caret(const char *line, int column, int length, char *out, size_t size);
 
 /* The column, in characters from 1, of the character at byte `byte` (from 0) of a line. */

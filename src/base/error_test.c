@@ -47,9 +47,18 @@ static void test_nearest(void **state)
     static const struct {
         const char *word, *expected;
     } cases[] = {
-        {"roling", "rolling"}, {"rollnig", "rolling"}, {"normalise", "normalize"}, {"fliter", "filter"},
-        {"tpye", "type"},      {"FILTER", "filter"},   {"drive", "derive"},        {"norm", "normalize"},
-        {"sqlite", NULL},      {"x", NULL},            {"", NULL},                 {"entirely_else", NULL},
+        {"roling", "rolling"},
+        {"rollnig", "rolling"},
+        {"normalise", "normalize"},
+        {"fliter", "filter"},
+        {"tpye", "type"},
+        {"FILTER", "filter"},
+        {"drive", "derive"},
+        {"norm", "normalize"},
+        {"sqlite", NULL},
+        {"x", NULL},
+        {"", NULL},
+        {"entirely_else", NULL},
         {"yb", "by"},
     };
     char long_word[300];
@@ -107,8 +116,10 @@ static void test_caret_of_a_long_line(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_first_error_is_kept), cmocka_unit_test(test_format),
-        cmocka_unit_test(test_nearest),             cmocka_unit_test(test_caret),
+        cmocka_unit_test(test_first_error_is_kept),
+        cmocka_unit_test(test_format),
+        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_caret),
         cmocka_unit_test(test_caret_of_a_long_line),
     };
 

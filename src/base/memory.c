@@ -117,8 +117,8 @@ bool memory_budget_take(struct memory_budget *budget, uint64_t bytes)
             return false;
         }
         next = used + bytes;
-    } while (!atomic_compare_exchange_weak_explicit(&budget->used, &used, next, memory_order_relaxed,
-                                                    memory_order_relaxed));
+    } while (
+        !atomic_compare_exchange_weak_explicit(&budget->used, &used, next, memory_order_relaxed, memory_order_relaxed));
     peak = atomic_load_explicit(&budget->peak, memory_order_relaxed);
     while (peak < next && !atomic_compare_exchange_weak_explicit(&budget->peak, &peak, next, memory_order_relaxed,
                                                                  memory_order_relaxed)) {

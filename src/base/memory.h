@@ -9,13 +9,13 @@
 #include <stdbool.h>
 #include <stdatomic.h>
 
-void *memory_allocate(size_t size);                   /* uninitialised; NULL when none is left */
-void *memory_zeroed(size_t count, size_t size);       /* overflow-checked */
+void *memory_allocate(size_t size);             /* uninitialised; NULL when none is left */
+void *memory_zeroed(size_t count, size_t size); /* overflow-checked */
 void *memory_resize(void *pointer, size_t size);
-void *memory_aligned(size_t alignment, size_t size);  /* free with memory_free */
-char *memory_string(const char *text);                /* a copy */
+void *memory_aligned(size_t alignment, size_t size); /* free with memory_free */
+char *memory_string(const char *text);               /* a copy */
 char *memory_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void memory_free(void *pointer);                      /* NULL is allowed */
+void memory_free(void *pointer); /* NULL is allowed */
 
 /* Makes the nth allocation from now fail (1: the next), once or from then on; 0 switches it off. Returns how many
  * allocations were made since the last call. Tests only. */

@@ -17,12 +17,11 @@ struct unit {
 
 static const struct unit duration_units[] = {
     {"ns", 1.0L}, {"us", 1e3L}, {"\xc2\xb5s", 1e3L}, {"\xce\xbcs", 1e3L}, /* the micro sign, and the Greek letter */
-    {"ms", 1e6L}, {"s", 1e9L}, {"m", 60e9L}, {"min", 60e9L}, {"h", 3600e9L}, {"d", 86400e9L},
-    {NULL, 0.0L},
+    {"ms", 1e6L}, {"s", 1e9L},  {"m", 60e9L},        {"min", 60e9L},      {"h", 3600e9L}, {"d", 86400e9L}, {NULL, 0.0L},
 };
 static const struct unit size_units[] = {
-    {"", 1.0L},      {"B", 1.0L},   {"KiB", 0x1p10L}, {"MiB", 0x1p20L}, {"GiB", 0x1p30L}, {"TiB", 0x1p40L},
-    {"kB", 1e3L},    {"KB", 1e3L},  {"MB", 1e6L},     {"GB", 1e9L},     {"TB", 1e12L},    {NULL, 0.0L},
+    {"", 1.0L},   {"B", 1.0L},  {"KiB", 0x1p10L}, {"MiB", 0x1p20L}, {"GiB", 0x1p30L}, {"TiB", 0x1p40L},
+    {"kB", 1e3L}, {"KB", 1e3L}, {"MB", 1e6L},     {"GB", 1e9L},     {"TB", 1e12L},    {NULL, 0.0L},
 };
 static const struct unit rate_units[] = {
     {"", 1.0L}, {"/s", 1.0L}, {"/min", 60.0L}, {"/h", 3600.0L}, {"/d", 86400.0L}, {"/ms", 1e-3L}, {NULL, 0.0L},

@@ -30,12 +30,12 @@ static void check_integers(int (*parse)(const char *, int64_t *), const struct i
 static void test_durations(void **state)
 {
     static const struct integer_case cases[] = {
-        {"500ms", 0, 500000000}, {"10s", 0, 10000000000}, {"1.5h", 0, 5400000000000}, {"100us", 0, 100000},
-        {"100µs", 0, 100000},    {"20ns", 0, 20},         {"1d", 0, 86400000000000},  {"0", 0, 0},
-        {"2min", 0, 120000000000}, {"1 s", 0, 1000000000}, {"0.1s", 0, 100000000},    {"1e3s", 0, 1000000000000},
-        {"10", -EINVAL, 0},      {"", -EINVAL, 0},        {"s", -EINVAL, 0},          {"10 seconds", -EINVAL, 0},
-        {"1s ", -EINVAL, 0},     {"-1s", -ERANGE, 0},     {"1e30s", -ERANGE, 0},      {"300000000h", -ERANGE, 0},
-        {"1..5s", -EINVAL, 0},   {"0x10s", -EINVAL, 0},   {"infs", -EINVAL, 0},       {NULL, 0, 0},
+        {"500ms", 0, 500000000},   {"10s", 0, 10000000000}, {"1.5h", 0, 5400000000000}, {"100us", 0, 100000},
+        {"100µs", 0, 100000},      {"20ns", 0, 20},         {"1d", 0, 86400000000000},  {"0", 0, 0},
+        {"2min", 0, 120000000000}, {"1 s", 0, 1000000000},  {"0.1s", 0, 100000000},     {"1e3s", 0, 1000000000000},
+        {"10", -EINVAL, 0},        {"", -EINVAL, 0},        {"s", -EINVAL, 0},          {"10 seconds", -EINVAL, 0},
+        {"1s ", -EINVAL, 0},       {"-1s", -ERANGE, 0},     {"1e30s", -ERANGE, 0},      {"300000000h", -ERANGE, 0},
+        {"1..5s", -EINVAL, 0},     {"0x10s", -EINVAL, 0},   {"infs", -EINVAL, 0},       {NULL, 0, 0},
     };
 
     (void)state;
@@ -45,9 +45,9 @@ static void test_durations(void **state)
 static void test_sizes(void **state)
 {
     static const struct integer_case cases[] = {
-        {"256MiB", 0, 256 << 20}, {"1GiB", 0, 1 << 30}, {"64KiB", 0, 65536},  {"1MB", 0, 1000000},
-        {"4096", 0, 4096},        {"512B", 0, 512},     {"1.5KiB", 0, 1536},  {"1_000", 0, 1000},
-        {"1mib", -EINVAL, 0},     {"1K", -EINVAL, 0},   {"-1B", -ERANGE, 0},  {"9000000TiB", -ERANGE, 0},
+        {"256MiB", 0, 256 << 20}, {"1GiB", 0, 1 << 30}, {"64KiB", 0, 65536}, {"1MB", 0, 1000000},
+        {"4096", 0, 4096},        {"512B", 0, 512},     {"1.5KiB", 0, 1536}, {"1_000", 0, 1000},
+        {"1mib", -EINVAL, 0},     {"1K", -EINVAL, 0},   {"-1B", -ERANGE, 0}, {"9000000TiB", -ERANGE, 0},
         {"MiB", -EINVAL, 0},      {NULL, 0, 0},
     };
 
@@ -58,11 +58,22 @@ static void test_sizes(void **state)
 static void test_integers(void **state)
 {
     static const struct integer_case cases[] = {
-        {"0", 0, 0},           {"-7", 0, -7},         {"+7", 0, 7},          {"1_000_000", 0, 1000000},
-        {"1e6", 0, 1000000},   {"1.5", -EINVAL, 0},   {"_1", -EINVAL, 0},    {"1_", -EINVAL, 0},
-        {"1__0", -EINVAL, 0},  {"12a", -EINVAL, 0},   {"", -EINVAL, 0},      {"-", -EINVAL, 0},
-        {"9223372036854775807", 0, INT64_MAX},        {"-9223372036854775808", 0, INT64_MIN},
-        {"9223372036854775808", -ERANGE, 0},          {"1e400000", -ERANGE, 0},
+        {"0", 0, 0},
+        {"-7", 0, -7},
+        {"+7", 0, 7},
+        {"1_000_000", 0, 1000000},
+        {"1e6", 0, 1000000},
+        {"1.5", -EINVAL, 0},
+        {"_1", -EINVAL, 0},
+        {"1_", -EINVAL, 0},
+        {"1__0", -EINVAL, 0},
+        {"12a", -EINVAL, 0},
+        {"", -EINVAL, 0},
+        {"-", -EINVAL, 0},
+        {"9223372036854775807", 0, INT64_MAX},
+        {"-9223372036854775808", 0, INT64_MIN},
+        {"9223372036854775808", -ERANGE, 0},
+        {"1e400000", -ERANGE, 0},
         {NULL, 0, 0},
     };
 

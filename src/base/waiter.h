@@ -22,7 +22,7 @@ struct weir_waiter {
 void waiter_init(struct weir_waiter *waiter);
 /* Waits for a wake or until clock_monotonic() reaches deadline_ns (INT64_MAX: no deadline). True: woken. */
 bool waiter_park(struct weir_waiter *waiter, int64_t deadline_ns);
-void waiter_wake(struct weir_waiter *waiter);   /* any thread; cheap when nobody is parked */
+void waiter_wake(struct weir_waiter *waiter);         /* any thread; cheap when nobody is parked */
 bool waiter_parked(const struct weir_waiter *waiter); /* a hint: somebody is in park right now */
 /* Takes back a pending wake if there is one (for polling loops and the simulated runner). */
 bool waiter_take(struct weir_waiter *waiter);

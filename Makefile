@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+# A thin front on meson: what each target really does is in meson.build and tools/.
+
+BUILD ?= build
+MESON_OPTIONS ?=
+STEPS ?= unit e2e asan tsan fuzz check
+PIPELINE ?= examples/machine_temperature.yaml
+
+.PHONY: all build demo test unit e2e check asan tsan fuzz soak bench format install clean help \
+        packages-build packages-test packages-bench
+
+all: build
+
+help:
+	@echo 'make demo     build, then run a real series through a pipeline into SQLite'
+	@echo 'make          build only: $(BUILD)/weir'
+	@echo 'make test     every test: unit, end to end, sanitizers, a short fuzzing, checks'
+	@echo 'make unit     unit tests only              make e2e      end-to-end tests only'
+	@echo 'make check    style and include directions make format   clang-format all sources'
+	@echo 'make asan     unit and end-to-end tests with ASan and UBSan'
+	@echo 'make tsan     unit and threaded end-to-end tests with TSan'
+	@echo 'make fuzz     each fuzz target for 5 s (FUZZ_SECONDS=60 for longer)'
+	@echo 'make soak     the long runs: fuzzing and endless streams (SOAK_SECONDS=600)'
+	@echo 'make bench    speed on this machine'
+	@echo 'make install  into PREFIX (/usr/local)     make clean    remove all build folders'
+
+packages-build:
+	@tools/install_packages.sh build
+packages-test:
+	@tools/install_packages.sh build test
+packages-bench:
+	@tools/install_packages.sh build bench
+
+build: packages-build
+	@tools/build.sh $(BUILD) $(MESON_OPTIONS)
+
+demo: build
+	@$(BUILD)/weir run $(PIPELINE)
+
+test: packages-test
+	@tools/run_tests.sh $(STEPS)
+
+unit e2e asan tsan fuzz check: packages-test
+	@tools/run_tests.sh $@
+
+soak: packages-test
+	@tools/run_tests.sh soak
+
+bench: packages-bench build
+	@/usr/bin/python3 bench/run.py $(BUILD)/weir
+
+format: packages-test
+	@git ls-files -co --exclude-standard -- '*.c' '*.h' '*.cpp' | xargs clang-format -i
+
+PREFIX ?= /usr/local
+install: packages-build
+	@tools/build.sh build-install --prefix=$(PREFIX) --buildtype=release
+	@meson install -C build-install --no-rebuild
+
+clean:
+	rm -rf build build-*

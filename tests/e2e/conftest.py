@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""What every end-to-end test uses: the weir program, run in an empty folder, with a deadline and no terminal.
+
+    def test_counts(pipeline, tmp_path):
+        report = pipeline('''
+            sources: {in: {type: file, path: "%s"}}
+            sinks: {out: {type: "null"}}
+        ''' % DATA)
+        assert report["records_in"] == 22695
+
+    def test_help(weir):
+        assert "usage" in weir("--help").stdout
+"""
+import json
+import os
+import pathlib
+import subprocess
+import textwrap
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+DATA = ROOT / "tests" / "data"
+BINARY = pathlib.Path(os.environ.get("WEIR_BINARY", ROOT / "build" / "weir")).resolve()
+# Sanitizers make everything slower: deadlines are multiplied by this.
+SLOWNESS = {"asan": 5, "tsan": 15}.get(os.environ.get("WEIR_LABEL", ""), 1)
+
+SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
+
+
+class Outcome:
+    """What a run left: exit status, output as text, and the folder it ran in."""
+
+    def __init__(self, args, completed, folder):
+        self.args = args
+        self.status = completed.returncode
+        self.stdout_bytes = completed.stdout
+        self.stdout = completed.stdout.decode("utf-8", "replace")
+        self.stderr = completed.stderr.decode("utf-8", "replace")
+        self.folder = folder
+
+    def __repr__(self):
+        return (f"<weir {' '.join(self.args)}: status {self.status}\n--- stdout\n{self.stdout[-4000:]}\n"
+                f"--- stderr\n{self.stderr[-8000:]}>")
+
+    def json(self):
+        """The object of --json: all of stdout, or, where a sink writes there too, the last line."""
+        try:
+            return json.loads(self.stdout)
+        except ValueError:
+            lines = [line for line in self.stdout.splitlines() if line.strip()]
+            assert lines, self
+            return json.loads(lines[-1])
+
+
+def environment(extra=None):
+    """The caller's, without what would change how weir behaves."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
+    kept.update({"LC_ALL": "C.UTF-8", "TZ": "UTC", "NO_COLOR": "1"})
+    kept.update(extra or {})
+    return kept
+
+
+def run(args, stdin=b"", timeout=60, cwd=None, env=None, status=None):
+    """Runs weir; stdin is bytes or text. With `status` given, the exit status must be that."""
+    if isinstance(stdin, str):
+        stdin = stdin.encode()
+    args = [str(arg) for arg in args]
+    completed = subprocess.run([str(BINARY), *args], input=stdin, capture_output=True, cwd=cwd, env=environment(env),
+                               timeout=timeout * SLOWNESS, check=False)
+    outcome = Outcome(args, completed, pathlib.Path(cwd) if cwd else pathlib.Path.cwd())
+    assert not any(word in outcome.stderr for word in SANITIZER_WORDS), outcome
+    assert outcome.status >= 0, f"killed by signal {-outcome.status}: {outcome}"
+    if status is not None:
+        assert outcome.status == status, outcome
+    return outcome
+
+
+def check_account(report):
+    """Each record that was read ended exactly once."""
+    ends = ("records_stored", "records_filtered", "records_refused", "records_dropped")
+    assert report["records_in"] == sum(report[end] for end in ends), {name: report[name] for name in ("records_in", *ends)}
+
+
+def run_pipeline(yaml_text, cwd, args=(), stdin=b"", timeout=60, env=None, status=0, name="pipeline.yaml"):
+    """Writes the configuration to cwd/name, runs it there and returns the object of --json; every record must be accounted
+    for. What else came out is in the object's "outcome"."""
+    path = pathlib.Path(cwd) / name
+    path.write_text(textwrap.dedent(yaml_text), encoding="utf-8")
+    outcome = run(["run", name, "--json", "--quiet", *args], stdin=stdin, timeout=timeout, cwd=cwd, env=env, status=status)
+    report = outcome.json()
+    check_account(report)
+    report["outcome"] = outcome
+    return report
+
+
+@pytest.fixture(scope="session", autouse=True)
+def binary():
+    if not BINARY.exists():
+        pytest.exit(f"there is no {BINARY}: run `make` first, or set WEIR_BINARY", returncode=1)
+    return BINARY
+
+
+@pytest.fixture
+def data():
+    """The folder tests/data."""
+    return DATA
+
+
+@pytest.fixture
+def weir(tmp_path):
+    """weir("check", "a.yaml", stdin=…): runs in tmp_path and returns an Outcome."""
+
+    def call(*args, **options):
+        options.setdefault("cwd", tmp_path)
+        return run(args, **options)
+
+    return call
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    """pipeline(yaml_text, …): run_pipeline in tmp_path."""
+
+    def call(yaml_text, **options):
+        options.setdefault("cwd", tmp_path)
+        return run_pipeline(yaml_text, **options)
+
+    return call
