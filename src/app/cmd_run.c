@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/* weir run FILE: runs a pipeline, shows how it does, and says at the end how it went. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "app/signals.h"
+#include "app/status.h"
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "conf/conf.h"
+#include "flow/pipeline.h"
+#include "measure/report.h"
+
+#define TICK (100 * CLOCK_MILLISECOND) /* between looks at the pipeline */
+#define REDRAW (200 * CLOCK_MILLISECOND)
+enum { TICKS_SIMULATED = 2000 };
+
+struct arguments {
+    const char *file;
+    bool quiet, json, enforce, simulated;
+    int64_t seed; /* negative: not given */
+    struct conf_overrides overrides;
+    struct app_list set;
+};
+
+struct run {
+    const struct arguments *arguments;
+    struct plan *plan;
+    struct pipeline *pipeline;
+    struct recent *recent; /* only when there is a status line */
+    struct status status;
+    struct signals signals;
+    struct verdict verdict;
+    int64_t drawn_at; /* clock_monotonic */
+    bool stopped;     /* the duration is over */
+};
+
+/* ---- Arguments -------------------------------------------------------------------------------------------------- */
+
+struct texts { /* of options that have a value */
+    const char *limit, *lanes, *memory, *duration, *seed;
+};
+
+static int parse_values(const struct texts *texts, struct arguments *arguments)
+{
+    struct conf_overrides *overrides = &arguments->overrides;
+    long long value = 0;
+    if (texts->limit) {
+        if (app_count("--limit", texts->limit, 1, INT64_MAX, &value) < 0) {
+            return APP_USAGE;
+        }
+        overrides->limit = value;
+    }
+    if (texts->lanes) {
+        if (app_count("--lanes", texts->lanes, 1, 1024, &value) < 0) {
+            return APP_USAGE;
+        }
+        overrides->lanes = value;
+    }
+    if (texts->memory) {
+        if (app_size("--memory", texts->memory, &value) < 0) {
+            return APP_USAGE;
+        }
+        overrides->memory = value;
+    }
+    if (texts->duration) {
+        if (app_duration("--duration", texts->duration, &value) < 0) {
+            return APP_USAGE;
+        }
+        overrides->duration = value;
+    }
+    if (texts->seed) {
+        if (app_count("--seed", texts->seed, 0, INT64_MAX, &value) < 0) {
+            return APP_USAGE;
+        }
+        arguments->seed = value;
+    }
+    return -1;
+}
+
+/* -1: go on; else the exit code. */
+static int parse_arguments(int argc, char **argv, struct arguments *arguments)
+{
+    struct texts texts = {0};
+    const struct app_option options[] = {
+        {"quiet", 'q', NULL, "no status line and no report; problems are still told", .flag = &arguments->quiet},
+        {"json", 0, NULL, "the report as one JSON object on stdout", .flag = &arguments->json},
+        {"enforce", 0, NULL, "exit with 3 when a declared goal is missed", .flag = &arguments->enforce},
+        {"limit", 0, "N", "end after N records", .value = &texts.limit},
+        {"duration", 0, "TIME", "end after this long: 30s, 5min", .value = &texts.duration},
+        {"to", 0, "TYPE", "one sink of this type instead of those in the file: stdout, null",
+         .value = &arguments->overrides.to},
+        {"set", 0, "PATH=VALUE", "another value for an option: sources.factory.rate=10/s; may be repeated",
+         .list = &arguments->set},
+        {"lanes", 0, "N", "worker threads (default: one for each processor)", .value = &texts.lanes},
+        {"memory", 0, "SIZE", "memory that the run may use: 96MiB", .value = &texts.memory},
+        {"simulated", 0, NULL, "on one thread and a simulated clock: the same each time",
+         .flag = &arguments->simulated},
+        {"seed", 0, "N", "of generated data, and of the order of things with --simulated", .value = &texts.seed},
+        {.name = NULL},
+    };
+    const struct app_usage usage = {
+        .synopsis = "run FILE",
+        .summary = "Runs the pipeline that a file describes.",
+        .description =
+            "Ends when the input does. Ctrl-C ends the sources and drains what was read; a second one stops at once.\n"
+            "On a terminal a line shows rates, latency, lag, memory and the verdict; a report follows at the end.\n"
+            "\n"
+            "Exit codes: 0 all went well; 1 the run failed; 2 a mistake on the command line or in the file;\n"
+            "3 a goal was missed (with --enforce); 130 stopped at once.",
+        .options = options,
+        .operands_least = 1,
+        .operands_most = 1,
+    };
+    int operands = 0;
+    arguments->seed = -1;
+    int code = app_parse(&usage, argc, argv, &operands);
+    if (code >= 0) {
+        return code;
+    }
+    arguments->file = argv[1];
+    arguments->overrides.set = arguments->set.values;
+    return parse_values(&texts, arguments);
+}
+
+/* ---- While it runs ---------------------------------------------------------------------------------------------- */
+
+static void take_notice(void *owner, const char *line)
+{
+    struct run *run = owner;
+    status_notice(&run->status, line);
+}
+
+/* Looks at the pipeline for the verdict, and draws. -ENOMEM is no reason to end a run: the look is left out. */
+static void look(struct run *run, bool draw)
+{
+    struct pipeline_snapshot *snapshot = NULL;
+    if (pipeline_snapshot(run->pipeline, &snapshot) < 0) {
+        return;
+    }
+    struct verdict_sample sample = verdict_sample_of(snapshot);
+    verdict_add(&run->verdict, &sample);
+    if (draw && run->recent && clock_monotonic() - run->drawn_at >= REDRAW) {
+        run->drawn_at = clock_monotonic();
+        struct status_view view = {
+            .recent = recent_add(run->recent, snapshot),
+            .verdict = verdict_judge(&run->verdict),
+            .memory = snapshot->memory_used,
+            .memory_limit = snapshot->memory_limit,
+            .blocking = snapshot->blocking,
+            .draining = run->stopped || atomic_load(&run->signals.received) > 0,
+        };
+        view.verdict.lag = snapshot->lag_ns; /* while draining too */
+        status_draw(&run->status, &view);
+    }
+    pipeline_snapshot_free(snapshot);
+}
+
+static void watch(struct run *run)
+{
+    int64_t duration = run->plan->duration, started = pipeline_now(run->pipeline), tick = TICK;
+    if (run->arguments->simulated && duration / TICKS_SIMULATED > tick) {
+        tick = duration / TICKS_SIMULATED; /* simulated hours must not cost real ones */
+    }
+    for (;;) {
+        int64_t until = pipeline_now(run->pipeline) + tick, end = started + duration;
+        if (duration > 0 && !run->stopped && end < until) {
+            until = end;
+        }
+        int done = pipeline_wait(run->pipeline, until);
+        look(run, !done);
+        if (done) {
+            return;
+        }
+        if (duration > 0 && !run->stopped && pipeline_now(run->pipeline) >= end) {
+            run->stopped = true;
+            pipeline_stop(run->pipeline);
+        }
+    }
+}
+
+/* ---- At the end ------------------------------------------------------------------------------------------------- */
+
+static uint64_t peak_resident(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
+}
+
+static uint32_t lanes_of(const struct run *run, const struct pipeline_snapshot *snapshot)
+{
+    uint32_t lanes = 0;
+    for (uint32_t i = 0; i < snapshot->thread_count; i++) {
+        lanes += strncmp(snapshot->threads[i].name, "lane", 4) == 0;
+    }
+    return lanes > 0 ? lanes : run->plan->lanes;
+}
+
+static int put(FILE *file, const struct weir_buffer *buffer)
+{
+    if (buffer->failed) {
+        app_say("out of memory for the report");
+        return APP_FAILED;
+    }
+    if (fwrite(buffer->data, 1, buffer->size, file) != buffer->size || fflush(file) != 0) {
+        return errno == EPIPE ? APP_OK : APP_FAILED; /* a reader that has had enough is no failure */
+    }
+    return APP_OK;
+}
+
+static int print_report(const struct arguments *arguments, const struct report *report)
+{
+    struct weir_buffer buffer = {0};
+    int code = APP_OK;
+    if (arguments->json) {
+        report_json(report, &buffer);
+        code = put(stdout, &buffer);
+    } else if (!arguments->quiet) {
+        report_text(report, &buffer);
+        (void)put(stderr, &buffer);
+    }
+    buffer_free(&buffer);
+    return code;
+}
+
+/* The pipeline is done; its result goes into the report and the exit code. */
+static int conclude(struct run *run)
+{
+    struct weir_error error = {0};
+    struct pipeline_snapshot *snapshot = NULL;
+    struct goal goals[GOALS_MAX];
+    const struct arguments *arguments = run->arguments;
+    int result = pipeline_result(run->pipeline, &error);
+    if (pipeline_snapshot(run->pipeline, &snapshot) < 0) {
+        app_say("out of memory for the report");
+        return APP_FAILED;
+    }
+    struct report report = {
+        .configuration = arguments->file,
+        .snapshot = snapshot,
+        .verdict = verdict_judge(&run->verdict),
+        .goals = goals,
+        .lanes = lanes_of(run, snapshot),
+        .peak_memory = peak_resident(),
+        .simulated = arguments->simulated,
+        .interrupted = atomic_load(&run->signals.received) > 1,
+    };
+    report.goal_count = goals_check(&run->plan->goals, snapshot, report.verdict.lag_worst, goals);
+    int code = APP_OK;
+    if (report.interrupted) {
+        code = APP_INTERRUPTED;
+    } else if (result < 0) {
+        (void)app_report(&error);
+        report.failure = error.text;
+        code = APP_FAILED;
+    } else if (snapshot->unaccounted > 0) {
+        code = APP_FAILED; /* the report says so */
+    } else if (arguments->enforce && !goals_met(goals, report.goal_count)) {
+        code = APP_GOAL_MISSED;
+    }
+    int printed = print_report(arguments, &report);
+    pipeline_snapshot_free(snapshot);
+    return code != APP_OK ? code : printed;
+}
+
+/* ---- The run ---------------------------------------------------------------------------------------------------- */
+
+/* A status line would be torn by records on the same terminal. */
+static bool status_wanted(const struct run *run)
+{
+    if (run->arguments->quiet) {
+        return false;
+    }
+    for (uint32_t i = 0; i < run->plan->count && isatty(STDOUT_FILENO); i++) {
+        if (strcmp(run->plan->nodes[i].part->name, "stdout") == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int run_pipeline(struct run *run)
+{
+    const struct pipeline_options options = {
+        .simulated = run->arguments->simulated,
+        .seed = run->plan->seed,
+        .notice = take_notice,
+        .owner = run,
+    };
+    struct weir_error error = {0};
+    if (pipeline_open(run->plan, &options, &run->pipeline, &error) < 0) {
+        status_end(&run->status);
+        return app_report(&error);
+    }
+    struct verdict_limits limits = {.lag = run->plan->goals.max_lag, .memory = (uint64_t)run->plan->memory};
+    verdict_init(&run->verdict, &limits);
+    signals_attach(&run->signals, run->pipeline);
+    int code = APP_FAILED, started = pipeline_start(run->pipeline);
+    if (started == 0) {
+        watch(run);
+        status_end(&run->status);
+        code = conclude(run);
+    } else {
+        app_say("the pipeline could not be started: %s", strerror(-started));
+    }
+    signals_end(&run->signals);
+    pipeline_close(run->pipeline);
+    return code;
+}
+
+int cmd_run(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    struct run run = {.arguments = &arguments};
+    struct weir_error error = {0};
+    int code = parse_arguments(argc, argv, &arguments);
+    if (code >= 0) {
+        return code;
+    }
+    if (conf_load(arguments.file, &arguments.overrides, &run.plan, &error) < 0) {
+        (void)app_report(&error);
+        return APP_USAGE;
+    }
+    if (arguments.seed >= 0) {
+        run.plan->seed = (uint64_t)arguments.seed;
+    }
+    signal(SIGPIPE, SIG_IGN);
+    status_init(&run.status, status_wanted(&run));
+    run.recent = run.status.on ? recent_new() : NULL;
+    int failed = signals_start(&run.signals, &run.status);
+    if (failed < 0) {
+        app_say("signals cannot be handled: %s", strerror(-failed));
+        code = APP_FAILED;
+    } else {
+        code = run_pipeline(&run);
+    }
+    signals_end(&run.signals);
+    recent_free(run.recent);
+    plan_free(run.plan);
+    return code;
+}

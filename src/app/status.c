@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/status.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "base/units.h"
+
+enum { SEGMENTS = 6, SEGMENT_MAX = 160, COLUMNS_FALLBACK = 80 };
+
+#define CLEAR_LINE "\r\x1b[K"
+#define SEPARATOR " \xe2\x94\x82 " /* a light vertical line */
+
+/* ---- The line: pure --------------------------------------------------------------------------------------------- */
+
+struct segment {
+    char text[SEGMENT_MAX];
+    int rank; /* the highest goes first when there is not enough room */
+};
+
+static int width(const char *text)
+{
+    int columns = 0;
+    for (; *text; text++) {
+        columns += ((unsigned char)*text & 0xc0) != 0x80;
+    }
+    return columns;
+}
+
+static void format_memory(const struct status_view *view, char *out, size_t size)
+{
+    static const char *const units[] = {"KiB", "MiB", "GiB"};
+    double unit = 1024;
+    size_t i = 0;
+    while (i < 2 && (double)view->memory_limit >= 1024 * unit) {
+        unit *= 1024;
+        i++;
+    }
+    snprintf(out, size, "mem %.*f of %.*f %s", i == 2, (double)view->memory / unit, i == 2,
+             (double)view->memory_limit / unit, units[i]);
+}
+
+static void fill_segments(const struct status_view *view, struct segment segments[SEGMENTS])
+{
+    char first[32], second[32];
+    memset(segments, 0, SEGMENTS * sizeof *segments);
+    units_show_count(view->recent.in, first, sizeof first);
+    units_show_count(view->recent.out, second, sizeof second);
+    snprintf(segments[0].text, SEGMENT_MAX, "in %s/s out %s/s", first, second);
+    segments[0].rank = 1;
+    if (view->recent.latencies > 0) {
+        units_show_duration(view->recent.p50, first, sizeof first);
+        units_show_duration(view->recent.p99, second, sizeof second);
+        snprintf(segments[1].text, SEGMENT_MAX, "p50 %s p99 %s", first, second);
+        segments[1].rank = 3;
+    }
+    snprintf(segments[2].text, SEGMENT_MAX, "lag %.1f s", (double)view->verdict.lag / 1e9);
+    segments[2].rank = 2;
+    if (view->memory_limit > 0) {
+        format_memory(view, segments[3].text, SEGMENT_MAX);
+        segments[3].rank = 4;
+    }
+    if (view->draining) {
+        snprintf(segments[4].text, SEGMENT_MAX, "draining");
+    } else {
+        verdict_brief(&view->verdict, segments[4].text, SEGMENT_MAX);
+    }
+    if (view->blocking) {
+        snprintf(segments[5].text, SEGMENT_MAX, "%s holds back", view->blocking);
+        segments[5].rank = 5;
+    }
+}
+
+/* Empties segments until the rest fits. */
+static void fit(struct segment segments[SEGMENTS], int columns)
+{
+    for (;;) {
+        int needed = 0, worst = -1;
+        for (int i = 0; i < SEGMENTS; i++) {
+            if (segments[i].text[0]) {
+                needed += width(segments[i].text) + (needed > 0 ? 3 : 0);
+                worst = worst < 0 || segments[i].rank > segments[worst].rank ? i : worst;
+            }
+        }
+        if (needed <= columns || worst < 0) {
+            return;
+        }
+        segments[worst].text[0] = '\0';
+    }
+}
+
+static const char *colour_of(enum verdict_kind kind)
+{
+    switch (kind) {
+    case VERDICT_FALLING_BEHIND:
+        return "\x1b[31m";
+    case VERDICT_SATURATED:
+    case VERDICT_DROPPING:
+        return "\x1b[33m";
+    case VERDICT_KEEPING_UP:
+    case VERDICT_FULL_SPEED:
+        return "\x1b[32m";
+    case VERDICT_NO_DATA:
+    case VERDICT_IDLE:
+        break;
+    }
+    return "";
+}
+
+char *status_format(const struct status_view *view, int columns, bool colour, char *out, size_t size)
+{
+    struct segment segments[SEGMENTS];
+    size_t used = 0;
+    out[0] = '\0';
+    fill_segments(view, segments);
+    fit(segments, columns);
+    for (int i = 0; i < SEGMENTS && used + 1 < size; i++) {
+        if (segments[i].text[0]) {
+            const char *on = colour && i == 4 ? colour_of(view->verdict.kind) : "";
+            int written = snprintf(out + used, size - used, "%s%s%s%s", used > 0 ? SEPARATOR : "", on, segments[i].text,
+                                   on[0] ? "\x1b[0m" : "");
+            used += written > 0 ? (size_t)written : 0;
+        }
+    }
+    return out;
+}
+
+/* ---- The terminal ----------------------------------------------------------------------------------------------- */
+
+static int columns_of_terminal(void)
+{
+    struct winsize window;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0) {
+        return window.ws_col;
+    }
+    return COLUMNS_FALLBACK;
+}
+
+static void put(const char *text, size_t size)
+{
+    while (size > 0) {
+        ssize_t written = write(STDERR_FILENO, text, size);
+        if (written <= 0) {
+            return; /* nobody reads: nothing to be said to nobody */
+        }
+        text += written;
+        size -= (size_t)written;
+    }
+}
+
+void status_init(struct status *status, bool wanted)
+{
+    const char *terminal = getenv("TERM");
+    memset(status, 0, sizeof *status);
+    pthread_mutex_init(&status->lock, NULL);
+    status->on = wanted && isatty(STDERR_FILENO) && terminal && strcmp(terminal, "dumb") != 0;
+    status->colour = status->on && app_colour(STDERR_FILENO);
+}
+
+void status_draw(struct status *status, const struct status_view *view)
+{
+    char line[STATUS_LINE_MAX], whole[STATUS_LINE_MAX + 16];
+    if (!status->on) {
+        return;
+    }
+    /* The last column stays free: terminals differ in where the cursor goes after it. */
+    status_format(view, columns_of_terminal() - 1, status->colour, line, sizeof line);
+    int size = snprintf(whole, sizeof whole, CLEAR_LINE "%s", line);
+    pthread_mutex_lock(&status->lock);
+    put(whole, (size_t)size);
+    status->drawn = true;
+    pthread_mutex_unlock(&status->lock);
+}
+
+void status_notice(struct status *status, const char *line)
+{
+    char text[2 * STATUS_LINE_MAX];
+    pthread_mutex_lock(&status->lock);
+    int size = snprintf(text, sizeof text, "%sweir: %s\n", status->drawn ? CLEAR_LINE : "", line);
+    put(text, (size_t)size < sizeof text ? (size_t)size : sizeof text - 1);
+    status->drawn = false;
+    pthread_mutex_unlock(&status->lock);
+}
+
+void status_end(struct status *status)
+{
+    pthread_mutex_lock(&status->lock);
+    if (status->drawn) {
+        put(CLEAR_LINE, sizeof CLEAR_LINE - 1);
+        status->drawn = false;
+    }
+    status->on = false;
+    pthread_mutex_unlock(&status->lock);
+}
