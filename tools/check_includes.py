@@ -14,7 +14,7 @@ ALLOWED = {
     "data": ["base"],
     "codec": ["base", "data"],
     "expr": ["base", "data"],
-    "flow": ["base", "async", "data"],
+    "flow": ["base", "async", "data", "codec"],
     "measure": ["base", "data", "flow"],
     "conf": ["base", "data", "expr", "flow"],
     "parts": ["base", "async", "data", "codec", "expr", "flow"],

@@ -19,8 +19,7 @@ struct histogram {
 void histogram_init(struct histogram *histogram);
 void histogram_record(struct histogram *histogram, int64_t value, uint64_t times); /* negative counts as 0 */
 void histogram_merge(struct histogram *into, const struct histogram *from);
-/* The value at quantile q in [0, 1]: the middle of the bucket in which it lies, clamped to [least, most]; 0 if empty.
- */
+/* The value at quantile q in [0, 1]: the middle of the bucket in which it lies, clamped to [least, most]; 0: empty. */
 int64_t histogram_quantile(const struct histogram *histogram, double q);
 double histogram_mean(const struct histogram *histogram);
 #endif
