@@ -162,6 +162,12 @@ write_sums(const struct rolling_kernel *kernel, const struct rolling_head *head,
         ((double *)rows->columns[ROLLING_STDDEV])[row] = stddev;
 }
 
+/* Whether it pays to fetch ahead: a guess. */
+static bool scattered(const struct rolling_rows *rows)
+{
+    return rows->count > 2 && (rows->states[0] != rows->states[rows->count / 2] || rows->states[0] != rows->states[1]);
+}
+
 static inline void prefetch(const struct rolling_kernel *kernel, const struct rolling_rows *rows, uint32_t i)
 {
     if (i + PREFETCH_HEAD < rows->count)
@@ -177,12 +183,14 @@ static inline void prefetch(const struct rolling_kernel *kernel, const struct ro
 static inline __attribute__((always_inline)) void sums_process(const struct rolling_kernel *kernel,
                                                                const struct rolling_rows *rows, const uint32_t asked)
 {
+    const bool fetch_ahead = scattered(rows);
     for (uint32_t i = 0; i < rows->count;) {
         void *state = rows->states[i];
         struct key key = key_of(kernel, state);
         struct rolling_head head = *key.head;
         do {
-            prefetch(kernel, rows, i);
+            if (fetch_ahead)
+                prefetch(kernel, rows, i);
             uint32_t row = rows->selection ? rows->selection[i] : i;
             struct rolling_moments moments = take(kernel, &head, key.ring, key.tail, rows->values[row], true);
             write_sums(kernel, &head, key.tail, moments, rows, row, asked);
@@ -271,12 +279,14 @@ static inline __attribute__((always_inline)) void extreme_process(const struct r
                                                                   const struct rolling_rows *rows, const uint32_t asked)
 {
     const uint32_t window = kernel->options.window;
+    const bool fetch_ahead = scattered(rows);
     for (uint32_t i = 0; i < rows->count;) {
         void *state = rows->states[i];
         struct key key = key_of(kernel, state);
         struct rolling_head head = *key.head;
         do {
-            prefetch(kernel, rows, i);
+            if (fetch_ahead)
+                prefetch(kernel, rows, i);
             uint32_t row = rows->selection ? rows->selection[i] : i;
             double value = rows->values[row];
             double *slot = key.ring + head.next;

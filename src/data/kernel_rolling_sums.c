@@ -51,6 +51,19 @@ void rolling_sums_remove(struct rolling_head *head, double old)
     rolling_squares_add(head, -(deviation * deviation));
 }
 
+double rolling_total(const struct rolling_head *head)
+{
+    /* The upper 24 bits of the anchor times a count of 29 bits are exact; what is left is small. */
+    uint64_t bits;
+    double high;
+    memcpy(&bits, &head->anchor, sizeof(bits));
+    bits &= ~UINT64_C(0x1fffffff);
+    memcpy(&high, &bits, sizeof(high));
+    double rest = (head->anchor - high) * head->finite, error;
+    double total = rolling_difference(high * head->finite, -head->sum, &error);
+    return total + ((rest + error) + head->sum_low);
+}
+
 void rolling_sums_some(const struct rolling_head *head, const struct rolling_moments *moments, uint32_t ddof, double *sum,
                        double *mean, double *var, double *stddev)
 {

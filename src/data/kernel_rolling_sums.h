@@ -25,9 +25,10 @@ struct rolling_moments {
 
 /* Above this the squares are too near to overflow. */
 #define ROLLING_SQUARES_MOST 1e250
-/* Squares that fell so far below their peak have lost too many digits; so has a mean so far below its anchor. */
+/* Squares that fell so far below their peak have lost too many digits. */
 #define ROLLING_SQUARES_LOSS 1e-3
-#define ROLLING_MEAN_LOSS 0x1p-20
+/* A mean so far below the anchor is worked out with more digits. */
+#define ROLLING_MEAN_LOSS 0x1p-10
 
 static inline double rolling_difference(double a, double b, double *error) /* a − b = result + error, exactly */
 {
@@ -78,18 +79,26 @@ static inline struct rolling_moments rolling_sums_moments(const struct rolling_h
 /* True when digits were lost (or everything: NaN). Right after a refresh it is false but for rounding of the squares. */
 static inline bool rolling_moments_doubtful(const struct rolling_head *head, const struct rolling_moments *moments)
 {
-    bool fine = (moments->squares >= head->peak * ROLLING_SQUARES_LOSS) & (head->peak <= ROLLING_SQUARES_MOST) &
-                (fabs(head->anchor + moments->deviation) >= fabs(head->anchor) * ROLLING_MEAN_LOSS);
+    bool fine = (moments->squares >= head->peak * ROLLING_SQUARES_LOSS) & (head->peak <= ROLLING_SQUARES_MOST);
     return !fine & (head->finite > 0);
 }
 
+/* anchor · finite + sum with the digits of both sums, for when the two nearly cancel. */
+double rolling_total(const struct rolling_head *head);
+
 static inline double rolling_mean(const struct rolling_head *head, const struct rolling_moments *moments, double unscale)
 {
-    return (head->anchor + moments->deviation) * unscale;
+    double mean = head->anchor + moments->deviation;
+    if (__builtin_expect(fabs(mean) < fabs(head->anchor) * ROLLING_MEAN_LOSS, 0))
+        mean = rolling_total(head) / head->finite;
+    return mean * unscale;
 }
 static inline double rolling_sum(const struct rolling_head *head, double unscale)
 {
-    return (head->anchor * head->finite + (head->sum + head->sum_low)) * unscale;
+    double shift = head->anchor * head->finite, total = shift + (head->sum + head->sum_low);
+    if (__builtin_expect(fabs(total) < fabs(shift) * ROLLING_MEAN_LOSS, 0))
+        total = rolling_total(head);
+    return total * unscale;
 }
 
 /* All four when any number of values is finite; NaN where there are too few. */

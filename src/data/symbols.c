@@ -52,6 +52,7 @@ struct weir_symbols {
     struct memory_budget *budget;
     _Alignas(64) _Atomic uint32_t count;
     _Atomic size_t bytes;
+    _Atomic bool complete; /* there are as many as there may be: what is not there will never be */
     /* The writer's. */
     pthread_mutex_t lock;
     struct arena *arena;
@@ -268,8 +269,11 @@ static uint32_t add(struct weir_symbols *symbols, const char *text, size_t lengt
     }
     copy[length] = '\0';
     *entry = (struct entry){.text = copy, .length = (uint32_t)length, .hash = hash};
-    atomic_store_explicit(&symbols->count, id, memory_order_release);
+    atomic_store_explicit(&symbols->count, id, memory_order_release); /* first: who finds the id can ask its text */
     put_slot(atomic_load_explicit(&symbols->table, memory_order_relaxed), hash, id);
+    if (id == symbols->most) {
+        atomic_store_explicit(&symbols->complete, true, memory_order_release);
+    }
     return id;
 }
 
@@ -279,9 +283,10 @@ uint32_t symbols_intern(struct weir_symbols *symbols, const char *text, size_t l
         return SYMBOLS_FULL;
     }
     uint32_t hash = (uint32_t)(symbols_hash(text, length) >> 32);
+    bool complete = atomic_load_explicit(&symbols->complete, memory_order_acquire);
     uint32_t id = look_up(symbols, text, length, hash);
-    if (id) {
-        return id;
+    if (id || complete) {
+        return id ? id : SYMBOLS_FULL;
     }
     pthread_mutex_lock(&symbols->lock);
     id = look_up(symbols, text, length, hash);
@@ -307,8 +312,6 @@ struct weir_text symbols_text(const struct weir_symbols *symbols, uint32_t id)
     return (struct weir_text){entry->text, entry->length};
 }
 
-/* For symbols_cache.c. */
-struct memory_budget *symbols_budget(const struct weir_symbols *symbols);
 struct memory_budget *symbols_budget(const struct weir_symbols *symbols)
 {
     return symbols->budget;

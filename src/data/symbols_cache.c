@@ -34,8 +34,6 @@ struct symbols_cache {
     bool grown_out; /* no larger table to be had */
 };
 
-struct memory_budget *symbols_budget(const struct weir_symbols *symbols); /* symbols.c */
-
 static size_t size_of(uint32_t bits)
 {
     return (((size_t)1 << bits) + WINDOW) * sizeof(struct place);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Strings of up to 16 bytes as two words: reading a string once gives its hash and all that a comparison needs. Two
+ * Private to symbols*.c. Strings of up to 16 bytes as two words: reading a string once gives its hash and all that a comparison needs. Two
  * such strings are equal exactly when their lengths and both words are.
  */
 #ifndef DATA_SYMBOLS_KEY_H
@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include "data/symbols.h"
 
 enum { SYMBOLS_SHORT = 16 };
 
@@ -77,4 +78,7 @@ static inline uint64_t symbols_hash(const char *text, size_t length)
     return length <= SYMBOLS_SHORT ? symbols_mix(symbols_key_of(text, length), length)
                                    : symbols_hash_long(text, length);
 }
+
+/* What the table is charged to; caches of it are, too. May be NULL. */
+struct memory_budget *symbols_budget(const struct weir_symbols *symbols);
 #endif
