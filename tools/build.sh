@@ -12,7 +12,7 @@ say() { printf '%s\n' "$*" >&2; }
 if [ ! -f "$folder/build.ninja" ]; then
   say "Setting up $folder"
   if ! log=$(meson setup "$folder" "$@" </dev/null 2>&1); then
-    printf '%s\n' "$log" >&2
+    printf '%s\n' "$log" | tail -n 12 >&2
     rm -rf "$folder"
     exit 1
   fi
@@ -21,7 +21,7 @@ say "Building $folder"
 log=$(ninja -C "$folder" ${NINJA_TARGETS:-all} </dev/null 2>&1)
 result=$?
 if [ $result -ne 0 ]; then
-  printf '%s\n' "$log" >&2
+  printf '%s\n' "$log" | sed '/^\[[0-9]*\/[0-9]*\] /d' >&2
 else
   printf '%s\n' "$log" | grep -B 2 -A 12 'warning:' >&2
 fi

@@ -7,5 +7,11 @@ if ! clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
   echo "clang-format 14 is not here: layout not checked"
   exit 0
 fi
-git ls-files -co --exclude-standard -- '*.c' '*.h' '*.cpp' | while read -r file; do [ -f "$file" ] && echo "$file"; done |
-  xargs -r clang-format --dry-run --Werror --ferror-limit=3
+bad=$(git ls-files -co --exclude-standard -- '*.c' '*.h' '*.cpp' |
+  while read -r file; do
+    [ -f "$file" ] && ! clang-format --dry-run --Werror --ferror-limit=1 "$file" 2>/dev/null && echo "    $file"
+  done)
+[ -n "$bad" ] || exit 0
+echo "Not laid out as .clang-format says (make format does it for you):"
+echo "$bad"
+exit 1
