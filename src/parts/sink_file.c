@@ -133,9 +133,8 @@ static int check_header(struct sink_file *self, struct weir_env *env)
 static int prepare(struct sink_file *self, struct weir_env *env)
 {
     char last = '\n';
-    if (!self->regular || self->ready)
+    if (!self->regular)
         return 0;
-    self->ready = true;
     if (!self->append)
         return ftruncate(file(self), 0) < 0 ? explain(self, env, -errno) : 0;
     self->size = lseek(file(self), 0, SEEK_END);
@@ -210,7 +209,8 @@ static int sink_write(void *state, struct weir_env *env, struct weir_batch *in, 
 {
     struct sink_file *self = state;
     (void)in;
-    int error = prepare(self, env);
+    int error = self->ready ? 0 : prepare(self, env);
+    self->ready |= error == 0;
     if (error == 0)
         error = write_bytes(self, env, self->header.data, self->header.size);
     if (error < 0)
@@ -224,7 +224,8 @@ static int sink_commit(void *state, struct weir_env *env, uint64_t epoch)
 {
     struct sink_file *self = state;
     (void)epoch;
-    int error = prepare(self, env);
+    int error = self->ready ? 0 : prepare(self, env);
+    self->ready |= error == 0;
     if (error == 0 && self->header.size > 0)
         error = write_bytes(self, env, self->header.data, self->header.size);
     if (error == 0)
