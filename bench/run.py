@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """usage: bench/run.py WEIR [RECORDS]
 
-Speed of weir on this machine, as a table: NDJSON from a file through filter, normalize and rolling by 1000 keys to null,
-with one lane and two; and the latency of 10,000 generated records per second. Each case runs three times after one to warm
-up; the median is shown. The input (66 bytes a record) is made in a temporary folder.
+Speed of weir on this machine: NDJSON from a file through filter, normalize and rolling by 1000 keys to null, with one
+lane and two; and the latency of 10,000 generated records per second. Each case runs three times after one to warm up;
+the median is shown. The input (about 66 bytes a record) is made in a temporary folder.
 """
 import json
 import pathlib

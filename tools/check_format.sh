@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Holds the sources against .clang-format. Other versions of clang-format lay out some things differently, so only the one
-# of Debian 12 is asked.
+# Holds the sources against .clang-format. Other versions of clang-format lay out some things differently, so only the
+# one of Debian 12 is asked.
 cd "$(dirname "$0")/.." || exit 1
 if ! clang-format --version 2>/dev/null | grep -q 'version 14\.'; then
   echo "clang-format 14 is not here: layout not checked"

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Checks that each folder of src/ includes only what lies below it, and that docs/architecture.md shows the same table."""
+"""Checks that each folder of src/ includes only what lies below it, and that docs/architecture.md says the same."""
 import pathlib
 import re
 import sys
@@ -53,7 +53,8 @@ def check_parts(complaints):
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
             match = re.match(r'^\s*#\s*include\s*"parts/((?:source|stage|sink)_[^"]+)"', line)
             if match and not path.name.startswith(match.group(1)[:-2]):
-                complaints.append(f'{path.relative_to(ROOT)}:{number}: a part does not include another, "{match.group(1)}"')
+                complaints.append(f"{path.relative_to(ROOT)}:{number}: a part does not include another: "
+                                  f"{match.group(1)}")
 
 
 def check_document(complaints):

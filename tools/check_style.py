@@ -93,7 +93,8 @@ def check_function_lengths(names, complaints):
         if length > FUNCTION_LINES:
             seen.add(where)
             if where not in LONG_FUNCTIONS:
-                complaints.append(f"{fields[1]}:{numbers['line']}: {fields[0]} has {length} lines, more than {FUNCTION_LINES}")
+                complaints.append(f"{fields[1]}:{numbers['line']}: {fields[0]} has {length} lines, "
+                                  f"more than {FUNCTION_LINES}")
     for where in sorted(LONG_FUNCTIONS - seen):
         complaints.append(f"tools/check_style.py: {where} is short now: take it off the list")
 

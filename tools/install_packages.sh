@@ -36,7 +36,8 @@ give_up() {
 
 as_root=(env DEBIAN_FRONTEND=noninteractive)
 if [ "$(id -u)" != 0 ]; then
-  command -v sudo >/dev/null || give_up "Some Debian packages are missing, and there is neither root nor sudo to install them."
+  command -v sudo >/dev/null ||
+    give_up "Some Debian packages are missing, and there is neither root nor sudo to install them."
   if [ -t 0 ]; then as_root=(sudo "${as_root[@]}"); else as_root=(sudo -n "${as_root[@]}"); fi
 fi
 

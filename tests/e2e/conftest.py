@@ -79,15 +79,17 @@ def run(args, stdin=b"", timeout=60, cwd=None, env=None, status=None):
 def check_account(report):
     """Each record that was read ended exactly once."""
     ends = ("records_stored", "records_filtered", "records_refused", "records_dropped")
-    assert report["records_in"] == sum(report[end] for end in ends), {name: report[name] for name in ("records_in", *ends)}
+    account = {name: report[name] for name in ("records_in", *ends)}
+    assert report["records_in"] == sum(report[end] for end in ends), account
 
 
 def run_pipeline(yaml_text, cwd, args=(), stdin=b"", timeout=60, env=None, status=0, name="pipeline.yaml"):
-    """Writes the configuration to cwd/name, runs it there and returns the object of --json; every record must be accounted
-    for. What else came out is in the object's "outcome"."""
+    """Writes the configuration to cwd/name, runs it there and returns the object of --json; every record must be
+    accounted for. What else came out is in the object's "outcome"."""
     path = pathlib.Path(cwd) / name
     path.write_text(textwrap.dedent(yaml_text), encoding="utf-8")
-    outcome = run(["run", name, "--json", "--quiet", *args], stdin=stdin, timeout=timeout, cwd=cwd, env=env, status=status)
+    outcome = run(["run", name, "--json", "--quiet", *args], stdin=stdin, timeout=timeout, cwd=cwd, env=env,
+                  status=status)
     report = outcome.json()
     check_account(report)
     report["outcome"] = outcome
