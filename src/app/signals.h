@@ -17,7 +17,7 @@ struct status;
 struct signals {
     pthread_t thread;
     bool running;
-    int wanted, over;     /* descriptors: signals; the end */
+    int wanted, over; /* descriptors: signals; the end */
     sigset_t before;
     struct status *status;
     _Atomic(struct pipeline *) pipeline;

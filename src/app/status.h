@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a running pipeline shows on stderr: one line that is redrawn, on a terminal only, and notices, which push it down.
- * Any thread may give a notice; the line is drawn by one.
+ * What a running pipeline shows on stderr: one line that is redrawn, on a terminal only, and notices, which push it
+ * down. Any thread may give a notice; the line is drawn by one.
  */
 #ifndef APP_STATUS_H
 #define APP_STATUS_H

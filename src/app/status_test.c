@@ -14,7 +14,10 @@
 static struct status_view view_of_a_run(void)
 {
     return (struct status_view){
-        .recent = {.in = 12.3e6, .out = 11.9e6, .latencies = 1000, .p50 = 400 * CLOCK_MICROSECOND,
+        .recent = {.in = 12.3e6,
+                   .out = 11.9e6,
+                   .latencies = 1000,
+                   .p50 = 400 * CLOCK_MICROSECOND,
                    .p99 = 2100 * CLOCK_MICROSECOND},
         .verdict = {.kind = VERDICT_KEEPING_UP, .lag = 40 * CLOCK_MILLISECOND},
         .memory = 34 << 20,
@@ -37,9 +40,10 @@ static void the_whole_line(void **state)
     (void)state;
     struct status_view view = view_of_a_run();
     char line[STATUS_LINE_MAX];
-    assert_string_equal(status_format(&view, 200, false, line, sizeof line),
-                        "in 12.3 M/s out 11.9 M/s │ p50 400 µs p99 2.10 ms │ lag 0.0 s │ mem 34 of 96 MiB │ keeping up │ "
-                        "store holds back");
+    assert_string_equal(
+        status_format(&view, 200, false, line, sizeof line),
+        "in 12.3 M/s out 11.9 M/s │ p50 400 µs p99 2.10 ms │ lag 0.0 s │ mem 34 of 96 MiB │ keeping up │ "
+        "store holds back");
     view.memory_limit = (uint64_t)4 << 30;
     view.memory = (uint64_t)3 << 29;
     assert_non_null(strstr(status_format(&view, 200, false, line, sizeof line), "mem 1.5 of 4.0 GiB"));
@@ -74,8 +78,8 @@ static void colours(void **state)
     assert_non_null(strstr(status_format(&view, 200, true, line, sizeof line), "\x1b[32mkeeping up\x1b[0m"));
     view.verdict.kind = VERDICT_FALLING_BEHIND;
     view.verdict.seconds_per_minute = 40.2;
-    assert_non_null(strstr(status_format(&view, 200, true, line, sizeof line),
-                           "\x1b[31mfalling behind, 40 s per minute\x1b[0m"));
+    assert_non_null(
+        strstr(status_format(&view, 200, true, line, sizeof line), "\x1b[31mfalling behind, 40 s per minute\x1b[0m"));
     assert_null(strchr(status_format(&view, 200, false, line, sizeof line), '\x1b'));
 }
 

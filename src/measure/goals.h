@@ -19,8 +19,8 @@ struct goal {
     bool met;
 };
 
-/* Fills in those that are declared and returns how many. `lag_worst` is the largest lag that was seen, ns. A rate counts
- * as met from 99 %: a source with a schedule never has more than it was asked for. */
+/* Fills in those that are declared and returns how many. `lag_worst` is the largest lag that was seen, ns. A rate
+ * counts as met from 99 %: a source with a schedule never has more than it was asked for. */
 uint32_t goals_check(const struct plan_goals *goals, const struct pipeline_snapshot *snapshot, int64_t lag_worst,
                      struct goal results[GOALS_MAX]);
 bool goals_met(const struct goal *results, uint32_t count);

@@ -34,9 +34,13 @@ static void none_declared(void **state)
 static void all_declared(void **state)
 {
     (void)state;
-    struct plan_goals goals = {.latency_p50 = 2 * CLOCK_MILLISECOND, .latency_p90 = 2 * CLOCK_MILLISECOND,
-                               .latency_p99 = 2 * CLOCK_MILLISECOND, .latency_p999 = CLOCK_MILLISECOND,
-                               .latency_max = 9 * CLOCK_MILLISECOND, .max_lag = CLOCK_SECOND, .rate = 100};
+    struct plan_goals goals = {.latency_p50 = 2 * CLOCK_MILLISECOND,
+                               .latency_p90 = 2 * CLOCK_MILLISECOND,
+                               .latency_p99 = 2 * CLOCK_MILLISECOND,
+                               .latency_p999 = CLOCK_MILLISECOND,
+                               .latency_max = 9 * CLOCK_MILLISECOND,
+                               .max_lag = CLOCK_SECOND,
+                               .rate = 100};
     struct goal results[GOALS_MAX];
     start();
     histogram_record(&snapshot.latency, CLOCK_MILLISECOND, 980);
@@ -46,8 +50,9 @@ static void all_declared(void **state)
     static const struct {
         const char *name;
         bool met;
-    } expected[GOALS_MAX] = {{"latency_p50", true},  {"latency_p90", true}, {"latency_p99", false},
-                             {"latency_p999", false}, {"latency_max", false}, {"max_lag", true}, {"rate", true}};
+    } expected[GOALS_MAX] = {{"latency_p50", true},   {"latency_p90", true},  {"latency_p99", false},
+                             {"latency_p999", false}, {"latency_max", false}, {"max_lag", true},
+                             {"rate", true}};
     for (int i = 0; i < GOALS_MAX; i++) {
         assert_string_equal(results[i].name, expected[i].name);
         assert_true(results[i].measured);

@@ -17,7 +17,7 @@
 struct pipeline_snapshot;
 
 struct report {
-    const char *configuration;   /* name of the file */
+    const char *configuration;                /* name of the file */
     const struct pipeline_snapshot *snapshot; /* taken after the end */
     struct verdict_answer verdict;
     const struct goal *goals;

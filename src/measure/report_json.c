@@ -95,9 +95,10 @@ static void put_verdict(struct weir_buffer *out, const struct report *report)
     put_number(out, "dropped_share", answer->dropped_share);
     put_text(out, "busiest_thread", report_busiest(report));
     put_number(out, "busiest_share", answer->busiest);
-    put_text(out, "limit", answer->limit == VERDICT_LIMIT_LAG      ? "max_lag"
-                           : answer->limit == VERDICT_LIMIT_MEMORY ? "memory"
-                                                                   : NULL);
+    put_text(out, "limit",
+             answer->limit == VERDICT_LIMIT_LAG      ? "max_lag"
+             : answer->limit == VERDICT_LIMIT_MEMORY ? "memory"
+                                                     : NULL);
     put_number(out, "limit_seconds", answer->limit == VERDICT_LIMIT_NONE ? NAN : answer->limit_seconds);
     put_text(out, "held_back_by", edge >= 0 ? report->snapshot->edges[edge].to : NULL);
     put_number(out, "held_back_share", share);

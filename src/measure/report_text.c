@@ -286,8 +286,8 @@ static void put_verdict(struct weir_buffer *out, const struct report *report)
     buffer_format(out, "%s\n", sentence);
     if (edge >= 0) {
         label(out, "");
-        buffer_format(out, "held back by %s: what leads there was full %.0f %% of the time\n",
-                      snapshot->edges[edge].to, share * 100);
+        buffer_format(out, "held back by %s: what leads there was full %.0f %% of the time\n", snapshot->edges[edge].to,
+                      share * 100);
     }
 }
 

@@ -10,12 +10,12 @@
 #include "flow/pipeline.h"
 #include "measure/slope.h"
 
-#define SLOPE_FLAT 0.01                      /* seconds of lag per second below which the lag counts as flat */
-#define SATURATED 0.95                       /* share of time from which a thread has no room left */
-#define HORIZON (60 * CLOCK_SECOND)          /* what is kept */
-#define NEAR (10 * CLOCK_SECOND)             /* what "now" means for rates */
-#define REGRESSION (30 * CLOCK_SECOND)       /* what a slope of the lag is taken from */
-#define EVIDENCE (2 * CLOCK_SECOND)          /* less than this says nothing */
+#define SLOPE_FLAT 0.01                /* seconds of lag per second below which the lag counts as flat */
+#define SATURATED 0.95                 /* share of time from which a thread has no room left */
+#define HORIZON (60 * CLOCK_SECOND)    /* what is kept */
+#define NEAR (10 * CLOCK_SECOND)       /* what "now" means for rates */
+#define REGRESSION (30 * CLOCK_SECOND) /* what a slope of the lag is taken from */
+#define EVIDENCE (2 * CLOCK_SECOND)    /* less than this says nothing */
 #define SPACING_FIRST (20 * CLOCK_MILLISECOND)
 #define LAG_SMALL (200 * CLOCK_MILLISECOND)
 enum { STEPS_ENOUGH = 10, REGRESSION_POINTS = 48 };

@@ -21,67 +21,67 @@
 struct pipeline_snapshot;
 
 enum verdict_kind {
-    VERDICT_NO_DATA,        /* nothing came in yet, or too little to judge by */
-    VERDICT_IDLE,           /* nothing came in for a while, and nothing is left to do */
+    VERDICT_NO_DATA, /* nothing came in yet, or too little to judge by */
+    VERDICT_IDLE,    /* nothing came in for a while, and nothing is left to do */
     VERDICT_KEEPING_UP,
-    VERDICT_SATURATED,      /* the lag is flat, but there is no room left */
-    VERDICT_DROPPING,       /* the lag is flat because records are dropped */
+    VERDICT_SATURATED, /* the lag is flat, but there is no room left */
+    VERDICT_DROPPING,  /* the lag is flat because records are dropped */
     VERDICT_FALLING_BEHIND,
-    VERDICT_FULL_SPEED,     /* all the data is there already and is read as fast as it goes: nothing to lag behind */
+    VERDICT_FULL_SPEED, /* all the data is there already and is read as fast as it goes: nothing to lag behind */
 };
 
 enum { VERDICT_SAMPLES = 256, VERDICT_THREADS = 32 };
 
 /* What is seen at one moment. Counts are totals since the start. */
 struct verdict_sample {
-    int64_t now;               /* ns */
-    int64_t lag;               /* ns; 0: nothing is unsettled */
+    int64_t now; /* ns */
+    int64_t lag; /* ns; 0: nothing is unsettled */
     uint64_t read, settled, dropped;
-    uint64_t memory;           /* bytes of the budget that are used */
-    double offered;            /* records/s of all running sources together by their schedules; 0: unknown for some */
-    bool full_speed;           /* all sources give what they have as fast as it is taken */
-    bool ended;                /* all sources */
-    bool waiting;              /* some source waits for credit */
+    uint64_t memory; /* bytes of the budget that are used */
+    double offered;  /* records/s of all running sources together by their schedules; 0: unknown for some */
+    bool full_speed; /* all sources give what they have as fast as it is taken */
+    bool ended;      /* all sources */
+    bool waiting;    /* some source waits for credit */
     uint32_t thread_count;
     int64_t busy[VERDICT_THREADS]; /* ns of each thread since the start */
     /* Set by verdict_add: */
-    uint64_t steps;            /* how often `settled` was seen to change */
-    int64_t step_at;           /* when it was last seen to change */
+    uint64_t steps;  /* how often `settled` was seen to change */
+    int64_t step_at; /* when it was last seen to change */
 };
 
 struct verdict_limits { /* 0: none */
-    int64_t lag;     /* ns: the goal max_lag */
-    uint64_t memory; /* bytes */
+    int64_t lag;        /* ns: the goal max_lag */
+    uint64_t memory;    /* bytes */
 };
 
 struct verdict {
     struct verdict_limits limits;
     struct verdict_sample samples[VERDICT_SAMPLES]; /* oldest first */
     uint32_t count;
-    int64_t spacing;       /* ns between samples that are kept */
-    int64_t started;       /* now of the first sample */
-    int64_t busy_since;    /* when nothing was unsettled the last time, and the count then */
+    int64_t spacing;    /* ns between samples that are kept */
+    int64_t started;    /* now of the first sample */
+    int64_t busy_since; /* when nothing was unsettled the last time, and the count then */
     uint64_t busy_settled, busy_steps;
-    double pace;           /* records/s at which the last stretch of work was done; 0: unknown */
-    bool recovered;        /* the lag came back to nothing after records had been settled */
-    bool closed;           /* the sources ended: what follows is draining, not keeping up */
-    int64_t lag_worst;     /* of all samples ever, draining too */
+    double pace;       /* records/s at which the last stretch of work was done; 0: unknown */
+    bool recovered;    /* the lag came back to nothing after records had been settled */
+    bool closed;       /* the sources ended: what follows is draining, not keeping up */
+    int64_t lag_worst; /* of all samples ever, draining too */
 };
 
 enum verdict_limit { VERDICT_LIMIT_NONE, VERDICT_LIMIT_LAG, VERDICT_LIMIT_MEMORY };
 
 struct verdict_answer {
     enum verdict_kind kind;
-    double slope;                 /* seconds of lag per second; 0 unless it could be told */
-    double seconds_per_minute;    /* slope × 60 when falling behind, else 0 */
+    double slope;                   /* seconds of lag per second; 0 unless it could be told */
+    double seconds_per_minute;      /* slope × 60 when falling behind, else 0 */
     double read_rate, settled_rate; /* records/s over the last ten seconds, or while there was work */
-    double offered;               /* records/s; 0: unknown */
-    double dropped_share;         /* of what was settled in the last minute */
-    double busiest;               /* share of time of the busiest thread over the last ten seconds */
-    uint32_t busiest_thread;      /* its index in the samples */
-    int64_t lag, lag_worst;       /* ns: now; ever */
-    enum verdict_limit limit;     /* which limit will be met first as things are */
-    double limit_seconds;         /* how long until then */
+    double offered;                 /* records/s; 0: unknown */
+    double dropped_share;           /* of what was settled in the last minute */
+    double busiest;                 /* share of time of the busiest thread over the last ten seconds */
+    uint32_t busiest_thread;        /* its index in the samples */
+    int64_t lag, lag_worst;         /* ns: now; ever */
+    enum verdict_limit limit;       /* which limit will be met first as things are */
+    double limit_seconds;           /* how long until then */
 };
 
 void verdict_init(struct verdict *verdict, const struct verdict_limits *limits); /* limits may be NULL */

@@ -17,14 +17,14 @@
 struct rig {
     /* Arrivals: `burst` records at once every `every` seconds; a steady stream is many small bursts. */
     double burst, every;
-    double service;       /* records/s */
-    double batch;         /* records in a batch: settled together */
+    double service;              /* records/s */
+    double batch;                /* records in a batch: settled together */
     double pause_from, pause_to; /* seconds in which nothing is worked on */
-    double busy_share;    /* of time that the worker is busy while it works, default 1 */
-    double look;          /* seconds between samples, default 0.1 */
-    double jitter;        /* of the looks, as a share */
-    double most_waiting;  /* records that may wait, 0: any: the rest is dropped */
-    bool scheduled;       /* the source says what it offers */
+    double busy_share;           /* of time that the worker is busy while it works, default 1 */
+    double look;                 /* seconds between samples, default 0.1 */
+    double jitter;               /* of the looks, as a share */
+    double most_waiting;         /* records that may wait, 0: any: the rest is dropped */
+    bool scheduled;              /* the source says what it offers */
     bool full_speed;
 
     double now, work_done, worked_seconds;
@@ -124,8 +124,13 @@ static void too_slow_for_bursts(void **state)
     static const double looks[] = {0.02, 0.1, 0.25, 1};
     for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
         for (size_t j = 0; j < sizeof looks / sizeof *looks; j++) {
-            struct rig rig = {.burst = 50000, .every = 10, .service = 50000.0 / 30, .batch = batches[i],
-                              .look = looks[j], .jitter = 0.5, .scheduled = true};
+            struct rig rig = {.burst = 50000,
+                              .every = 10,
+                              .service = 50000.0 / 30,
+                              .batch = batches[i],
+                              .look = looks[j],
+                              .jitter = 0.5,
+                              .scheduled = true};
             rig_start(&rig, NULL);
             for (double at = 19; at < 200; at += 1.7) { /* wherever in the saw */
                 expect_behind(rig_run(&rig, at), 40, 2);
@@ -213,11 +218,11 @@ static void saturated(void **state)
 static void a_stall_is_seen_and_worked_off(void **state)
 {
     (void)state;
-    struct rig rig = {.burst = 50, .every = 0.01, .service = 9000, .batch = 100, .scheduled = true, .pause_from = 20,
-                      .pause_to = 40};
+    struct rig rig = {
+        .burst = 50, .every = 0.01, .service = 9000, .batch = 100, .scheduled = true, .pause_from = 20, .pause_to = 40};
     rig_start(&rig, NULL);
     expect(rig_run(&rig, 20), VERDICT_KEEPING_UP);
-    expect_behind(rig_run(&rig, 38), 60, 6); /* 18 s without a record */
+    expect_behind(rig_run(&rig, 38), 60, 6);          /* 18 s without a record */
     struct verdict_answer answer = rig_run(&rig, 54); /* 20 s of lag, worked off at 0.8 s/s: over at 65 s */
     expect(answer, VERDICT_KEEPING_UP);
     assert_true(answer.slope < -0.5);
@@ -231,8 +236,8 @@ static void a_stall_is_seen_and_worked_off(void **state)
 static void a_short_stall_is_no_matter(void **state)
 {
     (void)state;
-    struct rig rig = {.burst = 10, .every = 0.01, .service = 9000, .scheduled = true, .pause_from = 20,
-                      .pause_to = 20.4};
+    struct rig rig = {
+        .burst = 10, .every = 0.01, .service = 9000, .scheduled = true, .pause_from = 20, .pause_to = 20.4};
     rig_start(&rig, NULL);
     for (double at = 19; at < 30; at += 0.1) {
         expect(rig_run(&rig, at), VERDICT_KEEPING_UP);
@@ -407,9 +412,18 @@ static void from_a_snapshot(void **state)
         {.name = "a", .offered = 100, .waiting = true}, {.name = "b", .offered = 50}, {.name = "c", .ended = true}};
     struct pipeline_thread_view threads[2] = {{"lane 0", 5}, {"lane 1", 7}};
     static struct pipeline_snapshot snapshot; /* large: histograms */
-    snapshot = (struct pipeline_snapshot){.now = 9, .records_in = 20, .records_stored = 1, .records_refused = 2,
-                                          .records_filtered = 3, .records_dropped = 4, .lag_ns = 5, .memory_used = 6,
-                                          .source_count = 3, .sources = sources, .thread_count = 2, .threads = threads};
+    snapshot = (struct pipeline_snapshot){.now = 9,
+                                          .records_in = 20,
+                                          .records_stored = 1,
+                                          .records_refused = 2,
+                                          .records_filtered = 3,
+                                          .records_dropped = 4,
+                                          .lag_ns = 5,
+                                          .memory_used = 6,
+                                          .source_count = 3,
+                                          .sources = sources,
+                                          .thread_count = 2,
+                                          .threads = threads};
     struct verdict_sample sample = verdict_sample_of(&snapshot);
     assert_int_equal(sample.settled, 10);
     assert_int_equal(sample.busy[1], 7);
