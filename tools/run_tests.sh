@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # usage: tools/run_tests.sh STEP...        (unit, e2e, asan, tsan, fuzz, check, soak)
-# Runs the steps one after the other, all of them whatever happens, and ends with one line "N passed, N failed" that
-# counts unit tests, end-to-end tests, fuzz targets and checks. Exits with 1 if anything failed. Needs no terminal and no
+# Runs the steps one after the other, all of them whatever happens, and ends with a line "N passed, N failed" that
+# counts unit tests, end-to-end tests, fuzz targets and checks. Exits with 1 if any failed. Needs no terminal and no
 # input. With WEIR_RESULTS=file the two numbers are added to that file instead of the closing line.
 set -u
 cd "$(dirname "$0")/.."
