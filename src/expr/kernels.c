@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+#include "expr/kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "data/symbols.h"
+
+/* The second input is never the first's output, so `restrict` holds; both inputs may be the same column. */
+#define UNARY(NAME, IN, OUT, RESULT)                                                                                   \
+    void NAME(const struct kernel_call *call)                                                                          \
+    {                                                                                                                  \
+        const IN *restrict x = call->in[0];                                                                            \
+        OUT *restrict out = call->out;                                                                                 \
+        for (size_t i = 0; i < call->count; i++) {                                                                     \
+            const IN a = x[i];                                                                                         \
+            out[i] = (OUT)(RESULT);                                                                                    \
+        }                                                                                                              \
+    }
+
+/* A loop for each shape: with a constant in a register a comparison reads half as much. */
+#define BINARY(NAME, IN, OUT, RESULT)                                                                                  \
+    void NAME(const struct kernel_call *call)                                                                          \
+    {                                                                                                                  \
+        const IN *restrict x = call->in[0], *restrict y = call->in[1];                                                 \
+        OUT *restrict out = call->out;                                                                                 \
+        const size_t count = call->count;                                                                              \
+        if (call->scalar == 2) {                                                                                       \
+            const IN b = *y;                                                                                           \
+            for (size_t i = 0; i < count; i++) {                                                                       \
+                const IN a = x[i];                                                                                     \
+                out[i] = (OUT)(RESULT);                                                                                \
+            }                                                                                                          \
+        } else if (call->scalar == 1) {                                                                                \
+            const IN a = *x;                                                                                           \
+            for (size_t i = 0; i < count; i++) {                                                                       \
+                const IN b = y[i];                                                                                     \
+                out[i] = (OUT)(RESULT);                                                                                \
+            }                                                                                                          \
+        } else {                                                                                                       \
+            for (size_t i = 0; i < count; i++) {                                                                       \
+                const IN a = x[i], b = y[i];                                                                           \
+                out[i] = (OUT)(RESULT);                                                                                \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+
+#define NULL_I64 WEIR_I64_NULL
+
+/* ---- Arithmetic ------------------------------------------------------------------------------------------------ */
+
+static BINARY(add_f64, double, double, a + b)
+static BINARY(subtract_f64, double, double, a - b)
+static BINARY(multiply_f64, double, double, a * b)
+static BINARY(divide_f64, double, double, a / b)
+static BINARY(modulo_f64, double, double, fmod(a, b))
+static BINARY(power_f64, double, double, a != a || b != b ? (double)NAN : pow(a, b)) /* pow(NaN, 0) is 1 */
+
+/* What overflows is null: int64 has no infinity. Unsigned arithmetic wraps; the signs tell whether it did. */
+static inline int64_t add_checked(int64_t a, int64_t b)
+{
+    int64_t sum = (int64_t)((uint64_t)a + (uint64_t)b);
+    bool bad = (((a ^ sum) & (b ^ sum)) < 0) | (a == NULL_I64) | (b == NULL_I64);
+    return bad ? NULL_I64 : sum;
+}
+
+static inline int64_t subtract_checked(int64_t a, int64_t b)
+{
+    int64_t difference = (int64_t)((uint64_t)a - (uint64_t)b);
+    bool bad = (((a ^ b) & (a ^ difference)) < 0) | (a == NULL_I64) | (b == NULL_I64);
+    return bad ? NULL_I64 : difference;
+}
+
+static inline int64_t multiply_checked(int64_t a, int64_t b)
+{
+    int64_t product;
+    bool bad = __builtin_mul_overflow(a, b, &product) | (a == NULL_I64) | (b == NULL_I64);
+    return bad ? NULL_I64 : product;
+}
+
+static inline int64_t modulo_checked(int64_t a, int64_t b)
+{
+    bool bad = (b == 0) | (a == NULL_I64) | (b == NULL_I64);
+    return bad ? NULL_I64 : b == -1 ? 0 : a % b;
+}
+
+static BINARY(add_i64, int64_t, int64_t, add_checked(a, b))
+static BINARY(subtract_i64, int64_t, int64_t, subtract_checked(a, b))
+static BINARY(multiply_i64, int64_t, int64_t, multiply_checked(a, b))
+static BINARY(modulo_i64, int64_t, int64_t, modulo_checked(a, b))
+
+kernel_function *const kernel_arithmetic_f64[] = {add_f64, subtract_f64, multiply_f64, divide_f64, modulo_f64, power_f64};
+kernel_function *const kernel_arithmetic_i64[] = {add_i64, subtract_i64, multiply_i64, NULL, modulo_i64, NULL};
+
+UNARY(kernel_negate_f64, double, double, -a)
+UNARY(kernel_negate_i64, int64_t, int64_t, -(uint64_t)a) /* null stays null */
+
+/* Exact to the last digit of the double; times more than 292 years apart are subtracted as doubles. */
+static inline double seconds_between(int64_t a, int64_t b)
+{
+    int64_t difference;
+    bool far = __builtin_sub_overflow(a, b, &difference);
+    double ns = far ? (double)a - (double)b : (double)difference;
+    return (a == NULL_I64) | (b == NULL_I64) ? (double)NAN : ns / 1e9;
+}
+BINARY(kernel_time_difference, int64_t, double, seconds_between(a, b))
+
+UNARY(kernel_i64_to_f64, int64_t, double, a == NULL_I64 ? (double)NAN : (double)a)
+
+void kernel_symbol_to_text(const struct kernel_call *call)
+{
+    const uint32_t *x = call->in[0];
+    struct weir_text *out = call->out;
+
+    for (size_t i = 0; i < call->count; i++) {
+        out[i] = symbols_text(call->extra, x[i]);
+    }
+}
+
+/* ---- Functions ------------------------------------------------------------------------------------------------- */
+
+UNARY(kernel_abs_f64, double, double, fabs(a))
+UNARY(kernel_abs_i64, int64_t, int64_t, a < 0 ? -(uint64_t)a : (uint64_t)a)
+UNARY(kernel_sign_f64, double, double, a != a ? a : (double)((a > 0) - (a < 0)))
+UNARY(kernel_sign_i64, int64_t, int64_t, a == NULL_I64 ? a : (int64_t)((a > 0) - (a < 0)))
+UNARY(kernel_sqrt, double, double, sqrt(a))
+UNARY(kernel_exp, double, double, exp(a))
+UNARY(kernel_log, double, double, log(a))
+UNARY(kernel_floor, double, double, floor(a))
+UNARY(kernel_ceil, double, double, ceil(a))
+UNARY(kernel_round, double, double, round(a))
+
+static inline double min_f64(double a, double b)
+{
+    double least = a < b ? a : b; /* b when a is NaN */
+    return a != a ? a : least;
+}
+
+static inline double max_f64(double a, double b)
+{
+    double most = a > b ? a : b;
+    return a != a ? a : most;
+}
+
+BINARY(kernel_min_f64, double, double, min_f64(a, b))
+BINARY(kernel_max_f64, double, double, max_f64(a, b))
+BINARY(kernel_min_i64, int64_t, int64_t, a < b ? a : b) /* null is the least of all */
+BINARY(kernel_max_i64, int64_t, int64_t, (a == NULL_I64) | (b == NULL_I64) ? NULL_I64 : a > b ? a : b)
+
+/* The upper tail is 0.5 erfc((x - mean) / (stddev √2)). Far out erfc multiplies a relative error of its argument by twice
+ * the square of it (at 37 stddev by 1400), so the rounding errors of the argument are kept and put in to first order. */
+static inline double normal_tail(double x, double mean, double stddev)
+{
+    const double high = 0x1.6a09e667f3bcdp-1, low = -0x1.bdd3413b26456p-55; /* 1/√2 = high + low */
+    double d = x - mean, shift = x - d;
+    double d_error = (x - (d + shift)) + (shift - mean);
+    double z = d / stddev;
+    double tail = 0.5 * erfc(z * high);
+
+    if (fabs(z) < 40) { /* finite, and not 0 */
+        double y = z * high;
+        double z_error = (fma(-z, stddev, d) + d_error) / stddev;
+        double y_error = fma(z, high, -y) + z * low + z_error * high;
+        tail -= 0.5 * M_2_SQRTPI * exp(-y * y) * y_error;
+    }
+    return stddev > 0 ? tail : (double)NAN;
+}
+
+void kernel_normal_tail(const struct kernel_call *call)
+{
+    const double *restrict x = call->in[0], *restrict mean = call->in[1], *restrict stddev = call->in[2];
+    double *restrict out = call->out;
+
+    for (size_t i = 0; i < call->count; i++) {
+        out[i] = normal_tail(x[i], mean[i], stddev[i]);
+    }
+}
+
+/* ---- Comparisons ----------------------------------------------------------------------------------------------- */
+
+/* 0, 1, or 0xff where an input is null. */
+#define TRUTH(IS_NULL, RESULT) (-(IS_NULL) | (RESULT))
+#define COMPARE_ALL(SUFFIX, TYPE, IS_NULL)                                                                             \
+    static BINARY(equal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a == b))                                               \
+    static BINARY(unequal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a != b))                                             \
+    static BINARY(less_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a < b))                                                 \
+    static BINARY(less_equal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a <= b))                                          \
+    static BINARY(greater_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a > b))                                              \
+    static BINARY(greater_equal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a >= b))
+#define COMPARE_ROW(SUFFIX)                                                                                            \
+    {equal_##SUFFIX, unequal_##SUFFIX, less_##SUFFIX, less_equal_##SUFFIX, greater_##SUFFIX, greater_equal_##SUFFIX}
+
+COMPARE_ALL(f64, double, (a != a) | (b != b))
+COMPARE_ALL(i64, int64_t, (a == NULL_I64) | (b == NULL_I64))
+static BINARY(equal_bool, uint8_t, uint8_t, TRUTH((a == 0xff) | (b == 0xff), a == b))
+static BINARY(unequal_bool, uint8_t, uint8_t, TRUTH((a == 0xff) | (b == 0xff), a != b))
+static BINARY(equal_symbol, uint32_t, uint8_t, TRUTH((a == 0) | (b == 0), a == b))
+static BINARY(unequal_symbol, uint32_t, uint8_t, TRUTH((a == 0) | (b == 0), a != b))
+
+int kernel_text_order(struct weir_text a, struct weir_text b)
+{
+    uint32_t length = a.length < b.length ? a.length : b.length;
+    int order = length ? memcmp(a.data, b.data, length) : 0;
+
+    return order ? order : (a.length > b.length) - (a.length < b.length);
+}
+
+static inline bool text_equal(struct weir_text a, struct weir_text b)
+{
+    return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
+}
+
+static inline uint8_t text_truth(struct weir_text a, struct weir_text b, bool result)
+{
+    return a.data && b.data ? result : WEIR_BOOL_NULL;
+}
+static inline int text_order(struct weir_text a, struct weir_text b)
+{
+    return a.data && b.data ? kernel_text_order(a, b) : 0;
+}
+static BINARY(equal_text, struct weir_text, uint8_t, text_truth(a, b, a.data && b.data && text_equal(a, b)))
+static BINARY(unequal_text, struct weir_text, uint8_t, text_truth(a, b, a.data && b.data && !text_equal(a, b)))
+static BINARY(less_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) < 0))
+static BINARY(less_equal_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) <= 0))
+static BINARY(greater_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) > 0))
+static BINARY(greater_equal_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) >= 0))
+
+kernel_function *const kernel_compare[WEIR_TYPE_COUNT][6] = {
+    [WEIR_F64] = COMPARE_ROW(f64),
+    [WEIR_I64] = COMPARE_ROW(i64),
+    [WEIR_TIME] = COMPARE_ROW(i64),
+    [WEIR_TEXT] = COMPARE_ROW(text),
+    [WEIR_BOOL] = {equal_bool, unequal_bool},
+    [WEIR_SYMBOL] = {equal_symbol, unequal_symbol},
+};
+
+/* ---- Truth ----------------------------------------------------------------------------------------------------- */
+
+/* With false 0, true 1, null 0xff: `and` is 0 when a & b is 0 (either is false), else null when either is: a | b. `or` is 1
+ * when either is 1, else a | b. */
+BINARY(kernel_and, uint8_t, uint8_t, (a & b) ? (a | b) : 0)
+BINARY(kernel_or, uint8_t, uint8_t, (a == 1) | (b == 1) ? 1 : (a | b))
+UNARY(kernel_not, uint8_t, uint8_t, a == 0xff ? 0xff : a ^ 1)
+
+#define NULL_TESTS(SUFFIX, TYPE, IS_NULL)                                                                              \
+    static UNARY(is_null_##SUFFIX, TYPE, uint8_t, (IS_NULL))                                                           \
+    static UNARY(is_not_null_##SUFFIX, TYPE, uint8_t, !(IS_NULL))
+NULL_TESTS(f64, double, a != a)
+NULL_TESTS(i64, int64_t, a == NULL_I64)
+NULL_TESTS(bool, uint8_t, a == WEIR_BOOL_NULL)
+NULL_TESTS(symbol, uint32_t, a == WEIR_SYMBOL_NULL)
+NULL_TESTS(text, struct weir_text, a.data == NULL)
+
+#define BY_TYPE(PREFIX)                                                                                                \
+    {                                                                                                                  \
+        [WEIR_F64] = PREFIX##_f64, [WEIR_I64] = PREFIX##_i64, [WEIR_TIME] = PREFIX##_i64, [WEIR_BOOL] = PREFIX##_bool, \
+        [WEIR_SYMBOL] = PREFIX##_symbol, [WEIR_TEXT] = PREFIX##_text,                                                  \
+    }
+kernel_function *const kernel_is_null[WEIR_TYPE_COUNT] = BY_TYPE(is_null);
+kernel_function *const kernel_is_not_null[WEIR_TYPE_COUNT] = BY_TYPE(is_not_null);
+
+static BINARY(coalesce_f64, double, double, a != a ? b : a)
+static BINARY(coalesce_i64, int64_t, int64_t, a == NULL_I64 ? b : a)
+static BINARY(coalesce_bool, uint8_t, uint8_t, a == WEIR_BOOL_NULL ? b : a)
+static BINARY(coalesce_symbol, uint32_t, uint32_t, a == WEIR_SYMBOL_NULL ? b : a)
+
+#define IF(SUFFIX, TYPE)                                                                                               \
+    static void if_##SUFFIX(const struct kernel_call *call)                                                            \
+    {                                                                                                                  \
+        const uint8_t *restrict truth = call->in[0];                                                                   \
+        const TYPE *restrict x = call->in[1], *restrict y = call->in[2];                                               \
+        TYPE *restrict out = call->out;                                                                                \
+        for (size_t i = 0; i < call->count; i++) {                                                                     \
+            const TYPE a = x[i], b = y[i];                                                                             \
+            out[i] = truth[i] == 1 ? a : b;                                                                            \
+        }                                                                                                              \
+    }
+IF(f64, double)
+IF(i64, int64_t)
+IF(bool, uint8_t)
+IF(symbol, uint32_t)
+IF(text, struct weir_text)
+
+/* A macro cannot cast to a struct type. */
+static void coalesce_text(const struct kernel_call *call)
+{
+    const struct weir_text *x = call->in[0], *y = call->in[1];
+    struct weir_text *out = call->out;
+
+    for (size_t i = 0; i < call->count; i++) {
+        struct weir_text a = call->scalar == 1 ? *x : x[i];
+        out[i] = a.data ? a : call->scalar == 2 ? *y : y[i];
+    }
+}
+
+kernel_function *const kernel_if[WEIR_TYPE_COUNT] = BY_TYPE(if);
+kernel_function *const kernel_coalesce[WEIR_TYPE_COUNT] = BY_TYPE(coalesce);
+
+/* ---- Lists ----------------------------------------------------------------------------------------------------- */
+
+/* Short lists: compare with every entry, whole columns at a time. Long ones: search, ascending. */
+enum { LIST_SHORT = 12 };
+
+#define IN_LIST(SUFFIX, TYPE, MEMBER, IS_NULL)                                                                         \
+    static inline uint8_t find_##SUFFIX(const TYPE *list, size_t count, TYPE a)                                        \
+    {                                                                                                                  \
+        while (count > 1) {                                                                                            \
+            list += list[count / 2] <= a ? count / 2 : 0;                                                              \
+            count -= count / 2;                                                                                        \
+        }                                                                                                              \
+        return count == 1 && *list == a;                                                                               \
+    }                                                                                                                  \
+    static void in_##SUFFIX(const struct kernel_call *call)                                                            \
+    {                                                                                                                  \
+        const struct kernel_list *list = call->extra;                                                                  \
+        const TYPE *restrict x = call->in[0], *restrict entries = list->MEMBER;                                        \
+        uint8_t *restrict out = call->out;                                                                             \
+        const size_t count = call->count, entry_count = list->count;                                                   \
+        for (size_t i = 0; i < count; i++) {                                                                           \
+            const TYPE a = x[i];                                                                                       \
+            out[i] = (uint8_t) - (IS_NULL);                                                                            \
+        }                                                                                                              \
+        if (entry_count <= LIST_SHORT) {                                                                               \
+            for (size_t k = 0; k < entry_count; k++) {                                                                 \
+                const TYPE entry = entries[k];                                                                         \
+                for (size_t i = 0; i < count; i++) {                                                                   \
+                    out[i] |= x[i] == entry;                                                                           \
+                }                                                                                                      \
+            }                                                                                                          \
+        } else {                                                                                                       \
+            for (size_t i = 0; i < count; i++) {                                                                       \
+                out[i] |= find_##SUFFIX(entries, entry_count, x[i]);                                                   \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+IN_LIST(f64, double, f64, a != a)
+IN_LIST(i64, int64_t, i64, a == NULL_I64)
+IN_LIST(symbol, uint32_t, symbols, a == WEIR_SYMBOL_NULL)
+
+static void in_text(const struct kernel_call *call)
+{
+    const struct kernel_list *list = call->extra;
+    const struct weir_text *x = call->in[0];
+    uint8_t *out = call->out;
+
+    for (size_t i = 0; i < call->count; i++) {
+        const struct weir_text *at = list->texts;
+        size_t count = list->count;
+        while (x[i].data && count > 1) {
+            at += kernel_text_order(at[count / 2], x[i]) <= 0 ? count / 2 : 0;
+            count -= count / 2;
+        }
+        out[i] = x[i].data ? count == 1 && text_equal(*at, x[i]) : WEIR_BOOL_NULL;
+    }
+}
+
+kernel_function *const kernel_in[WEIR_TYPE_COUNT] = {
+    [WEIR_F64] = in_f64, [WEIR_I64] = in_i64, [WEIR_TIME] = in_i64, [WEIR_SYMBOL] = in_symbol, [WEIR_TEXT] = in_text,
+};
+
+/* ---- Selections ------------------------------------------------------------------------------------------------ */
+
+size_t kernel_compress(const uint8_t *truth, uint32_t first, size_t count, uint32_t *rows)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        rows[kept] = first + (uint32_t)i;
+        kept += truth[i] == 1;
+    }
+    return kept;
+}
+
+size_t kernel_compress_selection(const uint8_t *truth, uint32_t first, const uint32_t *selection, size_t count,
+                                 uint32_t *rows)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        rows[kept] = selection[i];
+        kept += truth[selection[i] - first] == 1;
+    }
+    return kept;
+}
