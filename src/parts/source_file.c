@@ -29,6 +29,7 @@ enum {
     BLOCK_LEAST = 16 << 10,
     BLOCK_SPARE = 256,        /* what the pool adds to a block, so that its slab stays a power of two */
     SAMPLE_LINES = 64,        /* of a stream, unless its fields are declared */
+    ROWS_COUNTED = 256,       /* blocks of fewer rows are cut by the line, larger ones by bytes */
 };
 #define SAMPLE_PATIENCE (250 * CLOCK_MILLISECOND)  /* how long a stream's first records wait for more of the sample */
 #define PACE_LEAST (50 * CLOCK_MICROSECOND)        /* shortest sleep worth its switch */
@@ -325,24 +326,28 @@ static int emit_piece(struct reader *reader, size_t size, int64_t produced)
     return weir_emit_block(reader->context, reader->out, &block);
 }
 
-/* The bytes of the next `lines` lines, or a few more where a record has several lines. */
-static size_t size_of_lines(const struct reader *reader, size_t most, uint64_t lines)
+/* Of `most` bytes of whole records: `size` of them, to the end of a record, or more where one record is longer. */
+static size_t cut_near(const struct reader *reader, size_t size, size_t most)
 {
-    struct source_file *self = reader->source;
     const char *data = (const char *)reader->memory->data + reader->begin;
-    size_t size = 0;
-    while (size < most) {
-        const char *newline = memchr(data + size, '\n', most - size);
-        size = newline ? (size_t)(newline - data) + 1 : most;
-        if (lines > 1) {
-            lines--;
-            continue;
-        }
-        size_t whole = codec_cut(reader->format, &self->read, data, size);
+    for (; size < most; size *= 2) {
+        size_t whole = codec_cut(reader->format, &reader->source->read, data, size);
         if (whole > 0)
             return whole;
     }
     return most;
+}
+
+/* Of `most` bytes of whole records: the next `lines` lines, or more where a record has several. */
+static size_t cut_lines(const struct reader *reader, uint64_t lines, size_t most)
+{
+    const char *data = (const char *)reader->memory->data + reader->begin;
+    size_t size = 0;
+    for (; lines > 0 && size < most; lines--) {
+        const char *newline = memchr(data + size, '\n', most - size);
+        size = newline ? (size_t)(newline - data) + 1 : most;
+    }
+    return cut_near(reader, size, most);
 }
 
 static int64_t due_time(const struct source_file *self)
@@ -372,7 +377,7 @@ static int emit_paced(struct reader *reader, size_t size)
         int64_t late = now - due, span = late / 16 > CLOCK_MILLISECOND ? late / 16 : CLOCK_MILLISECOND;
         uint64_t lines = 1 + (uint64_t)((double)(late < span ? late : span) * 1e-9 * self->rate);
         uint64_t before = self->position;
-        int error = emit_piece(reader, size_of_lines(reader, end - reader->begin, lines), due);
+        int error = emit_piece(reader, cut_lines(reader, lines, end - reader->begin), due);
         if (error < 0)
             return error;
         weir_emit_late_by(reader->out, late, self->position - before);
@@ -380,12 +385,19 @@ static int emit_paced(struct reader *reader, size_t size)
     return 0;
 }
 
+/* Hands on `size` bytes of whole records, in blocks no larger than is asked for just now. */
 static int emit_records(struct reader *reader, size_t size)
 {
-    struct source_file *self = reader->source;
-    if (self->rate > 0)
+    if (reader->source->rate > 0)
         return emit_paced(reader, size);
-    return emit_piece(reader, size, reader->read_at ? reader->read_at : weir_now(reader->context));
+    int64_t produced = reader->read_at ? reader->read_at : weir_now(reader->context);
+    int error = 0;
+    for (size_t piece; size > 0 && error == 0; size -= piece) {
+        uint32_t rows = weir_emit_rows(reader->out);
+        piece = rows < ROWS_COUNTED ? cut_lines(reader, rows, size) : cut_near(reader, weir_emit_bytes(reader->out), size);
+        error = emit_piece(reader, piece, produced);
+    }
+    return error;
 }
 
 /* How much of what was read is whole records. */
