@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The contract of a part: a source, a stage or a sink. One part is one file in src/parts/ with one `const` ops table
+ * at its end, listed in src/parts/parts.c.
+ *
+ * The engine allocates `size` zeroed bytes for each instance, fills in the options (each at its offset), then calls
+ * `open`, which may fail anywhere; `close` is called exactly once after open was called, whether it failed or not, and
+ * copes with a half-open part. A stage has one instance for each lane (no state is shared, no locks are needed), a
+ * source or sink has one. All calls to one instance come from one thread at a time.
+ *
+ * Errors are negative errno values; the words for the user go into the env's error with weir_fail.
+ */
+#ifndef WEIR_PART_H
+#define WEIR_PART_H
+
+#include <weir/batch.h>
+#include <weir/context.h>
+#include <weir/schema.h>
+
+/* ---- Errors ---------------------------------------------------------------------------------------------------- */
+
+/* A place in a configuration file; file NULL when unknown. Lines and columns count from 1. */
+struct weir_mark {
+    const char *file; /* lives as long as the configuration */
+    int line, column;
+};
+
+enum { WEIR_ERROR_MAX = 1024 };
+struct weir_error {
+    int code; /* negative errno, 0: none */
+    struct weir_mark mark;
+    char text[WEIR_ERROR_MAX]; /* what is wrong and what to do about it; may have several lines (a caret) */
+};
+/* Sets the error (only the first one is kept) and returns `code`. `error` may be NULL. */
+int weir_fail(struct weir_error *error, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+int weir_fail_at(struct weir_error *error, int code, struct weir_mark mark, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* ---- Options --------------------------------------------------------------------------------------------------- */
+
+enum weir_option_type {
+    WEIR_OPTION_BOOL,       /* bool */
+    WEIR_OPTION_INTEGER,    /* int64_t */
+    WEIR_OPTION_NUMBER,     /* double */
+    WEIR_OPTION_STRING,     /* const char * */
+    WEIR_OPTION_DURATION,   /* int64_t ns; "500ms" */
+    WEIR_OPTION_SIZE,       /* int64_t bytes; "256MiB" */
+    WEIR_OPTION_RATE,       /* double per second; "5000/s"; "unlimited" is 0 */
+    WEIR_OPTION_CHOICE,     /* int: index into choices */
+    WEIR_OPTION_EXPRESSION, /* struct weir_quoted */
+    WEIR_OPTION_COLUMN,     /* struct weir_quoted: the name of a column */
+    WEIR_OPTION_STRINGS,    /* struct weir_list: one string or a list of them */
+    WEIR_OPTION_NUMBERS,    /* struct weir_numbers: one number or a list of them */
+    WEIR_OPTION_MAP,        /* struct weir_list with names: name: value pairs, in order */
+    WEIR_OPTION_END
+};
+
+/* Text from the configuration with its place, for carets in messages. text NULL: not given. */
+struct weir_quoted {
+    const char *text;
+    struct weir_mark mark;
+};
+struct weir_pair {
+    struct weir_quoted name; /* MAP only */
+    struct weir_quoted value;
+};
+struct weir_list {
+    const struct weir_pair *items;
+    size_t count;
+};
+struct weir_numbers {
+    const double *values;
+    size_t count;
+};
+
+enum {
+    WEIR_OPTION_REQUIRED = 1,
+    WEIR_OPTION_MAIN = 2, /* `filter: value > 3` sets this option of filter; a MAIN of type MAP takes all keys that no
+                             other option has */
+    WEIR_OPTION_EXPRESSIONS = 4, /* MAP: the values are expressions; mistakes in them are found when the file is read */
+};
+struct weir_option {
+    const char *name;
+    enum weir_option_type type;
+    size_t offset;           /* of the field in the private state */
+    const char *fallback;    /* default, as it would be written in the file; NULL: zero */
+    double least, most;      /* limits for numeric types, when most > least */
+    const char *const *choices; /* CHOICE: NULL-terminated */
+    unsigned flags;
+    const char *help; /* one sentence, no full stop */
+};
+
+/* ---- Environment ----------------------------------------------------------------------------------------------- */
+
+struct weir_symbols;
+struct weir_engine_node; /* the engine's side of an instance */
+
+/* What the engine gives to an instance; valid from open to close. */
+struct weir_env {
+    const char *name; /* as configured, unique in the pipeline */
+    uint32_t lane, lanes;
+    struct weir_pool *pool;       /* of the thread that calls this instance */
+    struct weir_symbols *symbols; /* shared */
+    struct weir_context *context; /* clock; waiting only where the contract says so */
+    struct weir_error *error;     /* where weir_fail writes before a call returns an error */
+    struct weir_mark mark;        /* where the part stands in the configuration */
+    struct weir_engine_node *node;
+};
+
+/* A line to the user (stderr), at most a few per part and kind; the rest is counted. `kind` is a constant string. */
+void weir_notice(struct weir_env *env, const char *kind, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Adds to the counter `what` of this part, by `field` (may be NULL): "type mismatch" by "value". Both strings are
+ * copied. A slow path: not for each record. Shown in the report. */
+void weir_count(struct weir_env *env, const char *what, const char *field, uint64_t number);
+
+enum weir_kind { WEIR_SOURCE, WEIR_STAGE, WEIR_SINK };
+
+struct weir_part {
+    enum weir_kind kind;
+    const char *name;
+    const char *summary; /* one line for `weir list` */
+    const char *example; /* YAML of a whole small pipeline or of the part alone, for `weir explain`; may be NULL */
+    const struct weir_option *options; /* ends with type WEIR_OPTION_END; NULL: none */
+    size_t size;
+    int (*open)(void *self, struct weir_env *env);  /* may be NULL */
+    void (*close)(void *self, struct weir_env *env); /* may be NULL */
+};
+
+/* ---- Sources --------------------------------------------------------------------------------------------------- */
+
+struct weir_emitter;
+struct codec_layout;
+
+/* A piece of a byte stream that holds whole records; a lane decodes it. */
+struct weir_block {
+    struct weir_memory *memory; /* owns data; at least 64 readable bytes follow data + size */
+    const char *data;
+    size_t size;
+    struct codec_layout *layout; /* a reference: how to decode; knows the schema */
+    const char *file;            /* name for messages; lives as long as the source */
+    uint64_t line;               /* number of the first line in the file, from 1 */
+    uint64_t position;           /* number of the first line in the source, from 0 */
+    int64_t produced;            /* weir_now() when its bytes were read */
+};
+
+/* A source's replayable position: opaque to the engine. */
+struct weir_position {
+    uint64_t sequence; /* batch number */
+    uint64_t position; /* record number */
+};
+
+struct weir_source {
+    struct weir_part part;
+    /* Produces until the data ends or a wait says -ECANCELED; returns 0, or a negative errno with words. Own thread. */
+    int (*run)(void *self, struct weir_context *context, struct weir_emitter *out);
+    int (*seek)(void *self, const struct weir_position *from);       /* replayable sources; may be NULL */
+    void (*settled)(void *self, const struct weir_position *upto);   /* may be NULL */
+};
+
+/* Announces the schema of the batches that follow. Row sources call it before the first batch and when it changes. */
+int weir_emit_schema(struct weir_context *context, struct weir_emitter *out, struct weir_schema *schema);
+/* Hands on a batch or block; takes over the caller's reference(s) also on failure; waits while there is no credit.
+ * The engine sets source, sequence and receipts. Returns 0 or -ECANCELED. */
+int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, struct weir_batch *batch);
+int weir_emit_block(struct weir_context *context, struct weir_emitter *out, const struct weir_block *block);
+/* True when a lane waits for data: hand on what there is. False: filling the batch further costs nobody anything. */
+bool weir_emit_wanted(struct weir_emitter *out);
+/* How many rows (bytes) the next batch (block) should have at most: adapts to the time that a record takes downstream. */
+uint32_t weir_emit_rows(struct weir_emitter *out);
+size_t weir_emit_bytes(struct weir_emitter *out);
+/* How long a batch that is not full may wait for more (the `linger` option), ns. */
+int64_t weir_emit_linger(struct weir_emitter *out);
+/* The rate at which records come into being whether or not anybody takes them, if the source knows it (a schedule);
+ * 0: unknown. Or: the source has all its data already and gives it as fast as it is taken (a file at full speed). */
+void weir_emit_offered(struct weir_emitter *out, double records_per_second);
+void weir_emit_unhurried(struct weir_emitter *out, bool full_speed);
+/* Adds to the histogram of late_by: how much later than intended a reading was asked for. */
+void weir_emit_late_by(struct weir_emitter *out, int64_t ns, uint64_t records);
+
+/* ---- Stages ---------------------------------------------------------------------------------------------------- */
+
+struct weir_out;
+
+#define WEIR_UNKEYED ((const char *)0)
+#define WEIR_KEY_OF_SOURCE "" /* the key that the source declares; all records are one group if it declares none */
+
+struct weir_stage {
+    struct weir_part part;
+    /* Options are filled in, open was not called yet: the column that this stage keeps state by, WEIR_KEY_OF_SOURCE, or
+     * WEIR_UNKEYED for a stage that keeps none. NULL pointer: unkeyed. */
+    const char *(*key)(const void *self);
+    /* A schema comes: check columns, say the schema that goes out (a new reference in *out; to keep `in`, a reference
+     * to it). A keyed stage calls weir_key_state_define here. On a mistake weir_fail_at with the mark of the option. */
+    int (*bind)(void *self, struct weir_env *env, struct weir_schema *in, struct weir_schema **out);
+    /* `in` belongs to the caller and is immutable; in->count > 0. Emits any number of batches. Does not wait. */
+    int (*process)(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out);
+    /* Event time has come to time_ns (INT64_MAX: the end of the stream). May be NULL. */
+    int (*on_watermark)(void *self, struct weir_env *env, int64_t time_ns, struct weir_out *out);
+};
+
+/* Passes a batch on; takes over the reference. */
+void weir_out_emit(struct weir_out *out, struct weir_batch *batch);
+
+/* A new batch (caller's reference) with only the given rows of `in`; the other selected rows are settled as filtered.
+ * `rows` is ascending and lives as long as the result: allocate it with weir_batch_allocate on … see weir_filter_rows. */
+struct weir_batch *weir_filter(struct weir_env *env, struct weir_batch *in, const uint32_t *rows, uint32_t count);
+/* Settles rows of `in` as refused, for `reason` (a constant string, counted). The stage must not pass them on. */
+void weir_refuse(struct weir_env *env, struct weir_batch *in, const uint32_t *rows, uint32_t count, const char *reason);
+
+/* Keyed state: each key gets `size` bytes that `init` fills. Calling it again in a later bind with another size drops
+ * all state. `idle_ns` > 0: a key not seen for that long in event time is forgotten; most_keys > 0 limits their number. */
+struct weir_key_options {
+    size_t size;
+    void (*init)(void *self, void *state); /* NULL: zeroed */
+    int64_t idle_ns;
+    uint64_t most_keys; /* 0: what the memory budget allows */
+};
+int weir_key_state_define(struct weir_env *env, const struct weir_key_options *options);
+/* Fills states[i] with the state of selected row i's key. Rows whose key is over the limit are settled as refused, and
+ * *batch is replaced by one without them (the engine releases it after process). Returns 0 or a negative errno. */
+int weir_key_states(struct weir_env *env, struct weir_batch **batch, void **states);
+
+/* ---- Sinks ----------------------------------------------------------------------------------------------------- */
+
+struct weir_buffer; /* growing bytes: base/buffer.h */
+
+struct weir_sink {
+    struct weir_part part;
+    int (*bind)(void *self, struct weir_env *env, struct weir_schema *in); /* may be NULL */
+    /* Batch → bytes, on a lane, in parallel with others: self is read-only but for what bind set up. May be NULL: then
+     * write gets no bytes. */
+    int (*encode)(const void *self, struct weir_symbols *symbols, const struct weir_batch *in, struct weir_buffer *out);
+    /* Stores a batch (bytes: what encode made of it). Own thread; may wait on ctx. 0: stored, or, if there is a commit,
+     * stored once commit has returned 0. Negative errno with words: nothing of this batch is stored. -EAGAIN, -EBUSY,
+     * -ENOSPC, -EDQUOT: the engine says so, waits and tries again. A sink without write stores on the lane, at no cost. */
+    int (*write)(void *self, struct weir_env *env, struct weir_batch *in, const char *bytes, size_t size);
+    /* Makes durable what was written. Called when no more input waits, after `commit_rows` or `commit_ns`, and at the
+     * end. May be NULL. */
+    int (*commit)(void *self, struct weir_env *env, uint64_t epoch);
+    uint64_t commit_rows;
+    int64_t commit_ns;
+    bool keep_order; /* records arrive in the order of their source (else: each key's order only) */
+};
+
+/* The parts that are built in: parts/parts.c. NULL-terminated. */
+extern const struct weir_part *const weir_parts[];
+
+#endif

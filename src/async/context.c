@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+#include "async/context.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <poll.h>
+
+int64_t context_clock_now(struct context_clock *clock)
+{
+    return clock->simulated ? atomic_load_explicit(&clock->now, memory_order_relaxed) : clock_monotonic();
+}
+
+int64_t weir_now(struct weir_context *context)
+{
+    return context_clock_now(context->clock);
+}
+
+int64_t weir_wall_time(struct weir_context *context)
+{
+    if (!context->clock->simulated) return clock_wall();
+    return CONTEXT_SIMULATED_WALL + context_clock_now(context->clock) - CONTEXT_SIMULATED_START;
+}
+
+bool weir_stopping(struct weir_context *context)
+{
+    return context->cancelled && atomic_load_explicit(context->cancelled, memory_order_acquire);
+}
+
+static int64_t begin_wait(struct weir_context *context)
+{
+    int64_t now = weir_now(context);
+    atomic_store_explicit(&context->waiting_since, now, memory_order_relaxed);
+    return now;
+}
+
+static void end_wait(struct weir_context *context, int64_t since)
+{
+    atomic_store_explicit(&context->waiting_since, 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&context->waited_ns, weir_now(context) - since, memory_order_relaxed);
+}
+
+int64_t context_waited(struct weir_context *context)
+{
+    int64_t since = atomic_load_explicit(&context->waiting_since, memory_order_relaxed);
+    int64_t waited = atomic_load_explicit(&context->waited_ns, memory_order_relaxed);
+    return since ? waited + weir_now(context) - since : waited;
+}
+
+bool context_park(struct weir_context *context, int64_t deadline_ns)
+{
+    int64_t since = begin_wait(context);
+    bool woken = waiter_park(context->waiter, deadline_ns);
+    end_wait(context, since);
+    return woken;
+}
+
+int weir_sleep_until(struct weir_context *context, int64_t when_ns)
+{
+    while (weir_now(context) < when_ns) {
+        if (weir_stopping(context)) return -ECANCELED;
+        context_park(context, when_ns);
+    }
+    return weir_stopping(context) ? -ECANCELED : 0;
+}
+
+int weir_sleep(struct weir_context *context, int64_t duration_ns)
+{
+    int64_t now = weir_now(context);
+    return weir_sleep_until(context, duration_ns > INT64_MAX - now ? INT64_MAX : now + duration_ns);
+}
+
+int weir_wait_fd(struct weir_context *context, int fd, short events, int64_t deadline_ns)
+{
+    struct pollfd polled[2] = {{.fd = fd, .events = events}, {.fd = context->cancel_fd, .events = POLLIN}};
+    if (context->clock->simulated) return 0; /* real descriptors know no simulated time: they count as ready */
+    int64_t since = begin_wait(context);
+    int error;
+    for (;;) {
+        if (weir_stopping(context)) {
+            error = -ECANCELED;
+            break;
+        }
+        int64_t left = deadline_ns == WEIR_NEVER ? INT64_MAX : deadline_ns - clock_monotonic();
+        if (left <= 0) left = 0;
+        int64_t slice = context->cancel_fd >= 0 ? CLOCK_SECOND * 60 : CLOCK_MILLISECOND * 50;
+        if (left < slice) slice = left;
+        struct timespec timeout = {.tv_sec = slice / CLOCK_SECOND, .tv_nsec = slice % CLOCK_SECOND};
+        int ready = ppoll(polled, context->cancel_fd >= 0 ? 2 : 1, &timeout, NULL);
+        if (ready < 0 && errno != EINTR) {
+            error = -errno;
+            break;
+        }
+        if (ready > 0 && polled[0].revents) {
+            error = 0;
+            break;
+        }
+        if (ready <= 0 && left == 0) {
+            error = -ETIMEDOUT;
+            break;
+        }
+    }
+    end_wait(context, since);
+    return error;
+}
+
+void weir_burn(struct weir_context *context, int64_t duration_ns)
+{
+    if (context->clock->simulated) {
+        atomic_fetch_add_explicit(&context->clock->now, duration_ns, memory_order_relaxed);
+        return;
+    }
+    int64_t end = clock_monotonic() + duration_ns;
+    while (clock_monotonic() < end) {
+        for (volatile int i = 0; i < 50; i++) {
+        }
+    }
+}

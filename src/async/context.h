@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a weir_context is made of. Each machine of the engine (source, lane, sink) has one; it waits on the machine's
+ * waiter, so that a wake from anywhere ends the wait.
+ */
+#ifndef ASYNC_CONTEXT_H
+#define ASYNC_CONTEXT_H
+
+#include <weir/context.h>
+#include "base/waiter.h"
+
+/* The clock that all contexts of a pipeline share. */
+struct context_clock {
+    bool simulated;
+    _Atomic int64_t now; /* simulated time, ns; starts at CONTEXT_SIMULATED_START */
+};
+#define CONTEXT_SIMULATED_START INT64_C(1000000000)
+#define CONTEXT_SIMULATED_WALL INT64_C(1700000000000000000) /* 2023-11-14T22:13:20Z: what simulated wall time starts at */
+
+struct weir_context {
+    struct context_clock *clock;
+    struct weir_waiter *waiter;
+    const _Atomic bool *cancelled; /* every wait ends with -ECANCELED once this is set */
+    int cancel_fd;                 /* readable once cancelled; -1: none (then descriptors are polled in slices) */
+    _Atomic int64_t waited_ns;     /* time spent in waits that are over: what is not busy */
+    _Atomic int64_t waiting_since; /* start of the wait that goes on now, or 0 */
+};
+
+int64_t context_clock_now(struct context_clock *clock);
+
+/* Waited so far, ns; any thread. */
+int64_t context_waited(struct weir_context *context);
+
+/* Parks on the context's waiter until a wake or the deadline; counts the time. True: woken. */
+bool context_park(struct weir_context *context, int64_t deadline_ns);
+
+#endif

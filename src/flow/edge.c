@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: MIT */
+#include "flow/edge.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+enum { EDGE_WINDOW = 2 * ACCOUNT_WINDOW }; /* turns of a source on the way: its batches, and ends and barriers between */
+
+struct slot {
+    struct turn **parts; /* options.parts[source] of them */
+    uint32_t arrived;
+    struct turn *combined;
+    bool complete;
+};
+
+struct stream { /* of one source */
+    struct slot *slots;
+    struct turn **part_memory;
+    uint64_t next; /* sequence that becomes ready next */
+    uint32_t parts;
+};
+
+struct waiters {
+    struct weir_waiter **items;
+    uint32_t count;
+};
+
+struct edge {
+    struct edge_options options;
+    pthread_mutex_t lock;
+    struct stream *streams;
+    struct turn *first, *last; /* ready */
+    _Atomic size_t bytes;
+    _Atomic bool blocked; /* a producer found no credit */
+    size_t peak;
+    uint64_t turns, dropped, blocked_ns;
+    int64_t full_since; /* monotonic; 0: not full */
+    uint32_t sources_left;
+    struct waiters consumers, producers;
+};
+
+static int init_streams(struct edge *edge, const struct edge_options *options)
+{
+    for (uint32_t i = 0; i < options->sources; i++) {
+        struct stream *stream = &edge->streams[i];
+        stream->parts = options->parts[i];
+        if (!stream->parts) continue;
+        edge->sources_left++;
+        if (!options->ordered) continue;
+        stream->slots = memory_zeroed(EDGE_WINDOW, sizeof *stream->slots);
+        stream->part_memory = memory_zeroed((size_t)EDGE_WINDOW * stream->parts, sizeof *stream->part_memory);
+        if (!stream->slots || !stream->part_memory) return -1;
+        for (size_t j = 0; j < EDGE_WINDOW; j++) stream->slots[j].parts = stream->part_memory + j * stream->parts;
+    }
+    return 0;
+}
+
+struct edge *edge_new(const struct edge_options *options)
+{
+    struct edge *edge = memory_zeroed(1, sizeof *edge);
+    if (!edge) return NULL;
+    edge->options = *options;
+    edge->options.parts = NULL;
+    pthread_mutex_init(&edge->lock, NULL);
+    edge->streams = memory_zeroed(options->sources ? options->sources : 1, sizeof *edge->streams);
+    if (!edge->streams || init_streams(edge, options) < 0) {
+        edge_free(edge);
+        return NULL;
+    }
+    return edge;
+}
+
+static void discard(struct turn *turn)
+{
+    if (!turn) return;
+    turn_discard_data(turn, OUTCOME_DROPPED);
+    turn_free(turn);
+}
+
+void edge_free(struct edge *edge)
+{
+    if (!edge) return;
+    for (struct turn *turn = edge->first, *next; turn; turn = next) {
+        next = turn->next;
+        discard(turn);
+    }
+    for (uint32_t i = 0; edge->streams && i < edge->options.sources; i++) {
+        struct stream *stream = &edge->streams[i];
+        for (size_t j = 0; stream->slots && j < EDGE_WINDOW; j++) {
+            discard(stream->slots[j].combined);
+            for (uint32_t part = 0; part < stream->parts && stream->slots[j].parts; part++)
+                discard(stream->slots[j].parts[part]);
+        }
+        memory_free(stream->slots);
+        memory_free(stream->part_memory);
+    }
+    memory_free(edge->streams);
+    memory_free(edge->consumers.items);
+    memory_free(edge->producers.items);
+    pthread_mutex_destroy(&edge->lock);
+    memory_free(edge);
+}
+
+static int add_waiter(struct waiters *waiters, struct weir_waiter *waiter)
+{
+    struct weir_waiter **items = memory_resize(waiters->items, (waiters->count + 1) * sizeof *items);
+    if (!items) return -1;
+    items[waiters->count++] = waiter;
+    waiters->items = items;
+    return 0;
+}
+
+int edge_add_consumer(struct edge *edge, struct weir_waiter *waiter)
+{
+    return add_waiter(&edge->consumers, waiter);
+}
+
+int edge_add_producer(struct edge *edge, struct weir_waiter *waiter)
+{
+    return add_waiter(&edge->producers, waiter);
+}
+
+static void wake_all(const struct waiters *waiters)
+{
+    for (uint32_t i = 0; i < waiters->count; i++) waiter_wake(waiters->items[i]);
+}
+
+/* One parked consumer is enough for one turn; when none is parked, each gets a wake that its next park will see. */
+static void wake_one(const struct waiters *waiters)
+{
+    for (uint32_t i = 0; i < waiters->count; i++) {
+        if (waiter_parked(waiters->items[i])) {
+            waiter_wake(waiters->items[i]);
+            return;
+        }
+    }
+    wake_all(waiters);
+}
+
+bool edge_full(const struct edge *edge)
+{
+    return edge->options.policy == PLAN_BLOCK && atomic_load(&edge->bytes) >= edge->options.limit;
+}
+
+bool edge_credit(struct edge *edge)
+{
+    if (!edge_full(edge)) return true;
+    atomic_store(&edge->blocked, true); /* before looking again, so that a taker in between sees it */
+    return !edge_full(edge);
+}
+
+static void note_fullness(struct edge *edge)
+{
+    bool full = atomic_load_explicit(&edge->bytes, memory_order_relaxed) >= edge->options.limit;
+    if (full == (edge->full_since != 0)) return;
+    int64_t now = clock_monotonic();
+    if (!full) edge->blocked_ns += (uint64_t)(now - edge->full_since);
+    edge->full_since = full ? now : 0;
+}
+
+static size_t data_bytes(const struct turn *turn)
+{
+    size_t bytes = 0;
+    for (const struct message *message = turn->first; message; message = message->next) {
+        if (message->kind == MESSAGE_BLOCK) bytes += message->block.size;
+        if (message->kind == MESSAGE_DATA) bytes += weir_batch_bytes(message->batch) + message->encoded.size;
+    }
+    return bytes;
+}
+
+/* The data of a turn moves to a ghost, to be settled outside the lock; its control messages stay where they are. */
+static void drop_data(struct edge *edge, struct turn *turn, struct turn **dropped)
+{
+    struct turn *ghost = turn_new(turn->source, turn->sequence);
+    if (!ghost) return; /* out of memory: nothing is dropped, the edge overshoots by this turn */
+    ghost->first = turn_take_data(turn);
+    edge->dropped += turn_records(ghost);
+    atomic_fetch_sub(&edge->bytes, turn->bytes);
+    turn->bytes = 0;
+    ghost->next = *dropped;
+    *dropped = ghost;
+}
+
+static void make_room(struct edge *edge, struct turn *newest, struct turn **dropped)
+{
+    if (edge->options.policy == PLAN_BLOCK || atomic_load(&edge->bytes) <= edge->options.limit) return;
+    if (edge->options.policy == PLAN_DROP_NEWEST) {
+        drop_data(edge, newest, dropped);
+        return;
+    }
+    for (struct turn *turn = edge->first; turn && atomic_load(&edge->bytes) > edge->options.limit; turn = turn->next)
+        if (turn->bytes && turn != newest) drop_data(edge, turn, dropped);
+}
+
+static void push_ready(struct edge *edge, struct turn *turn, struct turn **dropped)
+{
+    if (!turn->first) { /* an empty turn only moves the order on */
+        turn->next = *dropped;
+        *dropped = turn;
+        return;
+    }
+    if (edge->last)
+        edge->last->next = turn;
+    else
+        edge->first = turn;
+    edge->last = turn;
+    edge->turns++;
+    size_t bytes = atomic_fetch_add(&edge->bytes, turn->bytes) + turn->bytes;
+    make_room(edge, turn, dropped);
+    if (bytes > edge->peak) edge->peak = bytes;
+    note_fullness(edge);
+}
+
+static void finish(struct edge *edge, struct turn *turn)
+{
+    if (edge->options.complete) edge->options.complete(edge->options.owner, turn);
+    turn->bytes = data_bytes(turn);
+}
+
+static void release_ready(struct edge *edge, struct stream *stream, struct turn **dropped)
+{
+    struct slot *slot;
+    while ((slot = &stream->slots[stream->next % EDGE_WINDOW])->complete) {
+        push_ready(edge, slot->combined, dropped);
+        slot->combined = NULL;
+        slot->complete = false;
+        stream->next++;
+    }
+}
+
+void edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct weir_pool *pool)
+{
+    struct stream *stream = &edge->streams[turn->source];
+    struct turn *dropped = NULL;
+    if (!edge->options.ordered) {
+        finish(edge, turn);
+        pthread_mutex_lock(&edge->lock);
+        push_ready(edge, turn, &dropped);
+        bool ready = edge->first != NULL;
+        pthread_mutex_unlock(&edge->lock);
+        if (ready) wake_one(&edge->consumers);
+    } else {
+        struct slot *slot = &stream->slots[turn->sequence % EDGE_WINDOW];
+        if (stream->parts > 1) {
+            pthread_mutex_lock(&edge->lock);
+            slot->parts[part] = turn;
+            bool all = ++slot->arrived == stream->parts;
+            pthread_mutex_unlock(&edge->lock);
+            if (!all) return;
+            turn = turn_combine(slot->parts, stream->parts, pool);
+            memset(slot->parts, 0, stream->parts * sizeof *slot->parts);
+        }
+        finish(edge, turn);
+        pthread_mutex_lock(&edge->lock);
+        slot->arrived = 0;
+        slot->combined = turn;
+        slot->complete = true;
+        release_ready(edge, stream, &dropped);
+        bool ready = edge->first != NULL;
+        pthread_mutex_unlock(&edge->lock);
+        if (ready) wake_one(&edge->consumers);
+    }
+    for (struct turn *next; dropped; dropped = next) {
+        next = dropped->next;
+        discard(dropped);
+    }
+}
+
+struct turn *edge_take(struct edge *edge)
+{
+    pthread_mutex_lock(&edge->lock);
+    struct turn *turn = edge->first;
+    if (turn) {
+        edge->first = turn->next;
+        if (!edge->first) edge->last = NULL;
+        turn->next = NULL;
+        atomic_fetch_sub(&edge->bytes, turn->bytes);
+        note_fullness(edge);
+        if (turn_has(turn, MESSAGE_END)) edge->sources_left--;
+    }
+    bool over = !edge->sources_left && !edge->first;
+    bool more = edge->first != NULL;
+    pthread_mutex_unlock(&edge->lock);
+    if (turn && (over || (more && edge->consumers.count > 1))) wake_all(&edge->consumers);
+    if (turn && atomic_load(&edge->bytes) < edge->options.limit && atomic_exchange(&edge->blocked, false))
+        wake_all(&edge->producers);
+    return turn;
+}
+
+bool edge_done(struct edge *edge)
+{
+    pthread_mutex_lock(&edge->lock);
+    bool done = !edge->sources_left && !edge->first;
+    pthread_mutex_unlock(&edge->lock);
+    return done;
+}
+
+bool edge_wanted(struct edge *edge)
+{
+    if (atomic_load_explicit(&edge->bytes, memory_order_relaxed)) return false;
+    for (uint32_t i = 0; i < edge->consumers.count; i++)
+        if (waiter_parked(edge->consumers.items[i])) return true;
+    return false;
+}
+
+void edge_look(struct edge *edge, struct edge_view *view)
+{
+    pthread_mutex_lock(&edge->lock);
+    *view = (struct edge_view){.from = edge->options.from,
+                               .to = edge->options.to,
+                               .bytes = atomic_load(&edge->bytes),
+                               .limit = edge->options.limit,
+                               .peak = edge->peak,
+                               .turns = edge->turns,
+                               .dropped = edge->dropped,
+                               .blocked_ns = edge->blocked_ns};
+    view->full = view->bytes >= view->limit;
+    if (edge->full_since) view->blocked_ns += (uint64_t)(clock_monotonic() - edge->full_since);
+    pthread_mutex_unlock(&edge->lock);
+}

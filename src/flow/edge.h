@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An edge: a bounded queue of turns between machines.
+ *
+ *     lane 0 ──► part 0 of turn 7 ─┐  collect   ┌───────────┐ in order   ┌───────┐
+ *     lane 1 ──► part 1 of turn 7 ─┴──────────► │ combine   │ ─────────► │ ready │ ──► the consumer takes
+ *                                               └───────────┘            └───────┘
+ *
+ * Producers submit the parts of a turn in any order; turns of one source become ready in the order of the source.
+ * Whoever brings the last part combines them (outside the lock, on its own thread). The limit in bytes is asked
+ * before a producer starts on a turn and may be overshot by what is being worked on at that moment, one turn each.
+ *
+ * When full: `block` gives no credit; `drop_newest` settles the data of what comes as dropped; `drop_oldest` that of what has
+ * waited longest. Control messages are never dropped.
+ */
+#ifndef FLOW_EDGE_H
+#define FLOW_EDGE_H
+
+#include "flow/message.h"
+#include "flow/plan.h"
+
+struct edge;
+
+struct edge_options {
+    const char *from, *to; /* for views and messages; live as long as the edge */
+    size_t limit;          /* bytes */
+    enum plan_policy policy;
+    uint32_t sources;        /* of the pipeline */
+    const uint32_t *parts;   /* for each source, in how many parts a turn comes; 0: not at all. Copied */
+    bool ordered;            /* false: turns become ready as they come, whatever their number (parts must be 1) */
+    /* Called by the thread that brought the last part, before the turn becomes ready: for the sink's encoding. May be
+     * NULL. */
+    void (*complete)(void *owner, struct turn *turn);
+    void *owner;
+};
+
+struct edge *edge_new(const struct edge_options *options); /* NULL: out of memory */
+void edge_free(struct edge *edge);                         /* what is left in it is settled as dropped */
+
+/* Before machines run: who is woken when a turn is ready, and when credit comes back. -ENOMEM. */
+int edge_add_consumer(struct edge *edge, struct weir_waiter *waiter);
+int edge_add_producer(struct edge *edge, struct weir_waiter *waiter);
+
+/* True when there is room. False: the caller is noted as blocked and its waiter woken later. Any producer. */
+bool edge_credit(struct edge *edge);
+/* The same without noting anything. */
+bool edge_full(const struct edge *edge);
+
+/* Hands in part `part` of a turn; takes it over. `pool`: the calling thread's, for combining. */
+void edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct weir_pool *pool);
+
+/* The next ready turn, or NULL. The consumer then owns it. */
+struct turn *edge_take(struct edge *edge);
+/* All sources have ended and everything was taken. */
+bool edge_done(struct edge *edge);
+/* Nothing waits and a consumer is parked: data would be welcome. */
+bool edge_wanted(struct edge *edge);
+
+struct edge_view {
+    const char *from, *to;
+    uint64_t bytes, limit, peak, turns, dropped, blocked_ns;
+    bool full;
+};
+void edge_look(struct edge *edge, struct edge_view *view);
+
+#endif

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The engine's insides, for flow/ alone.
+ *
+ *     source machine ──► source edge ──► lanes: input → decode → nodes … ──► exchange edge of lane 0 … n ──► nodes …
+ *                                                                        └─► sink edge ──► sink machine
+ *
+ * A pipeline is a set of machines that share nothing but edges. Each lane has its own instance of every stage, and runs
+ * turns through the tree of nodes behind an input until they leave at an output. With one lane there are no exchanges:
+ * all nodes hang behind the source edges.
+ */
+#ifndef FLOW_ENGINE_H
+#define FLOW_ENGINE_H
+
+#include "async/context.h"
+#include "base/histogram.h"
+#include "codec/codec.h"
+#include "data/pool.h"
+#include "data/symbols.h"
+#include "flow/edge.h"
+#include "flow/keyed.h"
+#include "flow/pipeline.h"
+#include "flow/receipt.h"
+
+enum { ENGINE_LANES_MAX = 64, ENGINE_NOTICES_MAX = 3, ENGINE_COUNTERS_MAX = 4096 };
+
+/* ---- Machines -------------------------------------------------------------------------------------------------- */
+
+enum step { STEP_RAN, STEP_IDLE, STEP_BLOCKED, STEP_DONE };
+
+struct machine {
+    char name[32];
+    struct pipeline *pipeline;
+    struct weir_waiter waiter;
+    struct weir_context context;
+    /* Does some work. A source's does all of it, and waits in its context meanwhile; lanes and sinks do not wait in step but
+     * answer IDLE or BLOCKED, and are stepped again when woken or at `deadline`. */
+    enum step (*step)(struct machine *machine);
+    int64_t deadline;
+    int64_t wake_at; /* simulated runner: when a parked machine runs again by itself */
+    bool done;
+    _Atomic int64_t ended_ns;          /* weir_now when it was done; 0: not yet */
+    int64_t started_ns;
+    struct weir_pool *pool;    /* used by this machine's thread only */
+    pthread_t thread;
+    bool has_thread;
+    struct coroutine *coroutine; /* simulated runner */
+};
+
+/* ---- Nodes: instances of parts ---------------------------------------------------------------------------------- */
+
+/* Where what a node emits goes to. */
+struct exchange_port {
+    struct exchange *exchange;
+    uint32_t first_output; /* of lane->outputs: one for each target lane */
+};
+struct fanout {
+    struct weir_engine_node **children;
+    struct exchange_port *exchanges;
+    uint32_t *sink_outputs;        /* of lane->outputs */
+    uint32_t child_count, exchange_count, sink_count, null_sink_count;
+    struct sink **null_sinks;      /* sinks without write: stored here */
+};
+
+struct node_counters { /* one writer, any reader */
+    _Atomic uint64_t calls, records_in, records_out, busy_ns, keys;
+};
+
+struct weir_out { /* what process gets as `out` */
+    struct weir_engine_node *node;
+};
+
+struct weir_engine_node {
+    struct pipeline *pipeline;
+    const struct plan_node *plan;
+    uint32_t index; /* in the plan */
+    void *self;
+    bool opened;
+    struct weir_env env;
+    struct weir_error error;
+    struct node_counters counters;
+    /* stages: */
+    struct lane *lane;
+    struct weir_out out;
+    struct fanout fanout;
+    struct weir_schema *in, *out_schema;
+    struct weir_key_options key_options;
+    bool key_defined;
+    struct keyed *keyed;
+    int32_t key_column;
+    struct weir_batch *replaced; /* by weir_key_states during process */
+    int64_t *marks; /* event time by input and source: [input * sources + source]; INT64_MAX: does not come here */
+    uint32_t mark_count;
+    int64_t watermark; /* the least of them */
+};
+
+/* ---- Lanes ----------------------------------------------------------------------------------------------------- */
+
+/* Rows go to lanes by key from here on. */
+struct exchange {
+    const char *key; /* column, or WEIR_KEY_OF_SOURCE */
+    bool global;     /* all to lane 0 */
+    struct edge **edges; /* one for each target lane; only [0] when global */
+    uint32_t targets;
+    uint32_t depth;     /* how many exchanges lie before it */
+    uint32_t *consumers; /* plan indices of the stages that start here */
+    uint32_t consumer_count;
+    uint32_t producer;  /* plan index of the node in front */
+};
+
+struct output { /* of a lane: an edge and what is being collected for it in this turn */
+    struct edge *edge;
+    struct turn *pending;
+};
+struct output_use { /* of an output by an input */
+    uint32_t output;
+    uint32_t *parts; /* for each source: which part of its turns this is */
+};
+struct input { /* of a lane: an edge and the tree behind it */
+    struct edge *edge;
+    uint32_t index; /* in lane->inputs */
+    struct fanout fanout;
+    struct output_use *uses;
+    uint32_t use_count;
+    uint32_t source; /* index, for a source edge; else UINT32_MAX */
+    struct exchange *exchange;
+};
+
+struct lane {
+    struct machine machine; /* first */
+    uint32_t index;
+    struct decoder *decoder;
+    struct weir_engine_node **nodes; /* by plan index; NULL for sources and sinks */
+    struct input *inputs; /* nearest the sinks first */
+    uint32_t input_count;
+    struct output *outputs;
+    uint32_t output_count;
+    struct turn *stuck;       /* could not be decoded for want of memory: tried again */
+    struct input *stuck_input;
+    const struct input *current; /* input whose turn runs */
+    uint32_t current_source;
+    uint64_t current_sequence;
+    uint64_t child_ns;        /* time in children of the node that runs: to be taken off its own */
+    struct histogram latency; /* of records stored on the lane */
+    _Atomic uint64_t records_stored;
+};
+
+/* ---- Ends ------------------------------------------------------------------------------------------------------ */
+
+struct source {
+    struct machine machine; /* first */
+    struct weir_engine_node node;
+    const struct weir_source *ops;
+    uint32_t index;
+    struct account account;
+    struct edge *edge;
+    struct weir_schema *schema; /* as last announced */
+    bool schema_new;
+    uint64_t sequence;
+    _Atomic double offered;
+    _Atomic bool full_speed, ended, waiting;
+    struct histogram late_by, fetch;
+    _Atomic uint64_t emitted;
+    uint32_t ramp_rows; /* how many rows a batch may have by now: doubles while there is time */
+    bool limit_reached;
+};
+struct weir_emitter {
+    struct source *source;
+};
+
+struct pending { /* written, not yet committed */
+    struct weir_batch *batch;
+    struct pending *next;
+};
+struct sink {
+    struct machine machine; /* first */
+    struct weir_engine_node node;
+    const struct weir_sink *ops;
+    struct edge *edge; /* NULL: stores on the lane */
+    struct weir_schema *schema;
+    struct turn *current;
+    int64_t retry_since, retry_at; /* 0: not retrying */
+    struct pending *pending, **pending_end;
+    uint64_t pending_rows, epoch;
+    _Atomic uint64_t pending_bytes;
+    int64_t pending_since;
+    bool failed;
+    struct histogram latency;
+    _Atomic uint64_t records_stored;
+};
+
+/* ---- Pipeline -------------------------------------------------------------------------------------------------- */
+
+struct counter {
+    struct counter *next;
+    char *part, *what, *field;
+    uint64_t number;
+};
+
+struct pipeline {
+    const struct plan *plan;
+    struct pipeline_options options;
+    struct context_clock clock;
+    int64_t started;
+    uint32_t lane_count, source_count, sink_count, machine_count;
+    struct memory_budget batch_budget, state_budget;
+    struct weir_symbols *symbols;
+    struct source *sources; /* by plan index: the first nodes of the plan */
+    struct sink *sinks;     /* sink_count */
+    struct lane *lanes;
+    struct exchange *exchanges;
+    uint32_t exchange_count;
+    struct machine **machines;
+    int cancel_fd;
+    _Atomic bool stopping, aborting;
+    _Atomic uint32_t machines_left;
+    struct weir_waiter waiter; /* pipeline_wait parks here */
+    bool started_machines;
+    _Atomic uint64_t read_limit_left; /* run.limit; UINT64_MAX: none */
+    _Atomic uint64_t cost_ns_256; /* of a record downstream: the slowest machine's, in 1/256 ns */
+    /* slow paths */
+    pthread_mutex_t lock; /* error, counters */
+    pthread_mutex_t notice_lock; /* one line at a time; taken before lock */
+    struct weir_error error;
+    struct counter *counters;
+    uint32_t counter_count;
+    uint64_t random; /* simulated runner */
+    /* resolved */
+    uint64_t queue_bytes;
+    bool branches;
+    const char *common_key; /* of all sources, or NULL */
+};
+
+/* pipeline.c */
+void pipeline_fail(struct pipeline *pipeline, const struct weir_error *error); /* keeps the first, aborts */
+bool pipeline_aborting(struct pipeline *pipeline);
+void pipeline_notice(struct pipeline *pipeline, const char *part, const char *kind, const char *text);
+void pipeline_count(struct pipeline *pipeline, const char *part, const char *what, const char *field, uint64_t number);
+void pipeline_machine_done(struct machine *machine);
+
+/* graph.c: edges, exchanges, fan-outs; after sources, sinks and lanes exist and before anything is opened */
+int graph_build(struct pipeline *pipeline);
+void graph_destroy(struct pipeline *pipeline);
+bool graph_branches(const struct pipeline *pipeline); /* a record can reach more than one end */
+
+/* source.c, lane.c, sink.c */
+enum step source_step(struct machine *machine);
+enum step lane_step(struct machine *machine);
+enum step sink_step(struct machine *machine);
+void sink_encode(void *owner, struct turn *turn); /* the sink edge's `complete` */
+void lane_count_cost(struct pipeline *pipeline, int64_t busy_ns, uint64_t records);
+
+/* node.c */
+int node_open(struct weir_engine_node *node, struct machine *machine);
+void node_close(struct weir_engine_node *node);
+void node_receive(struct weir_engine_node *node, struct weir_batch *batch); /* borrows the batch */
+int node_bind(struct weir_engine_node *node, struct weir_schema *schema);
+void node_schema(struct weir_engine_node *node, struct weir_schema *schema);
+void node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_ns);
+void fanout_data(struct lane *lane, struct fanout *fanout, struct weir_batch *batch); /* borrows */
+void fanout_schema(struct lane *lane, struct fanout *fanout, struct weir_schema *schema);
+void fanout_watermark(struct fanout *fanout, uint32_t mark, int64_t time_ns);
+void record_latency(struct histogram *histogram, const struct weir_batch *batch, int64_t now);
+
+/* runner_threads.c, runner_simulated.c */
+int threads_start(struct pipeline *pipeline);
+void threads_join(struct pipeline *pipeline);
+int simulated_start(struct pipeline *pipeline);
+int simulated_run(struct pipeline *pipeline, int64_t until_ns); /* 1: all done; 0: time is up; negative: stuck */
+
+static inline const struct weir_stage *stage_ops(const struct weir_part *part)
+{
+    return (const struct weir_stage *)(const void *)part; /* the head is the first member */
+}
+static inline void count_up(_Atomic uint64_t *counter, uint64_t number) /* one writer */
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + number, memory_order_relaxed);
+}
+#endif

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A lane: takes a turn from the input nearest the sinks that has one and whose outputs have room, runs it through the tree
+ * behind that input, and submits what came out. It never waits inside.
+ */
+#include "flow/engine.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* ---- Decoding -------------------------------------------------------------------------------------------------- */
+
+/* How decoders tell of lines they refuse and values they cannot use; `owner` is the lane. */
+static struct source *current_source(struct lane *lane)
+{
+    return &lane->machine.pipeline->sources[lane->current_source];
+}
+
+static void line_refused(void *owner, const struct codec_refusal *refusal)
+{
+    struct lane *lane = owner;
+    char text[WEIR_ERROR_MAX];
+    snprintf(text, sizeof text, "%s:%llu: %s%s%s; the line is refused", refusal->file ? refusal->file : "input",
+             (unsigned long long)refusal->line, refusal->reason, refusal->detail[0] ? ": " : "", refusal->detail);
+    const char *part = current_source(lane)->node.plan->name;
+    pipeline_notice(lane->machine.pipeline, part, refusal->reason, text);
+    pipeline_count(lane->machine.pipeline, part, refusal->reason, NULL, 1);
+}
+
+static void value_counted(void *owner, const char *what, const char *field, uint64_t number)
+{
+    struct lane *lane = owner;
+    pipeline_count(lane->machine.pipeline, current_source(lane)->node.plan->name, what, field, number);
+}
+
+static struct decoder *lane_decoder(struct lane *lane)
+{
+    if (!lane->decoder) {
+        struct decoder_events events = {.owner = lane, .refused = line_refused, .counted = value_counted};
+        lane->decoder = decoder_new(lane->machine.pool, lane->machine.pipeline->symbols, &events);
+    }
+    return lane->decoder;
+}
+
+/* The block message becomes a data message. -ENOMEM: nothing happened, try again later. */
+static int decode_block(struct lane *lane, struct turn *turn, struct message *message)
+{
+    struct weir_batch *batch = NULL;
+    uint64_t records = 0;
+    struct decoder *decoder = lane_decoder(lane);
+    if (!decoder) return -ENOMEM;
+    int error = decoder_decode(decoder, &message->block, &batch, &records);
+    if (error < 0) return error;
+    struct receipt *receipt = message->receipt;
+    error = receipt_set_records(receipt, records, batch ? batch->rows : 0);
+    receipt_settle_unseen(receipt, records - (batch ? batch->rows : 0), OUTCOME_REFUSED);
+    if (batch) {
+        batch->source = turn->source;
+        batch->sequence = turn->sequence;
+        if (error < 0 || receipt_attach(receipt, batch) < 0) {
+            receipt_settle_unseen(receipt, batch->rows, OUTCOME_REFUSED);
+            pipeline_count(lane->machine.pipeline, "engine", "out of memory", NULL, batch->rows);
+            weir_batch_release(batch);
+            batch = NULL;
+            receipt_release(receipt);
+        }
+    } else {
+        receipt_release(receipt);
+    }
+    message->receipt = NULL;
+    weir_memory_release(message->block.memory);
+    codec_layout_release(message->block.layout);
+    message->kind = MESSAGE_DATA;
+    message->batch = batch; /* may be NULL: run_message copes */
+    return 0;
+}
+
+static int decode_turn(struct lane *lane, struct turn *turn)
+{
+    for (struct message *message = turn->first; message; message = message->next) {
+        if (message->kind != MESSAGE_BLOCK) continue;
+        int error = decode_block(lane, turn, message);
+        if (error < 0) return error;
+    }
+    return 0;
+}
+
+/* ---- Running a turn -------------------------------------------------------------------------------------------- */
+
+static void advance_watermark(struct lane *lane, struct input *input, uint32_t source, int64_t time_ns)
+{
+    fanout_watermark(&input->fanout, input->index * lane->machine.pipeline->source_count + source, time_ns);
+}
+
+static int64_t latest_time(const struct weir_batch *batch)
+{
+    int64_t latest = INT64_MIN;
+    if (batch->schema->time < 0) return latest;
+    const int64_t *times = batch->columns[batch->schema->time].i64;
+    for (uint32_t row = 0; row < batch->rows; row++) latest = times[row] > latest ? times[row] : latest;
+    return latest;
+}
+
+static uint64_t run_message(struct lane *lane, struct input *input, struct turn *turn, struct message *message,
+                            int64_t *latest)
+{
+    switch (message->kind) {
+    case MESSAGE_DATA: {
+        struct weir_batch *batch = message->batch;
+        if (!batch) return 0;
+        uint64_t records = batch->count;
+        if (input->source != UINT32_MAX) {
+            int64_t time_ns = latest_time(batch);
+            if (time_ns > *latest) *latest = time_ns;
+        }
+        fanout_data(lane, &input->fanout, batch);
+        message->batch = NULL;
+        weir_batch_release(batch);
+        return records;
+    }
+    case MESSAGE_SCHEMA:
+        fanout_schema(lane, &input->fanout, message->schema);
+        return 0;
+    case MESSAGE_WATERMARK:
+        advance_watermark(lane, input, turn->source, message->time);
+        return 0;
+    case MESSAGE_END:
+        advance_watermark(lane, input, turn->source, INT64_MAX);
+        return 0;
+    case MESSAGE_BARRIER:
+    case MESSAGE_BLOCK:
+        return 0;
+    }
+    return 0;
+}
+
+/* Watermarks, barriers and ends go to every output, behind the data. */
+static void pass_control(struct lane *lane, const struct input *input, const struct turn *turn, int64_t latest)
+{
+    for (uint32_t i = 0; i < input->use_count; i++) {
+        struct turn *pending = lane->outputs[input->uses[i].output].pending;
+        struct message *copy;
+        if (latest > INT64_MIN && (copy = turn_append(pending, MESSAGE_WATERMARK))) copy->time = latest;
+        for (const struct message *message = turn->first; message; message = message->next) {
+            if (message->kind == MESSAGE_BARRIER && (copy = turn_append(pending, MESSAGE_BARRIER)))
+                copy->epoch = message->epoch;
+            if (message->kind == MESSAGE_WATERMARK && (copy = turn_append(pending, MESSAGE_WATERMARK)))
+                copy->time = message->time;
+            if (message->kind == MESSAGE_END && !turn_append(pending, MESSAGE_END)) {
+                struct weir_error error = {0};
+                weir_fail(&error, -ENOMEM, "out of memory");
+                pipeline_fail(lane->machine.pipeline, &error);
+            }
+        }
+    }
+}
+
+static int open_pending(struct lane *lane, const struct input *input, const struct turn *turn)
+{
+    for (uint32_t i = 0; i < input->use_count; i++) {
+        struct output *output = &lane->outputs[input->uses[i].output];
+        if (!output->pending) output->pending = turn_new(turn->source, turn->sequence);
+        if (!output->pending) return -ENOMEM;
+        output->pending->source = turn->source;
+        output->pending->sequence = turn->sequence;
+    }
+    return 0;
+}
+
+void lane_count_cost(struct pipeline *pipeline, int64_t busy_ns, uint64_t records)
+{
+    if (!records) return;
+    uint64_t now = (uint64_t)busy_ns * 256 / records;
+    uint64_t old = atomic_load_explicit(&pipeline->cost_ns_256, memory_order_relaxed);
+    atomic_store_explicit(&pipeline->cost_ns_256, old ? old - old / 8 + now / 8 : now, memory_order_relaxed);
+}
+
+static enum step stuck(struct lane *lane, struct input *input, struct turn *turn)
+{
+    lane->stuck = turn;
+    lane->stuck_input = input;
+    lane->machine.deadline = weir_now(&lane->machine.context) + CLOCK_MILLISECOND;
+    return STEP_BLOCKED;
+}
+
+static enum step run_turn(struct lane *lane, struct input *input, struct turn *turn)
+{
+    struct pipeline *pipeline = lane->machine.pipeline;
+    int64_t start = clock_monotonic(), latest = INT64_MIN;
+    uint64_t records = 0;
+    lane->current = input;
+    lane->current_source = turn->source;
+    lane->current_sequence = turn->sequence;
+    lane->child_ns = 0;
+    if (open_pending(lane, input, turn) < 0) return stuck(lane, input, turn);
+    if (pipeline_aborting(pipeline))
+        turn_discard_data(turn, OUTCOME_DROPPED);
+    else if (decode_turn(lane, turn) < 0)
+        return stuck(lane, input, turn);
+    int64_t decoded = clock_monotonic();
+    if (input->source != UINT32_MAX)
+        atomic_fetch_add_explicit(&current_source(lane)->node.counters.busy_ns, (uint64_t)(decoded - start),
+                                  memory_order_relaxed);
+    for (struct message *message = turn->first; message; message = message->next)
+        records += run_message(lane, input, turn, message, &latest);
+    if (latest > INT64_MIN) advance_watermark(lane, input, turn->source, latest);
+    pass_control(lane, input, turn, latest);
+    for (uint32_t i = 0; i < input->use_count; i++) {
+        struct output *output = &lane->outputs[input->uses[i].output];
+        struct turn *pending = output->pending;
+        output->pending = NULL;
+        edge_submit(output->edge, pending, input->uses[i].parts[pending->source], lane->machine.pool);
+    }
+    turn_free(turn);
+    lane_count_cost(pipeline, clock_monotonic() - start, records);
+    return STEP_RAN;
+}
+
+static bool has_credit(struct lane *lane, const struct input *input)
+{
+    for (uint32_t i = 0; i < input->use_count; i++)
+        if (!edge_credit(lane->outputs[input->uses[i].output].edge)) return false;
+    return true;
+}
+
+enum step lane_step(struct machine *machine)
+{
+    struct lane *lane = (struct lane *)machine;
+    bool blocked = false, open = false;
+    machine->deadline = INT64_MAX;
+    if (lane->stuck) {
+        struct turn *turn = lane->stuck;
+        lane->stuck = NULL;
+        return run_turn(lane, lane->stuck_input, turn);
+    }
+    for (uint32_t i = 0; i < lane->input_count; i++) {
+        struct input *input = &lane->inputs[i];
+        if (!pipeline_aborting(machine->pipeline) && !has_credit(lane, input)) {
+            blocked = open = true;
+            continue;
+        }
+        struct turn *turn = edge_take(input->edge);
+        if (turn) return run_turn(lane, input, turn);
+        open |= !edge_done(input->edge);
+    }
+    return !open ? STEP_DONE : blocked ? STEP_BLOCKED : STEP_IDLE;
+}

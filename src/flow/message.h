@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What travels on edges. A turn is everything that one batch of a source became on its way to one place: its messages in
+ * order, and the source's number for it. Every segment that takes a turn submits one turn, perhaps an empty one, to each
+ * of its outputs; so whoever stands behind several lanes knows when it has all of a batch, and can keep the order.
+ */
+#ifndef FLOW_MESSAGE_H
+#define FLOW_MESSAGE_H
+
+#include "base/buffer.h"
+#include "flow/receipt.h"
+
+#include <weir/part.h>
+
+enum message_kind {
+    MESSAGE_BLOCK,     /* bytes to be decoded, with their receipt */
+    MESSAGE_DATA,      /* a batch */
+    MESSAGE_SCHEMA,    /* batches from now on look like this */
+    MESSAGE_WATERMARK, /* no record older than `time` will come from this source */
+    MESSAGE_BARRIER,   /* all before it belongs to checkpoint `epoch` */
+    MESSAGE_END,       /* the source has ended */
+};
+
+struct message {
+    enum message_kind kind;
+    struct message *next;
+    union {
+        struct weir_batch *batch;
+        struct weir_schema *schema;
+        struct weir_block block;
+        int64_t time;
+        uint64_t epoch;
+    };
+    struct receipt *receipt;    /* BLOCK */
+    struct weir_buffer encoded; /* DATA on its way to a sink that encodes */
+};
+
+struct turn {
+    struct turn *next;
+    uint32_t source;
+    uint64_t sequence;
+    struct message *first, *last;
+    size_t bytes; /* what it holds, for the limits of edges */
+};
+
+struct turn *turn_new(uint32_t source, uint64_t sequence); /* NULL: out of memory */
+void turn_free(struct turn *turn); /* and its messages, whose batches must have been settled; NULL is allowed */
+/* Appends a zeroed message; NULL when out of memory. */
+struct message *turn_append(struct turn *turn, enum message_kind kind);
+bool turn_has(const struct turn *turn, enum message_kind kind);
+
+/* Settles every record in the turn's data as `outcome` and takes the data out; control messages stay. Returns the number of
+ * records. A block that was never decoded has its lines counted. */
+uint64_t turn_discard_data(struct turn *turn, enum outcome outcome);
+uint64_t turn_records(const struct turn *turn);
+
+/* Takes the DATA and BLOCK messages out, in order; the caller owns the list. */
+struct message *turn_take_data(struct turn *turn);
+
+/* Makes one turn of its parts, which it takes over: batches of one schema are merged in the order of position, control
+ * messages (the same in every part) are kept once. `pool`: the calling thread's. */
+struct turn *turn_combine(struct turn **parts, uint32_t count, struct weir_pool *pool);
+
+void message_free(struct message *message);
+
+#endif

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: MIT */
+/* Stages at work: binding to schemas, receiving batches, passing on what they emit. All on the lane's thread. */
+#include "flow/engine.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/hash.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <string.h>
+
+int node_open(struct weir_engine_node *node, struct machine *machine)
+{
+    const struct weir_part *part = node->plan->part;
+    node->self = memory_zeroed(1, part->size ? part->size : 1);
+    if (!node->self) return weir_fail(&node->error, -ENOMEM, "%s: out of memory", node->plan->name);
+    if (node->plan->options && part->size) memcpy(node->self, node->plan->options, part->size);
+    node->watermark = INT64_MIN;
+    node->key_column = -1;
+    node->out.node = node;
+    node->env = (struct weir_env){.name = node->plan->name,
+                                  .lane = node->lane ? node->lane->index : 0,
+                                  .lanes = node->pipeline->lane_count,
+                                  .pool = machine->pool,
+                                  .symbols = node->pipeline->symbols,
+                                  .context = &machine->context,
+                                  .error = &node->error,
+                                  .mark = node->plan->mark,
+                                  .node = node};
+    node->opened = true;
+    if (!part->open) return 0;
+    int error = part->open(node->self, &node->env);
+    if (error < 0) weir_fail(&node->error, error, "%s: %s", node->plan->name, strerror(-error));
+    return error < 0 ? error : 0;
+}
+
+void node_close(struct weir_engine_node *node)
+{
+    if (node->opened && node->plan->part->close) node->plan->part->close(node->self, &node->env);
+    node->opened = false;
+    keyed_free(node->keyed);
+    node->keyed = NULL;
+    weir_schema_release(node->in);
+    weir_schema_release(node->out_schema);
+    node->in = node->out_schema = NULL;
+    memory_free(node->self);
+    node->self = NULL;
+}
+
+/* ---- Binding --------------------------------------------------------------------------------------------------- */
+
+static int resolve_key(struct weir_engine_node *node, const struct weir_schema *schema)
+{
+    const struct weir_stage *stage = stage_ops(node->plan->part);
+    const char *key = stage->key ? stage->key(node->self) : WEIR_UNKEYED;
+    node->key_column = -1;
+    if (!key) return 0;
+    if (!*key) {
+        node->key_column = schema->key;
+    } else {
+        node->key_column = weir_schema_find(schema, key);
+        if (node->key_column < 0) {
+            const char *names[64];
+            uint32_t count = schema->count < 64 ? schema->count : 64;
+            for (uint32_t i = 0; i < count; i++) names[i] = schema->fields[i].name;
+            const char *near = error_nearest(key, names, count);
+            return weir_fail_at(&node->error, -EINVAL, node->plan->mark, "%s: no column \"%s\" to group by%s%s%s",
+                                node->plan->name, key, near ? "; did you mean \"" : "", near ? near : "",
+                                near ? "\"?" : "");
+        }
+    }
+    if (node->key_column >= 0) {
+        enum weir_type type = schema->fields[node->key_column].type;
+        if (type == WEIR_TEXT || type == WEIR_ARRAY)
+            return weir_fail_at(&node->error, -EINVAL, node->plan->mark,
+                                "%s: column \"%s\" is %s and cannot be a key; declare it as symbol in the source's fields, "
+                                "or name it as the source's key",
+                                node->plan->name, schema->fields[node->key_column].name, weir_type_name(type));
+    }
+    return 0;
+}
+
+static int prepare_state(struct weir_engine_node *node)
+{
+    if (!node->key_defined) return 0;
+    if (node->keyed && keyed_slot_size(node->keyed) >= node->key_options.size &&
+        keyed_slot_size(node->keyed) < node->key_options.size + 8)
+        return 0;
+    keyed_free(node->keyed);
+    node->keyed = keyed_new(&node->key_options, node->self, &node->pipeline->state_budget);
+    return node->keyed ? 0 : weir_fail(&node->error, -ENOMEM, "%s: out of memory for keys", node->plan->name);
+}
+
+int node_bind(struct weir_engine_node *node, struct weir_schema *schema)
+{
+    if (node->in == schema) return 0;
+    if (node->in && weir_schema_equal(node->in, schema)) {
+        weir_schema_release(node->in);
+        node->in = weir_schema_reference(schema);
+        return 0;
+    }
+    struct weir_schema *out = NULL;
+    int error = resolve_key(node, schema);
+    if (error >= 0) error = stage_ops(node->plan->part)->bind(node->self, &node->env, schema, &out);
+    if (error >= 0) error = prepare_state(node);
+    if (error < 0) {
+        weir_schema_release(out);
+        return weir_fail(&node->error, error, "%s: %s", node->plan->name, strerror(-error));
+    }
+    weir_schema_release(node->in);
+    weir_schema_release(node->out_schema);
+    node->in = weir_schema_reference(schema);
+    node->out_schema = out;
+    return 0;
+}
+
+void node_schema(struct weir_engine_node *node, struct weir_schema *schema)
+{
+    if (node_bind(node, schema) < 0) {
+        pipeline_fail(node->pipeline, &node->error);
+        return;
+    }
+    fanout_schema(node->lane, &node->fanout, node->out_schema);
+}
+
+/* ---- Data ------------------------------------------------------------------------------------------------------ */
+
+static void fail_node(struct weir_engine_node *node, int error)
+{
+    weir_fail(&node->error, error, "%s: %s", node->plan->name, strerror(-error));
+    pipeline_fail(node->pipeline, &node->error);
+}
+
+void node_receive(struct weir_engine_node *node, struct weir_batch *batch)
+{
+    struct lane *lane = node->lane;
+    if (!batch->count) return;
+    if (pipeline_aborting(node->pipeline)) {
+        receipt_settle_all(batch, OUTCOME_DROPPED);
+        return;
+    }
+    if (node->in != batch->schema && node_bind(node, batch->schema) < 0) {
+        pipeline_fail(node->pipeline, &node->error);
+        receipt_settle_all(batch, OUTCOME_REFUSED);
+        return;
+    }
+    uint64_t outer = lane->child_ns;
+    int64_t start = clock_monotonic();
+    lane->child_ns = 0;
+    int error = stage_ops(node->plan->part)->process(node->self, &node->env, batch, &node->out);
+    int64_t spent = clock_monotonic() - start;
+    count_up(&node->counters.calls, 1);
+    count_up(&node->counters.records_in, batch->count);
+    count_up(&node->counters.busy_ns, (uint64_t)spent - lane->child_ns);
+    lane->child_ns = outer + (uint64_t)spent;
+    if (node->keyed) atomic_store_explicit(&node->counters.keys, keyed_count(node->keyed), memory_order_relaxed);
+    weir_batch_release(node->replaced);
+    node->replaced = NULL;
+    if (error < 0) {
+        fail_node(node, error);
+        receipt_settle_all(batch, OUTCOME_REFUSED);
+    }
+}
+
+/* `mark` says by which input and from which source the time comes; the stage's own time is the least of all. */
+void node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_ns)
+{
+    const struct weir_stage *stage = stage_ops(node->plan->part);
+    if (time_ns <= node->marks[mark]) return;
+    node->marks[mark] = time_ns;
+    int64_t least = INT64_MAX;
+    for (uint32_t i = 0; i < node->mark_count; i++) least = node->marks[i] < least ? node->marks[i] : least;
+    if (least > node->watermark) {
+        node->watermark = least;
+        if (node->keyed) keyed_expire(node->keyed, least);
+        if (stage->on_watermark && node->in && !pipeline_aborting(node->pipeline)) {
+            int error = stage->on_watermark(node->self, &node->env, least, &node->out);
+            if (error < 0) fail_node(node, error);
+        }
+    }
+    fanout_watermark(&node->fanout, mark, time_ns);
+}
+
+void weir_out_emit(struct weir_out *out, struct weir_batch *batch)
+{
+    struct weir_engine_node *node = out->node;
+    if (!batch) return;
+    count_up(&node->counters.records_out, batch->count);
+    if (batch->count) fanout_data(node->lane, &node->fanout, batch);
+    weir_batch_release(batch);
+}
+
+/* ---- Fan-out --------------------------------------------------------------------------------------------------- */
+
+static bool append_batch(struct lane *lane, uint32_t output, struct weir_batch *batch)
+{
+    struct message *message = turn_append(lane->outputs[output].pending, MESSAGE_DATA);
+    if (!message) {
+        receipt_settle_all(batch, OUTCOME_REFUSED);
+        pipeline_count(lane->machine.pipeline, "engine", "out of memory", NULL, batch->count);
+        return false;
+    }
+    message->batch = weir_batch_reference(batch);
+    return true;
+}
+
+static uint64_t partition_value(const struct weir_batch *batch, int32_t column, uint32_t row)
+{
+    switch (batch->schema->fields[column].type) {
+    case WEIR_SYMBOL:
+        return batch->columns[column].symbols[row];
+    case WEIR_BOOL:
+        return batch->columns[column].bools[row];
+    case WEIR_F64: {
+        double value = batch->columns[column].f64[row];
+        uint64_t bits;
+        if (value != value) return 0;
+        if (value == 0) value = 0;
+        memcpy(&bits, &value, sizeof bits);
+        return hash_u64(bits);
+    }
+    case WEIR_TIME:
+    case WEIR_I64:
+        return hash_u64((uint64_t)batch->columns[column].i64[row]);
+    default:
+        return 0; /* the stage behind will refuse to bind */
+    }
+}
+
+static int32_t exchange_column(const struct exchange *exchange, const struct weir_schema *schema)
+{
+    if (exchange->global) return -1;
+    return *exchange->key ? weir_schema_find(schema, exchange->key) : schema->key;
+}
+
+/* Each target lane gets a dense copy of its rows: it then works on memory of its own, front to back. */
+static void scatter(struct lane *lane, const struct exchange_port *port, struct weir_batch *batch)
+{
+    int32_t column = exchange_column(port->exchange, batch->schema);
+    uint32_t targets = port->exchange->targets, counts[ENGINE_LANES_MAX] = {0};
+    if (column < 0 || targets == 1) {
+        append_batch(lane, port->first_output, batch);
+        return;
+    }
+    uint32_t *rows = pool_take(lane->machine.pool, (size_t)batch->count * targets * sizeof *rows);
+    for (uint32_t i = 0; rows && i < batch->count; i++) {
+        uint32_t row = weir_batch_row(batch, i);
+        uint32_t target = (uint32_t)(partition_value(batch, column, row) % targets);
+        rows[target * batch->count + counts[target]++] = row;
+    }
+    for (uint32_t target = 0; target < targets; target++) {
+        if (rows && !counts[target]) continue;
+        struct weir_batch *part = NULL;
+        if (rows) part = weir_batch_compact(lane->machine.pool, batch, rows + target * batch->count, counts[target]);
+        if (part) {
+            append_batch(lane, port->first_output + target, part);
+            weir_batch_release(part);
+            continue;
+        }
+        pipeline_count(lane->machine.pipeline, "engine", "out of memory", NULL, rows ? counts[target] : batch->count);
+        receipt_settle(batch, rows ? rows + target * batch->count : NULL, rows ? counts[target] : batch->count,
+                       OUTCOME_REFUSED);
+        if (!rows) return;
+    }
+    pool_give(rows);
+}
+
+void record_latency(struct histogram *histogram, const struct weir_batch *batch, int64_t now)
+{
+    if (!batch->produced_rows) {
+        histogram_record(histogram, now - batch->produced, batch->count);
+        return;
+    }
+    for (uint32_t i = 0; i < batch->count; i++)
+        histogram_record(histogram, now - batch->produced_rows[weir_batch_row(batch, i)], 1);
+}
+
+static void store_here(struct lane *lane, struct sink *sink, struct weir_batch *batch)
+{
+    record_latency(&lane->latency, batch, weir_now(&lane->machine.context));
+    receipt_settle_all(batch, OUTCOME_STORED);
+    count_up(&lane->records_stored, batch->count);
+    atomic_fetch_add_explicit(&sink->node.counters.records_in, batch->count, memory_order_relaxed);
+    atomic_fetch_add_explicit(&sink->node.counters.calls, 1, memory_order_relaxed);
+}
+
+void fanout_data(struct lane *lane, struct fanout *fanout, struct weir_batch *batch)
+{
+    for (uint32_t i = 0; i < fanout->child_count; i++) node_receive(fanout->children[i], batch);
+    for (uint32_t i = 0; i < fanout->exchange_count; i++) scatter(lane, &fanout->exchanges[i], batch);
+    for (uint32_t i = 0; i < fanout->sink_count; i++) append_batch(lane, fanout->sink_outputs[i], batch);
+    for (uint32_t i = 0; i < fanout->null_sink_count; i++) store_here(lane, fanout->null_sinks[i], batch);
+}
+
+static void append_schema(struct lane *lane, uint32_t output, struct weir_schema *schema)
+{
+    struct message *message = turn_append(lane->outputs[output].pending, MESSAGE_SCHEMA);
+    if (message) message->schema = weir_schema_reference(schema); /* else: the batches bring it */
+}
+
+void fanout_schema(struct lane *lane, struct fanout *fanout, struct weir_schema *schema)
+{
+    for (uint32_t i = 0; i < fanout->child_count; i++) node_schema(fanout->children[i], schema);
+    for (uint32_t i = 0; i < fanout->exchange_count; i++)
+        for (uint32_t target = 0; target < fanout->exchanges[i].exchange->targets; target++)
+            append_schema(lane, fanout->exchanges[i].first_output + target, schema);
+    for (uint32_t i = 0; i < fanout->sink_count; i++) append_schema(lane, fanout->sink_outputs[i], schema);
+}
+
+/* What leaves the lane has the turn's own watermark at its end. */
+void fanout_watermark(struct fanout *fanout, uint32_t mark, int64_t time_ns)
+{
+    for (uint32_t i = 0; i < fanout->child_count; i++) node_watermark(fanout->children[i], mark, time_ns);
+}

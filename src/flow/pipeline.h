@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A running pipeline. main thread: pipeline_open → pipeline_start → (pipeline_snapshot …) → pipeline_wait → pipeline_close.
+ */
+#ifndef FLOW_PIPELINE_H
+#define FLOW_PIPELINE_H
+#include "base/histogram.h"
+#include "flow/plan.h"
+
+struct pipeline;
+
+struct pipeline_options {
+    bool simulated;  /* all machines on the calling thread, seeded order, simulated clock */
+    uint64_t seed;
+    /* A line for the user, already complete; called from any thread, never at the same time from two. */
+    void (*notice)(void *owner, const char *line);
+    void *owner;
+};
+
+/* Opens every part (sinks first, then stages, then sources) or closes again what it opened; error says which and why. */
+int pipeline_open(const struct plan *plan, const struct pipeline_options *options, struct pipeline **ret,
+                  struct weir_error *error);
+/* Binds stages and sinks where the schema is known before any data comes (weir check). 0: all bound; 1: types not known
+ * yet; negative: a mistake, with words. Optional. */
+int pipeline_start(struct pipeline *pipeline); /* starts the threads; returns at once (simulated: does nothing) */
+void pipeline_stop(struct pipeline *pipeline);  /* sources end, what was read drains; any thread, signal-safe */
+void pipeline_abort(struct pipeline *pipeline); /* drop what is in flight (counted); any thread, signal-safe */
+/* Waits until all is done or `until_ns` (weir_now's clock) has passed: 1 done, 0 not yet. Simulated: runs the machines on
+ * this thread meanwhile. */
+int pipeline_wait(struct pipeline *pipeline, int64_t until_ns);
+/* After done: 0, or the first failure with words. */
+int pipeline_result(struct pipeline *pipeline, struct weir_error *error);
+void pipeline_close(struct pipeline *pipeline);
+int64_t pipeline_now(struct pipeline *pipeline); /* weir_now's clock */
+
+/* ---- What can be seen of it; any time from open to close, main thread -------------------------------------------- */
+
+struct pipeline_part_view {
+    const char *name;
+    const struct weir_part *part;
+    uint64_t calls, records_in, records_out, busy_ns;
+};
+struct pipeline_source_view {
+    const char *name;
+    uint64_t records_read; /* all records that came in, good or not */
+    double offered;        /* records/s by its own schedule; 0 unknown */
+    bool full_speed, ended;
+    int64_t lag_ns;        /* now − produced of the oldest unsettled record; 0: none */
+    bool waiting;          /* for credit: held back by what is downstream */
+};
+struct pipeline_edge_view { /* lane → sink, source → lanes */
+    const char *from, *to;
+    uint64_t bytes, bytes_limit, bytes_peak, batches, dropped_records, blocked_ns;
+    bool full;
+};
+struct pipeline_thread_view {
+    char name[32];
+    int64_t busy_ns; /* since the start */
+};
+struct pipeline_counter_view {
+    const char *part, *what, *field; /* field may be "" */
+    uint64_t number;
+};
+struct pipeline_snapshot {
+    int64_t now, started; /* weir_now's clock */
+    uint64_t records_in;  /* = stored + refused + filtered + dropped + in flight */
+    uint64_t records_stored, records_refused, records_filtered, records_dropped;
+    uint64_t records_out; /* given to sinks and stored, summed over sinks: a record counts once for each */
+    uint64_t unaccounted; /* receipts that did not add up: a bug if not 0 */
+    uint64_t in_flight_bytes, in_flight_limit;
+    uint64_t memory_used, memory_peak, memory_limit; /* of the budget */
+    uint64_t symbols, keys;
+    int64_t lag_ns;       /* the largest of the sources' */
+    const char *blocking; /* the branch (sink's or stage's name) that holds the pipeline back now; NULL: none */
+    uint32_t source_count, part_count, edge_count, thread_count, counter_count;
+    struct pipeline_source_view *sources;
+    struct pipeline_part_view *parts;
+    struct pipeline_edge_view *edges;
+    struct pipeline_thread_view *threads;
+    struct pipeline_counter_view *counters; /* refusals by reason, type mismatches by field, … */
+    struct histogram latency, late_by, fetch; /* merged; ns */
+};
+/* Allocates arrays inside; free with pipeline_snapshot_free. -ENOMEM. */
+int pipeline_snapshot(struct pipeline *pipeline, struct pipeline_snapshot **ret);
+void pipeline_snapshot_free(struct pipeline_snapshot *snapshot);
+#endif

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: MIT */
+/* A sink at work: writes turns in order, commits when nothing waits, and settles what is stored. */
+#include "flow/engine.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum { RETRY_FIRST_MS = 50, RETRY_MOST_MS = 1000, RETRY_GIVE_UP_S = 10, COMMIT_BYTES = 4 << 20 };
+
+/* On the lane that completed the turn: bytes are made in parallel, the sink's thread only writes them. */
+void sink_encode(void *owner, struct turn *turn)
+{
+    struct sink *sink = owner;
+    int64_t start = clock_monotonic();
+    for (struct message *message = turn->first; message; message = message->next) {
+        if (message->kind != MESSAGE_DATA || pipeline_aborting(sink->machine.pipeline)) continue;
+        if (sink->ops->encode(sink->node.self, sink->machine.pipeline->symbols, message->batch, &message->encoded) < 0)
+            message->encoded.failed = true;
+    }
+    atomic_fetch_add_explicit(&sink->node.counters.busy_ns, (uint64_t)(clock_monotonic() - start),
+                              memory_order_relaxed);
+}
+
+static void settle_stored(struct sink *sink, struct weir_batch *batch)
+{
+    record_latency(&sink->latency, batch, weir_now(&sink->machine.context));
+    receipt_settle_all(batch, OUTCOME_STORED);
+    count_up(&sink->records_stored, batch->count);
+}
+
+static void settle_pending(struct sink *sink, bool stored)
+{
+    for (struct pending *pending = sink->pending, *next; pending; pending = next) {
+        next = pending->next;
+        if (stored)
+            settle_stored(sink, pending->batch);
+        else
+            receipt_settle_all(pending->batch, OUTCOME_REFUSED);
+        weir_batch_release(pending->batch);
+        memory_free(pending);
+    }
+    sink->pending = NULL;
+    sink->pending_end = &sink->pending;
+    sink->pending_rows = 0;
+    atomic_store_explicit(&sink->pending_bytes, 0, memory_order_relaxed);
+}
+
+/* True when it makes sense to try again: the cause may go away by itself or by somebody's hand. */
+static bool may_pass(int error)
+{
+    return error == -EAGAIN || error == -EBUSY || error == -ENOSPC || error == -EDQUOT || error == -EINTR;
+}
+
+static void fail_sink(struct sink *sink, int error)
+{
+    weir_fail(&sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
+    sink->failed = true;
+    settle_pending(sink, false);
+    pipeline_fail(sink->machine.pipeline, &sink->node.error);
+}
+
+/* What to do about an error: STEP_BLOCKED to try again at the deadline, else STEP_RAN with the sink failed. */
+static enum step retry_or_fail(struct sink *sink, int error)
+{
+    int64_t now = weir_now(&sink->machine.context);
+    bool retrying = sink->retry_since != 0;
+    if (!may_pass(error) || (retrying && now - sink->retry_since >= RETRY_GIVE_UP_S * CLOCK_SECOND) ||
+        pipeline_aborting(sink->machine.pipeline)) {
+        fail_sink(sink, error);
+        return STEP_RAN;
+    }
+    if (!retrying) {
+        sink->retry_since = now;
+        weir_notice(&sink->node.env, "write failed", "%s; trying again for %d s", sink->node.error.text,
+                    RETRY_GIVE_UP_S);
+    }
+    weir_count(&sink->node.env, "write retried", NULL, 1);
+    int64_t wait = (now - sink->retry_since) / 2 + RETRY_FIRST_MS * CLOCK_MILLISECOND;
+    if (wait > RETRY_MOST_MS * CLOCK_MILLISECOND) wait = RETRY_MOST_MS * CLOCK_MILLISECOND;
+    sink->retry_at = sink->machine.deadline = now + wait;
+    return STEP_BLOCKED;
+}
+
+static int call_timed(struct sink *sink, int (*call)(struct sink *sink, void *argument), void *argument)
+{
+    int64_t start = clock_monotonic();
+    sink->node.error.code = 0;
+    int error = call(sink, argument);
+    if (error < 0) weir_fail(&sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
+    atomic_fetch_add_explicit(&sink->node.counters.busy_ns, (uint64_t)(clock_monotonic() - start),
+                              memory_order_relaxed);
+    if (error >= 0) sink->retry_since = sink->retry_at = 0;
+    return error;
+}
+
+static int call_commit(struct sink *sink, void *argument)
+{
+    (void)argument;
+    return sink->ops->commit(sink->node.self, &sink->node.env, sink->epoch);
+}
+
+static enum step commit(struct sink *sink)
+{
+    int error = call_timed(sink, call_commit, NULL);
+    if (error < 0) return retry_or_fail(sink, error);
+    sink->epoch++;
+    settle_pending(sink, true);
+    return STEP_RAN;
+}
+
+static int call_write(struct sink *sink, void *argument)
+{
+    struct message *message = argument;
+    if (message->encoded.failed) return weir_fail(&sink->node.error, -ENOMEM, "%s: out of memory", sink->node.env.name);
+    if (!sink->schema || (sink->schema != message->batch->schema &&
+                          !weir_schema_equal(sink->schema, message->batch->schema))) {
+        if (sink->ops->bind) {
+            int error = sink->ops->bind(sink->node.self, &sink->node.env, message->batch->schema);
+            if (error < 0) return error;
+        }
+        weir_schema_release(sink->schema);
+        sink->schema = weir_schema_reference(message->batch->schema);
+    }
+    return sink->ops->write(sink->node.self, &sink->node.env, message->batch, message->encoded.data,
+                            message->encoded.size);
+}
+
+static void hold_until_commit(struct sink *sink, struct weir_batch *batch)
+{
+    struct pending *pending = memory_zeroed(1, sizeof *pending);
+    if (!pending) { /* cannot wait for the commit: counted as stored now */
+        settle_stored(sink, batch);
+        return;
+    }
+    if (!sink->pending) sink->pending_since = weir_now(&sink->machine.context);
+    pending->batch = weir_batch_reference(batch);
+    *sink->pending_end = pending;
+    sink->pending_end = &pending->next;
+    sink->pending_rows += batch->count;
+    count_up(&sink->pending_bytes, weir_batch_bytes(batch));
+}
+
+static enum step write_batch(struct sink *sink, struct message *message)
+{
+    struct weir_batch *batch = message->batch;
+    if (sink->failed || pipeline_aborting(sink->machine.pipeline)) {
+        receipt_settle_all(batch, sink->failed ? OUTCOME_REFUSED : OUTCOME_DROPPED);
+        return STEP_RAN;
+    }
+    int error = call_timed(sink, call_write, message);
+    if (error < 0) {
+        enum step step = retry_or_fail(sink, error);
+        if (step == STEP_RAN) receipt_settle_all(batch, OUTCOME_REFUSED);
+        return step;
+    }
+    count_up(&sink->node.counters.calls, 1);
+    count_up(&sink->node.counters.records_in, batch->count);
+    if (sink->ops->commit)
+        hold_until_commit(sink, batch);
+    else
+        settle_stored(sink, batch);
+    return STEP_RAN;
+}
+
+static void early_bind(struct sink *sink, struct weir_schema *schema)
+{
+    if (!sink->ops->bind || sink->failed || (sink->schema && weir_schema_equal(sink->schema, schema))) return;
+    if (sink->ops->bind(sink->node.self, &sink->node.env, schema) < 0) {
+        sink->node.error.code = 0; /* the first batch binds again, with retries */
+        return;
+    }
+    weir_schema_release(sink->schema);
+    sink->schema = weir_schema_reference(schema);
+}
+
+/* Messages are taken off the turn one by one, so that a write to be tried again finds its place. */
+static enum step run_current(struct sink *sink)
+{
+    struct turn *turn = sink->current;
+    while (turn->first) {
+        struct message *message = turn->first;
+        if (message->kind == MESSAGE_DATA) {
+            enum step step = write_batch(sink, message);
+            if (step == STEP_BLOCKED) return step;
+        } else if (message->kind == MESSAGE_SCHEMA) {
+            early_bind(sink, message->schema);
+        }
+        turn->first = message->next;
+        message_free(message);
+    }
+    turn_free(turn);
+    sink->current = NULL;
+    return STEP_RAN;
+}
+
+static bool commit_due(struct sink *sink)
+{
+    if (!sink->pending) return false;
+    uint64_t rows = sink->ops->commit_rows ? sink->ops->commit_rows : 50000;
+    int64_t ns = sink->ops->commit_ns ? sink->ops->commit_ns : CLOCK_SECOND;
+    return sink->pending_rows >= rows || sink->pending_bytes >= COMMIT_BYTES ||
+           weir_now(&sink->machine.context) - sink->pending_since >= ns;
+}
+
+enum step sink_step(struct machine *machine)
+{
+    struct sink *sink = (struct sink *)machine;
+    machine->deadline = INT64_MAX;
+    if (sink->retry_at && weir_now(&machine->context) < sink->retry_at && !pipeline_aborting(machine->pipeline)) {
+        machine->deadline = sink->retry_at;
+        return STEP_BLOCKED;
+    }
+    if (sink->pending && pipeline_aborting(machine->pipeline)) return commit(sink); /* what was written is kept */
+    if (sink->current) {
+        enum step step = run_current(sink);
+        if (step != STEP_RAN) return step;
+    }
+    if (commit_due(sink)) return commit(sink);
+    sink->current = edge_take(sink->edge);
+    if (sink->current) return run_current(sink);
+    if (sink->pending) return commit(sink);
+    return edge_done(sink->edge) ? STEP_DONE : STEP_IDLE;
+}

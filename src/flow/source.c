@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/* A source at work: what weir_emit_* do for it. All on the source's own thread. */
+#include "flow/engine.h"
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A batch should occupy a machine downstream for no longer than this: the grain of latency, and of a Ctrl-C. */
+enum { GRAIN_NS = 5 * 1000 * 1000, ROWS_FIRST = 64, ROWS_MOST = 4096, BYTES_FIRST = 16 * 1024, RECORD_BYTES = 64 };
+enum { BYTES_MOST = 256 * 1024 - 256 }; /* with its header and padding a block fills a slab of the pool */
+
+
+/* Waits until one more batch may be in flight. */
+static int wait_for_credit(struct source *source)
+{
+    struct weir_context *context = &source->machine.context;
+    for (;;) {
+        if (source->limit_reached || weir_stopping(context)) return -ECANCELED;
+        if (account_credit(&source->account) && edge_credit(source->edge)) break;
+        atomic_store_explicit(&source->waiting, true, memory_order_relaxed);
+        context_park(context, INT64_MAX);
+    }
+    atomic_store_explicit(&source->waiting, false, memory_order_relaxed);
+    return 0;
+}
+
+/* Takes up to `records` of what run.limit leaves. */
+static uint64_t take_from_limit(struct source *source, uint64_t records)
+{
+    struct pipeline *pipeline = source->machine.pipeline;
+    uint64_t left = atomic_load(&pipeline->read_limit_left), take;
+    if (left == UINT64_MAX) return records;
+    do {
+        take = records < left ? records : left;
+    } while (!atomic_compare_exchange_weak(&pipeline->read_limit_left, &left, left - take));
+    if (left == take) source->limit_reached = true;
+    return take;
+}
+
+static struct turn *begin_turn(struct source *source, bool announce)
+{
+    struct turn *turn = turn_new(source->index, source->sequence);
+    if (!turn) return NULL;
+    if (announce && source->schema_new && source->schema) {
+        struct message *message = turn_append(turn, MESSAGE_SCHEMA);
+        if (!message) {
+            turn_free(turn);
+            return NULL;
+        }
+        message->schema = weir_schema_reference(source->schema);
+        source->schema_new = false;
+    }
+    return turn;
+}
+
+static void submit(struct source *source, struct turn *turn)
+{
+    source->sequence++;
+    edge_submit(source->edge, turn, 0, source->machine.pool);
+}
+
+static int out_of_memory(struct source *source)
+{
+    return weir_fail(&source->node.error, -ENOMEM, "%s: out of memory", source->node.plan->name);
+}
+
+int weir_emit_schema(struct weir_context *context, struct weir_emitter *out, struct weir_schema *schema)
+{
+    struct source *source = out->source;
+    if (source->schema && weir_schema_equal(source->schema, schema)) return 0;
+    int error = wait_for_credit(source);
+    (void)context;
+    if (error < 0) return error;
+    weir_schema_release(source->schema);
+    source->schema = weir_schema_reference(schema);
+    source->schema_new = true;
+    struct turn *turn = begin_turn(source, true);
+    if (!turn) return out_of_memory(source);
+    submit(source, turn);
+    return 0;
+}
+
+static int trim_to_limit(struct source *source, struct weir_batch *batch)
+{
+    uint64_t count = take_from_limit(source, batch->count);
+    if (count == batch->count) return 0;
+    uint32_t *rows = weir_batch_allocate(batch, (count ? count : 1) * sizeof *rows);
+    if (!rows) return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++) rows[i] = weir_batch_row(batch, i);
+    weir_batch_select(batch, rows, (uint32_t)count);
+    return 0;
+}
+
+/* Rows that the source selected away (or the limit) were never records. */
+static int account_for(struct source *source, struct weir_batch *batch)
+{
+    struct receipt *receipt = receipt_new(&source->account, batch->produced_rows ? batch->produced_rows[0]
+                                                                                  : batch->produced,
+                                          weir_batch_bytes(batch));
+    if (!receipt) return -ENOMEM;
+    if (receipt_attach(receipt, batch) < 0) {
+        receipt_release(receipt);
+        return -ENOMEM;
+    }
+    int error = receipt_set_records(receipt, batch->count, batch->rows);
+    if (error < 0) receipt->records = 0;
+    return error;
+}
+
+static void grow_ramp(struct source *source)
+{
+    if (source->ramp_rows < ROWS_MOST) source->ramp_rows *= 2;
+}
+
+int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, struct weir_batch *batch)
+{
+    struct source *source = out->source;
+    (void)context;
+    if (!batch) return out_of_memory(source);
+    int error = wait_for_credit(source);
+    if (error < 0) {
+        weir_batch_release(batch);
+        return error;
+    }
+    struct turn *turn = NULL;
+    if (!source->schema || !weir_schema_equal(source->schema, batch->schema)) {
+        weir_schema_release(source->schema);
+        source->schema = weir_schema_reference(batch->schema);
+        source->schema_new = true;
+    }
+    error = trim_to_limit(source, batch);
+    if (error >= 0 && batch->count == 0) {
+        weir_batch_release(batch);
+        return -ECANCELED;
+    }
+    batch->source = source->index;
+    batch->sequence = source->sequence;
+    if (error >= 0) turn = begin_turn(source, true);
+    struct message *message = turn ? turn_append(turn, MESSAGE_DATA) : NULL;
+    if (!message || account_for(source, batch) < 0) {
+        if (message) message->batch = NULL, message->kind = MESSAGE_WATERMARK;
+        turn_free(turn);
+        weir_batch_release(batch);
+        return out_of_memory(source);
+    }
+    message->batch = batch;
+    count_up(&source->emitted, batch->count);
+    grow_ramp(source);
+    submit(source, turn);
+    return 0;
+}
+
+/* Cuts the block behind the last line that the limit allows. */
+static void trim_block(struct source *source, struct weir_block *block)
+{
+    if (atomic_load(&source->machine.pipeline->read_limit_left) == UINT64_MAX) return;
+    uint64_t lines = 0;
+    for (size_t i = 0; i < block->size; i++) lines += block->data[i] == '\n' || i + 1 == block->size;
+    uint64_t allowed = take_from_limit(source, lines);
+    if (allowed == lines) return;
+    const char *end = block->data;
+    for (uint64_t i = 0; i < allowed; i++) {
+        const char *newline = memchr(end, '\n', block->size - (size_t)(end - block->data));
+        end = newline ? newline + 1 : block->data + block->size;
+    }
+    block->size = (size_t)(end - block->data);
+}
+
+static void release_block(const struct weir_block *block)
+{
+    weir_memory_release(block->memory);
+    codec_layout_release(block->layout);
+}
+
+int weir_emit_block(struct weir_context *context, struct weir_emitter *out, const struct weir_block *given)
+{
+    struct source *source = out->source;
+    struct weir_block block = *given;
+    (void)context;
+    int error = wait_for_credit(source);
+    if (error >= 0) {
+        trim_block(source, &block);
+        if (!block.size) error = -ECANCELED;
+    }
+    if (error < 0) {
+        release_block(&block);
+        return error;
+    }
+    struct turn *turn = begin_turn(source, true);
+    struct message *message = turn ? turn_append(turn, MESSAGE_BLOCK) : NULL;
+    struct receipt *receipt = message ? receipt_new(&source->account, block.produced, block.size) : NULL;
+    if (!receipt) {
+        if (message) message->kind = MESSAGE_WATERMARK;
+        turn_free(turn);
+        release_block(&block);
+        return out_of_memory(source);
+    }
+    message->block = block;
+    message->receipt = receipt;
+    grow_ramp(source);
+    submit(source, turn);
+    return 0;
+}
+
+bool weir_emit_wanted(struct weir_emitter *out)
+{
+    return edge_wanted(out->source->edge);
+}
+
+/* As many rows as keep a machine busy for the grain, by what records have cost so far; it doubles from a small start,
+ * so that the first batches of a slow pipeline are not large ones. */
+uint32_t weir_emit_rows(struct weir_emitter *out)
+{
+    struct source *source = out->source;
+    struct pipeline *pipeline = source->machine.pipeline;
+    if (pipeline->plan->batch > 0) return (uint32_t)pipeline->plan->batch;
+    uint64_t cost = atomic_load_explicit(&pipeline->cost_ns_256, memory_order_relaxed);
+    uint64_t rows = cost ? (uint64_t)GRAIN_NS * 256 / cost : ROWS_MOST;
+    if (rows > source->ramp_rows) rows = source->ramp_rows;
+    if (rows > ROWS_MOST) rows = ROWS_MOST;
+    return rows ? (uint32_t)rows : 1;
+}
+
+size_t weir_emit_bytes(struct weir_emitter *out)
+{
+    size_t bytes = (size_t)weir_emit_rows(out) * RECORD_BYTES;
+    if (out->source->machine.pipeline->plan->batch > 0) return bytes;
+    if (bytes >= (size_t)ROWS_MOST * RECORD_BYTES || bytes > BYTES_MOST) return BYTES_MOST;
+    return bytes;
+}
+
+int64_t weir_emit_linger(struct weir_emitter *out)
+{
+    return out->source->machine.pipeline->plan->linger;
+}
+
+void weir_emit_offered(struct weir_emitter *out, double records_per_second)
+{
+    atomic_store_explicit(&out->source->offered, records_per_second, memory_order_relaxed);
+}
+
+void weir_emit_unhurried(struct weir_emitter *out, bool full_speed)
+{
+    atomic_store_explicit(&out->source->full_speed, full_speed, memory_order_relaxed);
+}
+
+void weir_emit_late_by(struct weir_emitter *out, int64_t ns, uint64_t records)
+{
+    histogram_record(&out->source->late_by, ns, records);
+}
+
+/* ---- The machine ----------------------------------------------------------------------------------------------- */
+
+static void send_end(struct source *source)
+{
+    struct turn *turn = begin_turn(source, false);
+    if (!turn || !turn_append(turn, MESSAGE_END)) {
+        /* Without an end nobody behind would finish: the last resort is to wait for memory. */
+        turn_free(turn);
+        while (!(turn = turn_new(source->index, source->sequence)) || !turn_append(turn, MESSAGE_END)) {
+            turn_free(turn);
+            context_park(&source->machine.context, weir_now(&source->machine.context) + CLOCK_MILLISECOND);
+        }
+    }
+    submit(source, turn);
+}
+
+enum step source_step(struct machine *machine)
+{
+    struct source *source = (struct source *)machine;
+    struct weir_emitter out = {.source = source};
+    source->node.error.code = 0;
+    int error = source->ops->run(source->node.self, &machine->context, &out);
+    atomic_store_explicit(&source->ended, true, memory_order_relaxed);
+    atomic_store_explicit(&source->waiting, false, memory_order_relaxed);
+    if (error < 0 && error != -ECANCELED) {
+        weir_fail(&source->node.error, error, "%s: %s", source->node.plan->name, strerror(-error));
+        pipeline_fail(machine->pipeline, &source->node.error);
+    }
+    send_end(source);
+    return STEP_DONE;
+}
