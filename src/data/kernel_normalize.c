@@ -3,9 +3,11 @@
 
 #include <math.h>
 
-/* Scaled deviations outside of this range are brought back into it before they are squared. */
+/* Scaled deviations above this are brought down before they are squared. */
 #define DEVIATION_MOST 0x1p400
-#define DEVIATION_LEAST 0x1p-400
+
+/* Keeps scale and 1 / scale ordinary numbers. */
+enum { EXPONENT_MOST = 1000 };
 
 enum { PREFETCH = 12 };
 
@@ -25,12 +27,18 @@ static void add(double *high, double *low, double value)
     *high = total;
 }
 
-/* A power of two that brings `deviation` near 1, for a state whose squares can be rescaled without loss. */
-static void rescale(struct normalize_running *state, double deviation)
+/* A power of two that brings `value` near 1. For 0 the largest: nothing that may come then vanishes when squared. */
+static double scale_for(double value)
 {
-    int exponent = -ilogb(deviation);
-    double scale = ldexp(1, exponent > 1000 ? 1000 : exponent < -1000 ? -1000 : exponent);
-    double factor = scale / state->scale;
+    int exponent = value == 0 ? EXPONENT_MOST : -ilogb(value);
+    return ldexp(1, exponent > EXPONENT_MOST ? EXPONENT_MOST : exponent < -EXPONENT_MOST ? -EXPONENT_MOST : exponent);
+}
+
+static void rescale(struct normalize_running *state, double value)
+{
+    double scale = scale_for(value), factor = scale / state->scale;
+    state->mean *= factor;
+    state->mean_low *= factor;
     state->squares = state->squares * factor * factor;
     state->squares_low = state->squares_low * factor * factor;
     state->scale = scale;
@@ -41,25 +49,23 @@ double normalize_running_value(struct normalize_running *state, double value, ui
     if (!isfinite(value))
         return NAN;
     if (state->count++ == 0) {
-        state->mean = value;
-        state->scale = 1;
+        state->scale = scale_for(value);
+        state->mean = value * state->scale;
         return NAN;
     }
-    double before = (value - state->mean) - state->mean_low;
+    double before = (value * state->scale - state->mean) - state->mean_low;
+    if (__builtin_expect(!(fabs(before) <= DEVIATION_MOST), 0)) {
+        rescale(state, value);
+        before = (value * state->scale - state->mean) - state->mean_low;
+    }
     add(&state->mean, &state->mean_low, before / (double)state->count);
-    double after = (value - state->mean) - state->mean_low;
-
-    double size = fabs(before * state->scale);
-    if (__builtin_expect(!(size <= DEVIATION_MOST), 0) && isfinite(before))
-        rescale(state, before);
-    else if (__builtin_expect(size < DEVIATION_LEAST && before != 0 && state->squares < DEVIATION_LEAST, 0))
-        rescale(state, before);
-    add(&state->squares, &state->squares_low, (before * state->scale) * (after * state->scale));
+    double after = (value * state->scale - state->mean) - state->mean_low;
+    add(&state->squares, &state->squares_low, before * after);
 
     double squares = state->squares + state->squares_low;
     if (state->count <= ddof || !(squares > 0))
         return NAN;
-    return after * state->scale / sqrt(squares / (double)(state->count - ddof));
+    return after / sqrt(squares / (double)(state->count - ddof));
 }
 
 void normalize_running_rows(void *const *states, const uint32_t *selection, uint32_t count, const double *values,

@@ -4,7 +4,7 @@
  *
  * Running: against the mean and standard deviation of all values of the key so far, this one included. These two are
  * kept by Welford's recurrence with mean and squares in two doubles each (a mean near 1e9 with noise of 1e-3 loses
- * nothing, 1e8 values do not drift) and deviations multiplied by a power of two (neither 1e200 nor 1e-310 overflows or
+ * nothing, 1e8 values do not drift) and values multiplied by a power of two (neither 1e200 nor 1e-310 overflows or
  * vanishes when squared). An infinite value is not learnt from, else one would spoil all that follow it; it is itself
  * null.
  */
@@ -19,8 +19,8 @@ void normalize_given(const double *values, uint32_t rows, double offset, double 
 /* State of one key; begins as zeroes. */
 struct normalize_running {
     uint64_t count;
-    double mean, mean_low;
-    double squares, squares_low; /* Σ((x − mean) · scale)² */
+    double mean, mean_low;       /* of x · scale */
+    double squares, squares_low; /* Σ(x · scale − mean)² */
     double scale;                /* a power of two; 0: nothing seen yet */
 };
 

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Nanoseconds for a value of the rolling kernel, without an engine: unkeyed, 1000 keys and a million keys, windows of 10
+ * and 10,000 records. The keys come in random order, in batches of 4096 rows. Best of three runs after one to warm up.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "data/kernel_rolling.h"
+
+enum { BATCH = 4096 };
+
+static uint64_t next_random(uint64_t *seed)
+{
+    uint64_t x = (*seed += UINT64_C(0x9e3779b97f4a7c15));
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
+
+struct work {
+    struct rolling_kernel kernel;
+    double *values;
+    void **states;
+    uint32_t total;
+    struct rolling_rows rows;
+};
+
+static double run(struct work *work)
+{
+    int64_t start = clock_monotonic();
+    for (uint32_t at = 0; at < work->total; at += BATCH) {
+        work->rows.states = work->states + at;
+        work->rows.values = work->values + at;
+        work->rows.count = work->total - at < BATCH ? work->total - at : BATCH;
+        rolling_kernel_process(&work->kernel, &work->rows);
+    }
+    return (double)(clock_monotonic() - start) / work->total;
+}
+
+static int measure(const char *what, uint32_t statistics, uint32_t keys, uint32_t window, uint32_t total)
+{
+    struct rolling_options options = {.window = window, .statistics = statistics, .ddof = 1};
+    struct work work = {.total = total};
+    if (rolling_kernel_init(&work.kernel, &options, 0) < 0)
+        return 1;
+    char *states = memory_zeroed(keys, work.kernel.state_size);
+    work.values = memory_allocate(sizeof(double) * total);
+    work.states = memory_allocate(sizeof(void *) * total);
+    void *columns = memory_allocate(sizeof(double) * BATCH * ROLLING_STATISTICS);
+    if (!states || !work.values || !work.states || !columns) {
+        fprintf(stderr, "not enough memory for %" PRIu32 " keys with a window of %" PRIu32 "\n", keys, window);
+        return 1;
+    }
+    uint64_t seed = 1;
+    for (uint32_t i = 0; i < total; i++) {
+        work.values[i] = 20 + (double)next_random(&seed) / 0x1p64 + (double)next_random(&seed) / 0x1p64;
+        work.states[i] = states + work.kernel.state_size * (next_random(&seed) % keys);
+    }
+    for (unsigned s = 0; s < ROLLING_STATISTICS; s++)
+        work.rows.columns[s] = (double *)columns + s * BATCH;
+    double best = run(&work), time;
+    for (int i = 0; i < 3; i++) {
+        time = run(&work);
+        best = time < best ? time : best;
+    }
+    printf("%-12s  keys %7" PRIu32 "  window %5" PRIu32 "  %7.2f ns a value  %8zu bytes a key\n", what, keys, window, best,
+           work.kernel.state_size);
+    memory_free(states);
+    memory_free(work.values);
+    memory_free(work.states);
+    memory_free(columns);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    uint32_t total = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 4000000;
+    const uint32_t mean_stddev = 1u << ROLLING_MEAN | 1u << ROLLING_STDDEV, most = 1u << ROLLING_MAX;
+    const uint32_t keys[] = {1, 1000, 1000000};
+    int failed = 0;
+    for (int k = 0; k < 3; k++) {
+        for (uint32_t window = 10; window <= 10000; window *= 1000) {
+            if (keys[k] > 1000 && window > 10)
+                continue; /* 80 GB */
+            failed |= measure("mean, stddev", mean_stddev, keys[k], window, total);
+            failed |= measure("max", most, keys[k], window, total);
+        }
+    }
+    return failed;
+}
