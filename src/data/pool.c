@@ -160,8 +160,11 @@ static struct slab *new_slab(struct weir_pool *pool, size_t size, uint32_t class
     if (class != CLASS_EXACT && size <= pool->keep_bytes) {
         trim(pool, pool->keep_bytes - size);
     }
-    if (pool->budget && !memory_budget_take(pool->budget, whole)) {
-        trim(pool, 0);
+    if (pool->budget) {
+        uint64_t used = atomic_load_explicit(&pool->budget->used, memory_order_relaxed);
+        if (used + whole > pool->budget->limit) { /* what is kept would be better used for this */
+            trim(pool, 0);
+        }
         if (!memory_budget_take(pool->budget, whole)) {
             return NULL;
         }
