@@ -394,7 +394,8 @@ static int emit_records(struct reader *reader, size_t size)
     int error = 0;
     for (size_t piece; size > 0 && error == 0; size -= piece) {
         uint32_t rows = weir_emit_rows(reader->out);
-        piece = rows < ROWS_COUNTED ? cut_lines(reader, rows, size) : cut_near(reader, weir_emit_bytes(reader->out), size);
+        piece = rows < ROWS_COUNTED ? cut_lines(reader, rows, size)
+                                    : cut_near(reader, weir_emit_bytes(reader->out), size);
         error = emit_piece(reader, piece, produced);
     }
     return error;
