@@ -136,6 +136,12 @@ static void take_notice(void *owner, const char *line)
     status_notice(&run->status, line);
 }
 
+/* Told to end: what follows is draining. */
+static bool ending(struct run *run)
+{
+    return run->stopped || atomic_load(&run->signals.received) > 0;
+}
+
 /* Looks at the pipeline for the verdict, and draws. -ENOMEM is no reason to end a run: the look is left out. */
 static void look(struct run *run, bool draw)
 {
@@ -144,6 +150,7 @@ static void look(struct run *run, bool draw)
         return;
     }
     struct verdict_sample sample = verdict_sample_of(snapshot);
+    sample.ended = sample.ended || ending(run);
     verdict_add(&run->verdict, &sample);
     if (draw && run->recent && clock_monotonic() - run->drawn_at >= REDRAW) {
         run->drawn_at = clock_monotonic();
@@ -153,7 +160,7 @@ static void look(struct run *run, bool draw)
             .memory = snapshot->memory_used,
             .memory_limit = snapshot->memory_limit,
             .blocking = snapshot->blocking,
-            .draining = run->stopped || atomic_load(&run->signals.received) > 0,
+            .draining = ending(run),
         };
         view.verdict.lag = snapshot->lag_ns; /* while draining too */
         status_draw(&run->status, &view);

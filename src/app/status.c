@@ -9,6 +9,7 @@
 
 #include "app/app.h"
 #include "base/units.h"
+#include "measure/text.h"
 
 enum { SEGMENTS = 6, SEGMENT_MAX = 160, COLUMNS_FALLBACK = 80 };
 
@@ -22,16 +23,22 @@ struct segment {
     int rank; /* the highest goes first when there is not enough room */
 };
 
-static int width(const char *text)
+/* "12.3 M" → "12.3M" where room is short. */
+static const char *squeeze(char *text, bool compact)
 {
-    int columns = 0;
-    for (; *text; text++) {
-        columns += ((unsigned char)*text & 0xc0) != 0x80;
+    char *to = text;
+    for (const char *from = text; compact && *from; from++) {
+        if (*from != ' ') {
+            *to++ = *from;
+        }
     }
-    return columns;
+    if (compact) {
+        *to = '\0';
+    }
+    return text;
 }
 
-static void format_memory(const struct status_view *view, char *out, size_t size)
+static void format_memory(const struct status_view *view, bool compact, char *out, size_t size)
 {
     static const char *const units[] = {"KiB", "MiB", "GiB"};
     double unit = 1024;
@@ -40,28 +47,29 @@ static void format_memory(const struct status_view *view, char *out, size_t size
         unit *= 1024;
         i++;
     }
-    snprintf(out, size, "mem %.*f of %.*f %s", i == 2, (double)view->memory / unit, i == 2,
-             (double)view->memory_limit / unit, units[i]);
+    snprintf(out, size, "mem %.*f%s%.*f%s%s", i == 2, (double)view->memory / unit, compact ? "/" : " of ", i == 2,
+             (double)view->memory_limit / unit, compact ? "" : " ", units[i]);
 }
 
-static void fill_segments(const struct status_view *view, struct segment segments[SEGMENTS])
+static void fill_segments(const struct status_view *view, bool compact, struct segment segments[SEGMENTS])
 {
     char first[32], second[32];
     memset(segments, 0, SEGMENTS * sizeof *segments);
     units_show_count(view->recent.in, first, sizeof first);
     units_show_count(view->recent.out, second, sizeof second);
-    snprintf(segments[0].text, SEGMENT_MAX, "in %s/s out %s/s", first, second);
+    snprintf(segments[0].text, SEGMENT_MAX, "in %s%s out %s/s", squeeze(first, compact), compact ? "" : "/s",
+             squeeze(second, compact));
     segments[0].rank = 1;
     if (view->recent.latencies > 0) {
         units_show_duration(view->recent.p50, first, sizeof first);
         units_show_duration(view->recent.p99, second, sizeof second);
-        snprintf(segments[1].text, SEGMENT_MAX, "p50 %s p99 %s", first, second);
+        snprintf(segments[1].text, SEGMENT_MAX, "p50 %s p99 %s", squeeze(first, compact), squeeze(second, compact));
         segments[1].rank = 3;
     }
-    snprintf(segments[2].text, SEGMENT_MAX, "lag %.1f s", (double)view->verdict.lag / 1e9);
+    snprintf(segments[2].text, SEGMENT_MAX, "lag %.1f%ss", (double)view->verdict.lag / 1e9, compact ? "" : " ");
     segments[2].rank = 2;
     if (view->memory_limit > 0) {
-        format_memory(view, segments[3].text, SEGMENT_MAX);
+        format_memory(view, compact, segments[3].text, SEGMENT_MAX);
         segments[3].rank = 4;
     }
     if (view->draining) {
@@ -75,19 +83,26 @@ static void fill_segments(const struct status_view *view, struct segment segment
     }
 }
 
-/* Empties segments until the rest fits. */
-static void fit(struct segment segments[SEGMENTS], int columns)
+static int columns_needed(const struct segment segments[SEGMENTS], const char *separator)
 {
-    for (;;) {
-        int needed = 0, worst = -1;
-        for (int i = 0; i < SEGMENTS; i++) {
-            if (segments[i].text[0]) {
-                needed += width(segments[i].text) + (needed > 0 ? 3 : 0);
-                worst = worst < 0 || segments[i].rank > segments[worst].rank ? i : worst;
-            }
+    int needed = 0;
+    for (int i = 0; i < SEGMENTS; i++) {
+        if (segments[i].text[0]) {
+            needed += (int)text_columns(segments[i].text) + (needed > 0 ? (int)text_columns(separator) : 0);
         }
-        if (needed <= columns || worst < 0) {
-            return;
+    }
+    return needed;
+}
+
+/* Empties segments until the rest fits. */
+static void fit(struct segment segments[SEGMENTS], const char *separator, int columns)
+{
+    while (columns_needed(segments, separator) > columns && columns >= 0) {
+        int worst = -1;
+        for (int i = 0; i < SEGMENTS; i++) {
+            if (segments[i].text[0] && (worst < 0 || segments[i].rank > segments[worst].rank)) {
+                worst = i;
+            }
         }
         segments[worst].text[0] = '\0';
     }
@@ -116,12 +131,17 @@ char *status_format(const struct status_view *view, int columns, bool colour, ch
     struct segment segments[SEGMENTS];
     size_t used = 0;
     out[0] = '\0';
-    fill_segments(view, segments);
-    fit(segments, columns);
+    const char *separator = SEPARATOR;
+    fill_segments(view, false, segments);
+    if (columns_needed(segments, separator) > columns) {
+        separator = "  ";
+        fill_segments(view, true, segments);
+        fit(segments, separator, columns);
+    }
     for (int i = 0; i < SEGMENTS && used + 1 < size; i++) {
         if (segments[i].text[0]) {
             const char *on = colour && i == 4 ? colour_of(view->verdict.kind) : "";
-            int written = snprintf(out + used, size - used, "%s%s%s%s", used > 0 ? SEPARATOR : "", on, segments[i].text,
+            int written = snprintf(out + used, size - used, "%s%s%s%s", used > 0 ? separator : "", on, segments[i].text,
                                    on[0] ? "\x1b[0m" : "");
             used += written > 0 ? (size_t)written : 0;
         }

@@ -31,8 +31,6 @@ struct report {
 void report_text(const struct report *report, struct weir_buffer *out);
 void report_json(const struct report *report, struct weir_buffer *out);
 
-/* Numbers in a report: "22,695". Returns out, at least 32 bytes. */
-char *report_count(uint64_t number, char *out, size_t size);
 /* Name of the busiest thread, or NULL. */
 const char *report_busiest(const struct report *report);
 /* The edge that was full for the largest share of the run, if that is at least a twentieth, as an index; else -1. */

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include "flow/pipeline.h"
 #include "measure/report.h"
+#include "measure/text.h"
 
 static const struct weir_part csv = {.kind = WEIR_SOURCE, .name = "file"};
 static const struct weir_part rolling = {.kind = WEIR_STAGE, .name = "rolling"};
@@ -83,12 +84,16 @@ static void counts(void **state)
 {
     (void)state;
     char text[32];
-    assert_string_equal(report_count(0, text, sizeof text), "0");
-    assert_string_equal(report_count(999, text, sizeof text), "999");
-    assert_string_equal(report_count(1000, text, sizeof text), "1,000");
-    assert_string_equal(report_count(22695, text, sizeof text), "22,695");
-    assert_string_equal(report_count(UINT64_MAX, text, sizeof text), "18,446,744,073,709,551,615");
-    assert_string_equal(report_count(1234567, text, 4), "1,2");
+    assert_string_equal(text_count(0, text, sizeof text), "0");
+    assert_string_equal(text_count(999, text, sizeof text), "999");
+    assert_string_equal(text_count(1000, text, sizeof text), "1,000");
+    assert_string_equal(text_count(22695, text, sizeof text), "22,695");
+    assert_string_equal(text_count(UINT64_MAX, text, sizeof text), "18,446,744,073,709,551,615");
+    assert_string_equal(text_count(1234567, text, 4), "1,2");
+    assert_string_equal(text_rate(0, text, sizeof text), "0");
+    assert_string_equal(text_rate(1666.7, text, sizeof text), "1,667");
+    assert_string_equal(text_rate(12.3e6, text, sizeof text), "12.3 M");
+    assert_int_equal(text_columns("µs │"), 4);
 }
 
 static void text_of_a_run(void **state)
@@ -100,7 +105,7 @@ static void text_of_a_run(void **state)
     report_text(&report, &out);
     expect(&out, "a.yaml: done after 2.00 s, 2 lanes\n");
     expect(&out, "read 22,695 = stored 22,690 + refused 0 + filtered 5 + dropped 0\n");
-    expect(&out, "11.3 k records/s in");
+    expect(&out, "11,348 records/s in");
     expect(&out, "p99 2.0");
     expect(&out, "part       kind    records in  records out  per record  of the work\n");
     expect(&out, "rolling    stage       22,695       22,690      132 ns         30 %\n");
@@ -108,7 +113,7 @@ static void text_of_a_run(void **state)
     expect(&out, "dropped    7 records before store: its queue of 1.00 MiB was full\n");
     expect(&out, "counted    12  machine: type mismatch (value)\n           1  store: late\n");
     expect(&out, "goals      met     latency_p99: wanted at most 200 ms, got 2.00 ms\n");
-    expect(&out, "           MISSED  rate: wanted at least 50.0 k/s, got 11.3 k/s\n");
+    expect(&out, "           MISSED  rate: wanted at least 50,000/s, got 11,348/s\n");
     expect(&out, "verdict    full speed");
     expect(&out, "held back by store: what leads there was full 50 % of the time\n");
     assert_null(strstr(out.data, "late by"));

@@ -5,23 +5,9 @@
 #include "base/units.h"
 #include "flow/pipeline.h"
 #include "measure/report.h"
+#include "measure/text.h"
 
 enum { LABEL_WIDTH = 11, TABLE_COLUMNS = 6, CELL = 64 };
-
-char *report_count(uint64_t number, char *out, size_t size)
-{
-    char digits[24];
-    int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
-    size_t used = 0;
-    for (int i = 0; i < length && used + 2 < size; i++) {
-        if (i > 0 && (length - i) % 3 == 0) {
-            out[used++] = ',';
-        }
-        out[used++] = digits[i];
-    }
-    out[used] = '\0';
-    return out;
-}
 
 const char *report_busiest(const struct report *report)
 {
@@ -48,19 +34,9 @@ int32_t report_bottleneck(const struct pipeline_snapshot *snapshot, double *ret_
     return found;
 }
 
-/* Columns on the screen: characters, not bytes. */
-static size_t width(const char *text)
-{
-    size_t columns = 0;
-    for (; *text; text++) {
-        columns += ((unsigned char)*text & 0xc0) != 0x80;
-    }
-    return columns;
-}
-
 static void pad(struct weir_buffer *out, const char *text, size_t columns, bool right)
 {
-    size_t used = width(text), fill = columns > used ? columns - used : 0;
+    size_t used = text_columns(text), fill = columns > used ? columns - used : 0;
     if (right) {
         buffer_format(out, "%*s%s", (int)fill, "", text);
     } else {
@@ -81,19 +57,19 @@ static void put_account(struct weir_buffer *out, const struct pipeline_snapshot 
     uint64_t settled = snapshot->records_stored + snapshot->records_refused + snapshot->records_filtered +
                        snapshot->records_dropped;
     label(out, "records");
-    buffer_format(out, "read %s", report_count(snapshot->records_in, text, sizeof text));
-    buffer_format(out, " = stored %s", report_count(snapshot->records_stored, text, sizeof text));
-    buffer_format(out, " + refused %s", report_count(snapshot->records_refused, text, sizeof text));
-    buffer_format(out, " + filtered %s", report_count(snapshot->records_filtered, text, sizeof text));
-    buffer_format(out, " + dropped %s", report_count(snapshot->records_dropped, text, sizeof text));
+    buffer_format(out, "read %s", text_count(snapshot->records_in, text, sizeof text));
+    buffer_format(out, " = stored %s", text_count(snapshot->records_stored, text, sizeof text));
+    buffer_format(out, " + refused %s", text_count(snapshot->records_refused, text, sizeof text));
+    buffer_format(out, " + filtered %s", text_count(snapshot->records_filtered, text, sizeof text));
+    buffer_format(out, " + dropped %s", text_count(snapshot->records_dropped, text, sizeof text));
     if (snapshot->records_in > settled) {
-        buffer_format(out, " + in flight %s", report_count(snapshot->records_in - settled, text, sizeof text));
+        buffer_format(out, " + in flight %s", text_count(snapshot->records_in - settled, text, sizeof text));
     }
     buffer_string(out, "\n");
     if (snapshot->unaccounted > 0) {
         label(out, "");
         buffer_format(out, "%s receipts did not add up: this is a mistake in weir, please report it\n",
-                      report_count(snapshot->unaccounted, text, sizeof text));
+                      text_count(snapshot->unaccounted, text, sizeof text));
     }
 }
 
@@ -105,9 +81,8 @@ static void put_rates(struct weir_buffer *out, const struct pipeline_snapshot *s
         return;
     }
     label(out, "rate");
-    buffer_format(out, "%s records/s in", units_show_count((double)snapshot->records_in / seconds, text, sizeof text));
-    buffer_format(out, ", %s records/s out\n",
-                  units_show_count((double)snapshot->records_out / seconds, text, sizeof text));
+    buffer_format(out, "%s records/s in", text_rate((double)snapshot->records_in / seconds, text, sizeof text));
+    buffer_format(out, ", %s records/s out\n", text_rate((double)snapshot->records_out / seconds, text, sizeof text));
 }
 
 static void put_histogram(struct weir_buffer *out, const char *name, const struct histogram *histogram)
@@ -155,6 +130,7 @@ static void put_row(struct weir_buffer *out, const struct row *row, const size_t
     }
 }
 
+/* `total_busy` 0: not known, as in a simulation, where processor time means nothing. */
 static struct row row_of(const struct pipeline_part_view *part, double total_busy)
 {
     static const char *const kinds[] = {[WEIR_SOURCE] = "source", [WEIR_STAGE] = "stage", [WEIR_SINK] = "sink"};
@@ -166,13 +142,14 @@ static struct row row_of(const struct pipeline_part_view *part, double total_bus
     snprintf(row.cells[2], CELL, "-");
     snprintf(row.cells[3], CELL, "-");
     if (kind != WEIR_SOURCE) {
-        report_count(part->records_in, row.cells[2], CELL);
+        text_count(part->records_in, row.cells[2], CELL);
     }
     if (kind != WEIR_SINK) {
-        report_count(part->records_out, row.cells[3], CELL);
+        text_count(part->records_out, row.cells[3], CELL);
     }
     snprintf(row.cells[4], CELL, "-");
-    if (records > 0) {
+    snprintf(row.cells[5], CELL, "-");
+    if (records > 0 && total_busy > 0) {
         double each = (double)part->busy_ns / (double)records;
         if (each < 99.95) {
             snprintf(row.cells[4], CELL, "%.1f ns", each);
@@ -180,25 +157,27 @@ static struct row row_of(const struct pipeline_part_view *part, double total_bus
             units_show_duration((int64_t)each, row.cells[4], CELL);
         }
     }
-    snprintf(row.cells[5], CELL, "%.0f %%", total_busy > 0 ? (double)part->busy_ns * 100 / total_busy : 0);
+    if (total_busy > 0) {
+        snprintf(row.cells[5], CELL, "%.0f %%", (double)part->busy_ns * 100 / total_busy);
+    }
     return row;
 }
 
-static void put_parts(struct weir_buffer *out, const struct pipeline_snapshot *snapshot)
+static void put_parts(struct weir_buffer *out, const struct pipeline_snapshot *snapshot, bool simulated)
 {
     static const struct row head = {{"part", "kind", "records in", "records out", "per record", "of the work"}};
     size_t widths[TABLE_COLUMNS];
     double total_busy = 0;
     for (int column = 0; column < TABLE_COLUMNS; column++) {
-        widths[column] = width(head.cells[column]);
+        widths[column] = text_columns(head.cells[column]);
     }
     for (uint32_t i = 0; i < snapshot->part_count; i++) {
-        total_busy += (double)snapshot->parts[i].busy_ns;
+        total_busy += simulated ? 0 : (double)snapshot->parts[i].busy_ns;
     }
     for (uint32_t i = 0; i < snapshot->part_count; i++) {
         struct row row = row_of(&snapshot->parts[i], total_busy);
         for (int column = 0; column < TABLE_COLUMNS; column++) {
-            size_t columns = width(row.cells[column]);
+            size_t columns = text_columns(row.cells[column]);
             widths[column] = columns > widths[column] ? columns : widths[column];
         }
     }
@@ -221,8 +200,8 @@ static void put_drops(struct weir_buffer *out, const struct pipeline_snapshot *s
         }
         buffer_string(out, before);
         label(out, "dropped");
-        buffer_format(out, "%s records before %s: its queue of ",
-                      report_count(edge->dropped_records, text, sizeof text), edge->to);
+        buffer_format(out, "%s records before %s: its queue of ", text_count(edge->dropped_records, text, sizeof text),
+                      edge->to);
         buffer_format(out, "%s was full\n", units_show_bytes(edge->bytes_limit, limit, sizeof limit));
         before = "";
     }
@@ -237,8 +216,7 @@ static void put_counters(struct weir_buffer *out, const struct pipeline_snapshot
             buffer_string(out, "\n");
         }
         label(out, i == 0 ? "counted" : "");
-        buffer_format(out, "%s  %s: %s", report_count(counter->number, text, sizeof text), counter->part,
-                      counter->what);
+        buffer_format(out, "%s  %s: %s", text_count(counter->number, text, sizeof text), counter->part, counter->what);
         if (counter->field && counter->field[0]) {
             buffer_format(out, " (%s)", counter->field);
         }
@@ -255,8 +233,8 @@ static void put_goals(struct weir_buffer *out, const struct report *report)
         const struct goal *goal = &report->goals[i];
         label(out, i == 0 ? "goals" : "");
         if (goal->at_least) {
-            units_show_count(goal->wanted, wanted, sizeof wanted);
-            units_show_count(goal->got, got, sizeof got);
+            text_rate(goal->wanted, wanted, sizeof wanted);
+            text_rate(goal->got, got, sizeof got);
         } else {
             units_show_duration((int64_t)(goal->wanted * 1e9 + 0.5), wanted, sizeof wanted);
             units_show_duration((int64_t)(goal->got * 1e9 + 0.5), got, sizeof got);
@@ -308,7 +286,7 @@ void report_text(const struct report *report, struct weir_buffer *out)
     put_histogram(out, "late by", &snapshot->late_by);
     put_histogram(out, "fetch", &snapshot->fetch);
     put_memory(out, report);
-    put_parts(out, snapshot);
+    put_parts(out, snapshot, report->simulated);
     put_drops(out, snapshot);
     put_counters(out, snapshot);
     buffer_string(out, "\n");

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "measure/text.h"
 #include "measure/verdict.h"
 
 struct words {
@@ -59,8 +60,8 @@ static void say_falling(struct words *words, const struct verdict_answer *answer
     units_show_duration(answer->lag, lag, sizeof lag);
     say(words, ": the lag is %s", lag);
     if (answer->offered > 0) {
-        units_show_count(answer->settled_rate, done, sizeof done);
-        units_show_count(answer->offered, offered, sizeof offered);
+        text_rate(answer->settled_rate, done, sizeof done);
+        text_rate(answer->offered, offered, sizeof offered);
         say(words, ", %s of the %s records/s that come are worked off", done, offered);
     }
 }
