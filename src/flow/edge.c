@@ -196,7 +196,7 @@ static void make_room(struct edge *edge, struct turn *newest, struct turn **drop
 
 static void push_ready(struct edge *edge, struct turn *turn, struct turn **dropped)
 {
-    if (!turn->first) { /* an empty turn only moves the order on */
+    if (!turn->first && edge->options.last) {
         turn->next = *dropped;
         *dropped = turn;
         return;

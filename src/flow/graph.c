@@ -225,6 +225,7 @@ static int make_edge(struct pipeline *pipeline, const struct entrance *entrances
     if (target->sink) {
         const struct plan_node *plan = target->sink->node.plan;
         options.to = plan->name;
+        options.last = true;
         options.policy = plan->when_full;
         if (plan->queue_bytes) options.limit = (size_t)plan->queue_bytes;
         if (target->sink->ops->encode) {

@@ -331,10 +331,12 @@ int pipeline_wait(struct pipeline *pipeline, int64_t until_ns)
             if (now >= end) pipeline_stop(pipeline);
             if (now < end && end < deadline) deadline = end;
         }
+        int stuck = 0;
         if (pipeline->options.simulated)
-            simulated_run(pipeline, deadline);
+            stuck = simulated_run(pipeline, deadline);
         else
             waiter_park(&pipeline->waiter, deadline);
+        if (stuck < 0) return stuck;
     }
 }
 
