@@ -5,47 +5,7 @@
 #include <string.h>
 
 #include "data/symbols.h"
-
-/* The second input is never the first's output, so `restrict` holds; both inputs may be the same column. */
-#define UNARY(NAME, IN, OUT, RESULT)                                                                                   \
-    void NAME(const struct kernel_call *call)                                                                          \
-    {                                                                                                                  \
-        const IN *restrict x = call->in[0];                                                                            \
-        OUT *restrict out = call->out;                                                                                 \
-        for (size_t i = 0; i < call->count; i++) {                                                                     \
-            const IN a = x[i];                                                                                         \
-            out[i] = (OUT)(RESULT);                                                                                    \
-        }                                                                                                              \
-    }
-
-/* A loop for each shape: with a constant in a register a comparison reads half as much. */
-#define BINARY(NAME, IN, OUT, RESULT)                                                                                  \
-    void NAME(const struct kernel_call *call)                                                                          \
-    {                                                                                                                  \
-        const IN *restrict x = call->in[0], *restrict y = call->in[1];                                                 \
-        OUT *restrict out = call->out;                                                                                 \
-        const size_t count = call->count;                                                                              \
-        if (call->scalar == 2) {                                                                                       \
-            const IN b = *y;                                                                                           \
-            for (size_t i = 0; i < count; i++) {                                                                       \
-                const IN a = x[i];                                                                                     \
-                out[i] = (OUT)(RESULT);                                                                                \
-            }                                                                                                          \
-        } else if (call->scalar == 1) {                                                                                \
-            const IN a = *x;                                                                                           \
-            for (size_t i = 0; i < count; i++) {                                                                       \
-                const IN b = y[i];                                                                                     \
-                out[i] = (OUT)(RESULT);                                                                                \
-            }                                                                                                          \
-        } else {                                                                                                       \
-            for (size_t i = 0; i < count; i++) {                                                                       \
-                const IN a = x[i], b = y[i];                                                                           \
-                out[i] = (OUT)(RESULT);                                                                                \
-            }                                                                                                          \
-        }                                                                                                              \
-    }
-
-#define NULL_I64 WEIR_I64_NULL
+#include "expr/kernel_loops.h"
 
 /* ---- Arithmetic ------------------------------------------------------------------------------------------------ */
 
@@ -176,64 +136,6 @@ void kernel_normal_tail(const struct kernel_call *call)
     }
 }
 
-/* ---- Comparisons ----------------------------------------------------------------------------------------------- */
-
-/* 0, 1, or 0xff where an input is null. */
-#define TRUTH(IS_NULL, RESULT) (-(IS_NULL) | (RESULT))
-#define COMPARE_ALL(SUFFIX, TYPE, IS_NULL)                                                                             \
-    static BINARY(equal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a == b))                                               \
-    static BINARY(unequal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a != b))                                             \
-    static BINARY(less_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a < b))                                                 \
-    static BINARY(less_equal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a <= b))                                          \
-    static BINARY(greater_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a > b))                                              \
-    static BINARY(greater_equal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a >= b))
-#define COMPARE_ROW(SUFFIX)                                                                                            \
-    {equal_##SUFFIX, unequal_##SUFFIX, less_##SUFFIX, less_equal_##SUFFIX, greater_##SUFFIX, greater_equal_##SUFFIX}
-
-COMPARE_ALL(f64, double, (a != a) | (b != b))
-COMPARE_ALL(i64, int64_t, (a == NULL_I64) | (b == NULL_I64))
-static BINARY(equal_bool, uint8_t, uint8_t, TRUTH((a == 0xff) | (b == 0xff), a == b))
-static BINARY(unequal_bool, uint8_t, uint8_t, TRUTH((a == 0xff) | (b == 0xff), a != b))
-static BINARY(equal_symbol, uint32_t, uint8_t, TRUTH((a == 0) | (b == 0), a == b))
-static BINARY(unequal_symbol, uint32_t, uint8_t, TRUTH((a == 0) | (b == 0), a != b))
-
-int kernel_text_order(struct weir_text a, struct weir_text b)
-{
-    uint32_t length = a.length < b.length ? a.length : b.length;
-    int order = length ? memcmp(a.data, b.data, length) : 0;
-
-    return order ? order : (a.length > b.length) - (a.length < b.length);
-}
-
-static inline bool text_equal(struct weir_text a, struct weir_text b)
-{
-    return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
-}
-
-static inline uint8_t text_truth(struct weir_text a, struct weir_text b, bool result)
-{
-    return a.data && b.data ? result : WEIR_BOOL_NULL;
-}
-static inline int text_order(struct weir_text a, struct weir_text b)
-{
-    return a.data && b.data ? kernel_text_order(a, b) : 0;
-}
-static BINARY(equal_text, struct weir_text, uint8_t, text_truth(a, b, a.data && b.data && text_equal(a, b)))
-static BINARY(unequal_text, struct weir_text, uint8_t, text_truth(a, b, a.data && b.data && !text_equal(a, b)))
-static BINARY(less_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) < 0))
-static BINARY(less_equal_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) <= 0))
-static BINARY(greater_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) > 0))
-static BINARY(greater_equal_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) >= 0))
-
-kernel_function *const kernel_compare[WEIR_TYPE_COUNT][6] = {
-    [WEIR_F64] = COMPARE_ROW(f64),
-    [WEIR_I64] = COMPARE_ROW(i64),
-    [WEIR_TIME] = COMPARE_ROW(i64),
-    [WEIR_TEXT] = COMPARE_ROW(text),
-    [WEIR_BOOL] = {equal_bool, unequal_bool},
-    [WEIR_SYMBOL] = {equal_symbol, unequal_symbol},
-};
-
 /* ---- Truth ----------------------------------------------------------------------------------------------------- */
 
 /* With false 0, true 1, null 0xff: `and` is 0 when a & b is 0 (either is false), else null when either is: a | b. `or` is 1
@@ -350,35 +252,10 @@ static void in_text(const struct kernel_call *call)
             at += kernel_text_order(at[count / 2], x[i]) <= 0 ? count / 2 : 0;
             count -= count / 2;
         }
-        out[i] = x[i].data ? count == 1 && text_equal(*at, x[i]) : WEIR_BOOL_NULL;
+        out[i] = x[i].data ? count == 1 && kernel_text_order(*at, x[i]) == 0 : WEIR_BOOL_NULL;
     }
 }
 
 kernel_function *const kernel_in[WEIR_TYPE_COUNT] = {
     [WEIR_F64] = in_f64, [WEIR_I64] = in_i64, [WEIR_TIME] = in_i64, [WEIR_SYMBOL] = in_symbol, [WEIR_TEXT] = in_text,
 };
-
-/* ---- Selections ------------------------------------------------------------------------------------------------ */
-
-size_t kernel_compress(const uint8_t *truth, uint32_t first, size_t count, uint32_t *rows)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        rows[kept] = first + (uint32_t)i;
-        kept += truth[i] == 1;
-    }
-    return kept;
-}
-
-size_t kernel_compress_selection(const uint8_t *truth, uint32_t first, const uint32_t *selection, size_t count,
-                                 uint32_t *rows)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < count; i++) {
-        rows[kept] = selection[i];
-        kept += truth[selection[i] - first] == 1;
-    }
-    return kept;
-}
