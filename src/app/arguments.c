@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/* Options of commands, from a table that --help is printed from too. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "base/error.h"
+#include "base/units.h"
+
+enum { HELP_COLUMN = 26 };
+
+static void print_usage(const struct app_usage *usage)
+{
+    printf("Usage: weir %s\n\n%s\n", usage->synopsis, usage->summary);
+    if (usage->description)
+        printf("\n%s\n", usage->description);
+    printf("\nOptions:\n");
+    for (const struct app_option *option = usage->options; option && option->name; option++) {
+        char left[64], letter[8] = "    ";
+        if (option->letter)
+            snprintf(letter, sizeof letter, "-%c, ", option->letter);
+        snprintf(left, sizeof left, "  %s--%s%s%s", letter, option->name, option->argument ? " " : "",
+                 option->argument ? option->argument : "");
+        printf("%-*s%s%s\n", HELP_COLUMN, left, strlen(left) >= HELP_COLUMN ? "  " : "", option->help);
+    }
+    printf("%-*s%s\n", HELP_COLUMN, "  -h, --help", "this text");
+}
+
+static int fail_option(const struct app_usage *usage, const char *argument)
+{
+    const char *names[APP_LIST_MAX] = {"help"};
+    size_t count = 1;
+    char word[64];
+    for (const struct app_option *option = usage->options; option && option->name && count < APP_LIST_MAX; option++)
+        names[count++] = option->name;
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(argument + strspn(argument, "-"), "="), argument + strspn(argument, "-"));
+    const char *nearest = error_nearest(word, names, count);
+    int command = (int)strcspn(usage->synopsis, " ");
+    if (nearest)
+        app_say("%.*s has no option \"%s\"; did you mean \"--%s\"?", command, usage->synopsis, argument, nearest);
+    else
+        app_say("%.*s has no option \"%s\"; weir %.*s --help lists them", command, usage->synopsis, argument, command,
+                usage->synopsis);
+    return APP_USAGE;
+}
+
+/* The option that `argument` names; *ret_value: what follows "=", or NULL. */
+static const struct app_option *find_option(const struct app_usage *usage, const char *argument, const char **ret_value)
+{
+    const char *equals = strchr(argument, '=');
+    size_t length = equals ? (size_t)(equals - argument) : strlen(argument);
+    *ret_value = NULL;
+    for (const struct app_option *option = usage->options; option && option->name; option++) {
+        if (argument[1] != '-' && option->letter && argument[1] == option->letter) {
+            *ret_value = argument[2] ? argument + 2 : NULL;
+            return option;
+        }
+        if (argument[1] == '-' && strlen(option->name) == length - 2 && strncmp(option->name, argument + 2, length - 2) == 0) {
+            *ret_value = equals ? equals + 1 : NULL;
+            return option;
+        }
+    }
+    return NULL;
+}
+
+static int store(const struct app_option *option, const char *value)
+{
+    if (option->list && option->list->count == APP_LIST_MAX) {
+        app_say("--%s is given more than %d times", option->name, APP_LIST_MAX);
+        return APP_USAGE;
+    }
+    if (option->list)
+        option->list->values[option->list->count++] = value;
+    if (option->value)
+        *option->value = value;
+    return -1;
+}
+
+/* One argument that begins with "-"; moves *at on when it takes the next one as its value. */
+static int parse_option(const struct app_usage *usage, int argc, char **argv, int *at)
+{
+    const char *argument = argv[*at], *value;
+    const struct app_option *option = find_option(usage, argument, &value);
+    if (!option)
+        return fail_option(usage, argument);
+    if (option->flag) {
+        if (value) {
+            app_say("--%s takes no value", option->name);
+            return APP_USAGE;
+        }
+        *option->flag = true;
+        return -1;
+    }
+    if (!value && *at + 1 < argc)
+        value = argv[++*at];
+    if (!value) {
+        app_say("--%s needs a value: --%s %s", option->name, option->name, option->argument ? option->argument : "VALUE");
+        return APP_USAGE;
+    }
+    return store(option, value);
+}
+
+int app_parse(const struct app_usage *usage, int argc, char **argv, int *ret_operands)
+{
+    int operands = 0;
+    bool options = true;
+    for (int i = 1; i < argc; i++) {
+        if (options && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
+            print_usage(usage);
+            return APP_OK;
+        }
+        if (options && strcmp(argv[i], "--") == 0) {
+            options = false;
+        } else if (options && argv[i][0] == '-' && argv[i][1]) {
+            int status = parse_option(usage, argc, argv, &i);
+            if (status >= 0)
+                return status;
+        } else {
+            argv[++operands] = argv[i];
+        }
+    }
+    if ((size_t)operands < usage->operands_least || (size_t)operands > usage->operands_most) {
+        app_say("%s: usage: weir %s", (size_t)operands < usage->operands_least ? "something is missing" : "one argument too many",
+                usage->synopsis);
+        return APP_USAGE;
+    }
+    *ret_operands = operands;
+    return -1;
+}
+
+/* ---- Values ---------------------------------------------------------------------------------------------------- */
+
+int app_count(const char *option, const char *text, long long least, long long most, long long *ret)
+{
+    int64_t value;
+    double number;
+    int error = units_integer(text, &value);
+    if (error == -EINVAL && units_number(text, &number) == 0 && number >= 0 && number < 0x1p53 &&
+        number == (double)(int64_t)number) { /* 1e6 */
+        value = (int64_t)number;
+        error = 0;
+    }
+    if (error || value < least || value > most) {
+        if (error == -EINVAL)
+            app_say("%s %s is not a whole number, for example %s 1000", option, text, option);
+        else
+            app_say("%s %s is out of range: %lld to %lld", option, text, least, most);
+        return -EINVAL;
+    }
+    *ret = value;
+    return 0;
+}
+
+int app_duration(const char *option, const char *text, long long *ret_ns)
+{
+    int64_t value;
+    if (units_duration(text, &value) < 0) {
+        app_say("%s %s is not a duration, for example %s 30s or %s 500ms", option, text, option, option);
+        return -EINVAL;
+    }
+    *ret_ns = value;
+    return 0;
+}
+
+int app_size(const char *option, const char *text, long long *ret_bytes)
+{
+    int64_t value;
+    if (units_size(text, &value) < 0) {
+        app_say("%s %s is not a size, for example %s 256MiB", option, text, option);
+        return -EINVAL;
+    }
+    *ret_bytes = value;
+    return 0;
+}

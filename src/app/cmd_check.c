@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/* weir check: is this configuration right, and what does it mean? Nothing is opened but the beginning of data files. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "app/columns.h"
+#include "app/draw.h"
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "conf/conf.h"
+#include "conf/option.h"
+
+struct arguments {
+    const char *file;
+    bool json, quiet;
+    struct conf_overrides overrides;
+    struct app_list set;
+};
+
+/* ---- The parts ------------------------------------------------------------------------------------------------- */
+
+static void add_from(struct weir_buffer *out, const struct plan *plan, const struct plan_node *node)
+{
+    for (uint32_t i = 0; i < node->from_count; i++)
+        buffer_format(out, "%s%s", i ? ", " : " from ", plan->nodes[node->from[i]].name);
+}
+
+static void add_options(struct weir_buffer *out, const struct plan_node *node)
+{
+    for (const struct weir_option *option = node->part->options; option && option->type != WEIR_OPTION_END; option++) {
+        char *text = conf_option_text(option, node->options);
+        if (!text)
+            out->failed = true;
+        else if (*text)
+            buffer_format(out, "    %-12s %s%s\n", option->name, text,
+                          option->fallback && strcmp(option->fallback, text) == 0 ? "  (default)" : "");
+        memory_free(text);
+    }
+}
+
+static void add_columns(struct weir_buffer *out, const struct weir_schema *schema)
+{
+    if (!schema) {
+        buffer_string(out, "    columns      types not known yet: they come with the first records\n");
+        return;
+    }
+    buffer_string(out, "    columns     ");
+    for (uint32_t i = 0; i < schema->count; i++)
+        buffer_format(out, "%s %s %s%s%s", i ? "," : "", schema->fields[i].name, weir_type_name(schema->fields[i].type),
+                      schema->time == (int32_t)i ? " (time)" : "", schema->key == (int32_t)i ? " (key)" : "");
+    buffer_string(out, "\n");
+}
+
+static void add_parts(struct weir_buffer *out, const struct plan *plan, struct weir_schema **schemas)
+{
+    static const char *const policies[] = {"block", "drop_newest", "drop_oldest"};
+    for (uint32_t i = 0; i < plan->count; i++) {
+        const struct plan_node *node = &plan->nodes[i];
+        char size[48];
+        buffer_format(out, "\n  %s %s", app_kind_name(node->part->kind), node->name);
+        if (strcmp(node->name, node->part->name) != 0)
+            buffer_format(out, " (%s)", node->part->name);
+        add_from(out, plan, node);
+        buffer_string(out, "\n");
+        add_options(out, node);
+        if (node->part->kind == WEIR_SINK) {
+            buffer_format(out, "    %-12s %s\n", "when_full", policies[node->when_full]);
+            if (node->queue_bytes)
+                buffer_format(out, "    %-12s %s\n", "queue", option_show_size(node->queue_bytes, size, sizeof size));
+        } else {
+            add_columns(out, schemas[i]);
+        }
+    }
+}
+
+/* ---- How it runs ----------------------------------------------------------------------------------------------- */
+
+static void add_run(struct weir_buffer *out, const struct plan *plan)
+{
+    char text[48];
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    buffer_string(out, "\n  run\n");
+    if (plan->lanes)
+        buffer_format(out, "    %-12s %" PRIu32 "\n", "lanes", plan->lanes);
+    else
+        buffer_format(out, "    %-12s auto: %ld on this machine\n", "lanes", processors > 0 ? processors : 1);
+    buffer_format(out, "    %-12s %s in all: records on their way and queues, the state of keys, and symbols\n", "memory",
+                  option_show_size(plan->memory, text, sizeof text));
+    if (plan->batch)
+        buffer_format(out, "    %-12s %" PRId64 "\n", "batch", plan->batch);
+    else
+        buffer_format(out, "    %-12s auto\n", "batch");
+    buffer_format(out, "    %-12s %s\n", "linger", option_show_duration(plan->linger, text, sizeof text));
+    if (plan->limit)
+        buffer_format(out, "    %-12s %" PRId64 " records\n", "limit", plan->limit);
+    if (plan->duration)
+        buffer_format(out, "    %-12s %s\n", "duration", option_show_duration(plan->duration, text, sizeof text));
+    buffer_format(out, "    %-12s %" PRIu64 "\n", "seed", plan->seed);
+}
+
+static void add_goals(struct weir_buffer *out, const struct plan *plan)
+{
+    bool any = false;
+    for (const struct weir_option *option = conf_goal_options; option->type != WEIR_OPTION_END; option++) {
+        char *text = conf_option_text(option, &plan->goals);
+        bool given = text && strcmp(text, "0s") != 0 && strcmp(text, "unlimited") != 0;
+        if (given)
+            buffer_format(out, "%s    %-12s %s\n", any ? "" : "\n  goals\n", option->name, text);
+        any = any || given;
+        memory_free(text);
+    }
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------------------------ */
+
+static void add_json_text(struct weir_buffer *out, const char *text)
+{
+    buffer_json_string(out, text, strlen(text));
+}
+
+static void add_json_node(struct weir_buffer *out, const struct plan *plan, const struct plan_node *node,
+                          const struct weir_schema *schema)
+{
+    bool first = true;
+    buffer_string(out, "{\"name\": ");
+    add_json_text(out, node->name);
+    buffer_format(out, ", \"kind\": \"%s\", \"type\": \"%s\", \"from\": [", app_kind_name(node->part->kind), node->part->name);
+    for (uint32_t i = 0; i < node->from_count; i++) {
+        buffer_string(out, i ? ", " : "");
+        add_json_text(out, plan->nodes[node->from[i]].name);
+    }
+    buffer_string(out, "], \"options\": {");
+    for (const struct weir_option *option = node->part->options; option && option->type != WEIR_OPTION_END; option++) {
+        char *text = conf_option_text(option, node->options);
+        if (text && *text) {
+            buffer_format(out, "%s\"%s\": ", first ? "" : ", ", option->name);
+            add_json_text(out, text);
+            first = false;
+        }
+        memory_free(text);
+    }
+    buffer_string(out, schema ? "}, \"columns\": [" : "}, \"columns\": null");
+    for (uint32_t i = 0; schema && i < schema->count; i++) {
+        buffer_string(out, i ? ", {\"name\": " : "{\"name\": ");
+        add_json_text(out, schema->fields[i].name);
+        buffer_format(out, ", \"type\": \"%s\"}", weir_type_name(schema->fields[i].type));
+    }
+    buffer_string(out, schema ? "]}" : "}");
+}
+
+static void add_json(struct weir_buffer *out, const struct plan *plan, struct weir_schema **schemas)
+{
+    buffer_string(out, "{\"parts\": [");
+    for (uint32_t i = 0; i < plan->count; i++) {
+        buffer_string(out, i ? ",\n  " : "\n  ");
+        add_json_node(out, plan, &plan->nodes[i], schemas[i]);
+    }
+    buffer_format(out, "],\n \"run\": {\"lanes\": %" PRIu32 ", \"memory\": %" PRId64 ", \"batch\": %" PRId64, plan->lanes,
+                  plan->memory, plan->batch);
+    buffer_format(out, ", \"linger_seconds\": %.9g, \"limit\": %" PRId64 ", \"duration_seconds\": %.9g, \"seed\": %" PRIu64 "}}\n",
+                  (double)plan->linger / 1e9, plan->limit, (double)plan->duration / 1e9, plan->seed);
+}
+
+/* ---- The command ----------------------------------------------------------------------------------------------- */
+
+static int parse(struct arguments *arguments, int argc, char **argv)
+{
+    const char *lanes = NULL, *memory = NULL;
+    long long value = 0;
+    int operands = 0;
+    const struct app_option options[] = {
+        {.name = "json", .help = "the resolved configuration as one JSON object", .flag = &arguments->json},
+        {.name = "quiet", .letter = 'q', .help = "say nothing when all is well", .flag = &arguments->quiet},
+        {.name = "to", .argument = "TYPE", .help = "as if all sinks were one of this type", .value = &arguments->overrides.to},
+        {.name = "lanes", .argument = "N", .help = "as if run.lanes were N", .value = &lanes},
+        {.name = "memory", .argument = "SIZE", .help = "as if run.memory were SIZE", .value = &memory},
+        {.name = "set", .argument = "PATH=VALUE", .help = "as if PATH (run.batch, stages.NAME.OPTION) were VALUE",
+         .list = &arguments->set},
+        {.name = NULL},
+    };
+    const struct app_usage usage = {
+        .synopsis = "check FILE [options]",
+        .summary = "Validates a configuration, draws its graph, and shows what every option resolves to.",
+        .description = "Nothing runs and nothing is written. Where a data file can be read, its beginning tells the columns,\n"
+                       "and the stages are checked against them. FILE may be - for stdin.",
+        .options = options,
+        .operands_least = 1,
+        .operands_most = 1,
+    };
+    int status = app_parse(&usage, argc, argv, &operands);
+    if (status >= 0)
+        return status;
+    if (lanes && app_count("--lanes", lanes, 1, 256, &value) < 0)
+        return APP_USAGE;
+    arguments->overrides.lanes = value;
+    value = 0;
+    if (memory && app_size("--memory", memory, &value) < 0)
+        return APP_USAGE;
+    arguments->overrides.memory = value;
+    arguments->overrides.set = arguments->set.values;
+    arguments->file = argv[1];
+    return -1;
+}
+
+static int show(const struct arguments *arguments, const struct plan *plan, struct weir_schema **schemas)
+{
+    struct weir_buffer out = {0};
+    if (arguments->json) {
+        add_json(&out, plan, schemas);
+    } else if (!arguments->quiet) {
+        draw_plan(plan, &out);
+        add_parts(&out, plan, schemas);
+        add_run(&out, plan);
+        add_goals(&out, plan);
+    }
+    bool failed = out.failed;
+    if (failed)
+        app_say("out of memory");
+    else if (out.size)
+        fwrite(out.data, 1, out.size, stdout);
+    buffer_free(&out);
+    if (!failed && !arguments->quiet && !arguments->json)
+        fprintf(stderr, "%s is right\n", arguments->file);
+    return failed ? APP_FAILED : APP_OK;
+}
+
+int cmd_check(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    struct weir_error error = {0};
+    struct plan *plan = NULL;
+    int status = parse(&arguments, argc, argv);
+    if (status >= 0)
+        return status;
+    if (conf_load(arguments.file, &arguments.overrides, &plan, &error) < 0)
+        return app_report(&error);
+    struct weir_schema **schemas = memory_zeroed(plan->count, sizeof *schemas);
+    if (!schemas) {
+        app_say("out of memory");
+        status = APP_FAILED;
+    } else if (columns_check(plan, schemas, &error) < 0) {
+        status = app_report(&error);
+    } else {
+        status = show(&arguments, plan, schemas);
+    }
+    if (schemas)
+        columns_free(plan, schemas);
+    memory_free(schemas);
+    plan_free(plan);
+    return status;
+}

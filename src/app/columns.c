@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/columns.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "app/sample.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "data/pool.h"
+#include "data/symbols.h"
+#include "flow/engine.h"
+
+enum { NAMES_MAX = 64 };
+
+/* A stage's instance outside of any engine: what weir_key_state_define writes to is there, the pipeline is not. */
+struct bench {
+    struct weir_engine_node node;
+    struct weir_env env;
+    struct weir_pool *pool;
+    struct weir_symbols *symbols;
+};
+
+static const struct weir_stage *stage_of(const struct weir_part *part)
+{
+    return (const struct weir_stage *)part; /* the head is its first member */
+}
+
+static int check_key(const struct plan_node *node, const void *self, const struct weir_schema *in, struct weir_error *error)
+{
+    const struct weir_stage *stage = stage_of(node->part);
+    const char *key = stage->key ? stage->key(self) : WEIR_UNKEYED, *names[NAMES_MAX];
+    if (!key || !*key || weir_schema_find(in, key) >= 0)
+        return 0;
+    uint32_t count = in->count < NAMES_MAX ? in->count : NAMES_MAX;
+    for (uint32_t i = 0; i < count; i++)
+        names[i] = in->fields[i].name;
+    const char *near = error_nearest(key, names, count);
+    struct weir_mark mark = node->mark;
+    for (const struct weir_option *option = node->part->options; option && option->type != WEIR_OPTION_END; option++) {
+        const struct weir_quoted *column = (const struct weir_quoted *)((const char *)node->options + option->offset);
+        if (option->type == WEIR_OPTION_COLUMN && column->text && strcmp(column->text, key) == 0)
+            mark = column->mark;
+    }
+    return weir_fail_at(error, -EINVAL, mark, "%s: no column \"%s\" to group by%s%s%s", node->name, key,
+                        near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+}
+
+/* One instance, opened, bound to one schema, closed. */
+static int bind_stage(struct bench *bench, const struct plan_node *node, struct weir_schema *in, struct weir_schema **ret,
+                      struct weir_error *error)
+{
+    const struct weir_stage *stage = stage_of(node->part);
+    void *self = memory_zeroed(1, node->part->size + 1);
+    struct weir_schema *out = NULL;
+    if (!self)
+        return weir_fail(error, -ENOMEM, "out of memory");
+    memcpy(self, node->options, node->part->size);
+    bench->node = (struct weir_engine_node){.plan = node, .self = self};
+    bench->env = (struct weir_env){
+        .name = node->name,
+        .lanes = 1,
+        .pool = bench->pool,
+        .symbols = bench->symbols,
+        .error = error,
+        .mark = node->mark,
+        .node = &bench->node,
+    };
+    int code = check_key(node, self, in, error);
+    if (!code && node->part->open)
+        code = node->part->open(self, &bench->env);
+    if (!code)
+        code = stage->bind(self, &bench->env, in, &out);
+    if (code < 0) {
+        weir_fail(error, code, "%s: %s", node->name, strerror(-code));
+        weir_schema_release(out);
+    } else {
+        *ret = out;
+    }
+    if (node->part->close)
+        node->part->close(self, &bench->env);
+    memory_free(self);
+    return code < 0 ? code : 0;
+}
+
+/* What a stage reads may come from several; each has to suit it. What it passes on is known when they all agree. */
+static int check_stage(struct bench *bench, const struct plan *plan, uint32_t index, struct weir_schema **schemas,
+                       struct weir_error *error)
+{
+    const struct plan_node *node = &plan->nodes[index];
+    bool known = true;
+    for (uint32_t i = 0; i < node->from_count; i++) {
+        struct weir_schema *in = schemas[node->from[i]], *out = NULL;
+        int code = in ? bind_stage(bench, node, in, &out, error) : 0;
+        if (code < 0)
+            return code;
+        known = known && out && (i == 0 || weir_schema_equal(out, schemas[index]));
+        if (i == 0)
+            schemas[index] = out;
+        else
+            weir_schema_release(out);
+    }
+    if (!known) {
+        weir_schema_release(schemas[index]);
+        schemas[index] = NULL;
+    }
+    return 0;
+}
+
+int columns_check(const struct plan *plan, struct weir_schema **schemas, struct weir_error *error)
+{
+    struct bench bench = {.pool = pool_new(NULL, 0), .symbols = symbols_new(NULL, 0)};
+    int code = bench.pool && bench.symbols ? 0 : weir_fail(error, -ENOMEM, "out of memory");
+    memset(schemas, 0, plan->count * sizeof *schemas);
+    for (uint32_t i = 0; i < plan->count && !code; i++) {
+        if (plan->nodes[i].part->kind == WEIR_SOURCE)
+            code = sample_schema(&plan->nodes[i], &schemas[i], error);
+        else if (plan->nodes[i].part->kind == WEIR_STAGE)
+            code = check_stage(&bench, plan, i, schemas, error);
+        else if (plan->nodes[i].from_count == 1 && schemas[plan->nodes[i].from[0]])
+            schemas[i] = weir_schema_reference(schemas[plan->nodes[i].from[0]]);
+    }
+    symbols_free(bench.symbols);
+    if (bench.pool)
+        pool_close(bench.pool);
+    return code;
+}
+
+void columns_free(const struct plan *plan, struct weir_schema **schemas)
+{
+    for (uint32_t i = 0; i < plan->count; i++)
+        weir_schema_release(schemas[i]);
+}

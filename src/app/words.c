@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "base/error.h"
+#include "conf/tree.h"
+
+void app_say(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("weir: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
+/* The line that the mark is in, from the file: parts know where an option stands, not what it looks like. Lines with a secret
+ * in them are not shown. */
+static bool read_line(const struct weir_mark *mark, char *out, size_t size)
+{
+    FILE *file = fopen(mark->file, "re");
+    char *line = NULL;
+    size_t capacity = 0;
+    int number = 0;
+    bool found = false;
+    while (file && number < mark->line && getline(&line, &capacity, file) >= 0)
+        number++;
+    if (file && number == mark->line && number > 0 && !conf_is_secret(line)) {
+        snprintf(out, size, "%.*s", (int)strcspn(line, "\r\n"), line);
+        found = true;
+    }
+    free(line);
+    if (file)
+        fclose(file);
+    return found;
+}
+
+/* How many characters from the mark on are one word. */
+static int word_length(const char *line, int column)
+{
+    const char *at = line;
+    for (int i = 1; i < column && *at; i++) {
+        at++;
+        while (((unsigned char)*at & 0xc0) == 0x80)
+            at++;
+    }
+    return (int)strcspn(at, " \t,:]}\"'");
+}
+
+int app_report(const struct weir_error *error)
+{
+    char text[WEIR_ERROR_MAX + 4096], line[1024], drawn[512];
+    const struct weir_mark *mark = &error->mark;
+    error_format(error, text, sizeof text);
+    fprintf(stderr, "%s%s", mark->file ? "" : "weir: ", text);
+    if (mark->file && mark->column > 0 && !strchr(error->text, '^') && read_line(mark, line, sizeof line)) {
+        error_caret(line, mark->column, word_length(line, mark->column), drawn, sizeof drawn);
+        fprintf(stderr, "%s\n", drawn);
+    }
+    return error->code == -EINVAL ? APP_USAGE : APP_FAILED;
+}
+
+bool app_colour(int descriptor)
+{
+    const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");
+    return isatty(descriptor) && !(no && *no) && terminal && strcmp(terminal, "dumb") != 0;
+}
+
+const struct weir_part *app_part(enum weir_kind kind, const char *name)
+{
+    for (size_t i = 0; weir_parts[i]; i++) {
+        if (weir_parts[i]->kind == kind && strcmp(weir_parts[i]->name, name) == 0)
+            return weir_parts[i];
+    }
+    return NULL;
+}
+
+const char *app_kind_name(enum weir_kind kind)
+{
+    static const char *const names[] = {[WEIR_SOURCE] = "source", [WEIR_STAGE] = "stage", [WEIR_SINK] = "sink"};
+    return names[kind];
+}
