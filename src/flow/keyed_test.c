@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* Keyed state against a naive model: an array searched from the front. */
+#include "flow/keyed.h"
+
+#include "data/pool.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+struct state {
+    uint64_t key, seen;
+};
+
+static void init_state(void *self, void *state)
+{
+    (*(int *)self)++;
+    ((struct state *)state)->seen = 1000;
+}
+
+static uint64_t random_state;
+static uint64_t draw(uint64_t below)
+{
+    random_state = random_state * 6364136223846793005ULL + 1442695040888963407ULL;
+    return (random_state >> 33) % below;
+}
+
+static struct weir_batch *make_batch(struct weir_pool *pool, enum weir_type type, const uint64_t *keys, const int64_t *times,
+                                     uint32_t rows)
+{
+    struct weir_field fields[] = {{.name = "t", .type = WEIR_TIME}, {.name = "k", .type = type}};
+    struct weir_schema *schema = weir_schema_new(fields, 2, 0, 1);
+    struct weir_batch *batch = weir_batch_new(pool, schema, rows);
+    weir_schema_release(schema);
+    memcpy(weir_batch_column_data(batch, 0), times, rows * sizeof *times);
+    for (uint32_t i = 0; i < rows; i++) {
+        void *data = weir_batch_column_data(batch, 1);
+        switch (type) {
+        case WEIR_SYMBOL: ((uint32_t *)data)[i] = (uint32_t)keys[i]; break;
+        case WEIR_F64: ((double *)data)[i] = (double)keys[i] * 0.25 - 3; break;
+        case WEIR_BOOL: ((uint8_t *)data)[i] = (uint8_t)(keys[i] & 1); break;
+        default: ((int64_t *)data)[i] = (int64_t)keys[i] - 50; break;
+        }
+    }
+    return batch;
+}
+
+enum { ROWS = 64, KEYS_MOST = 5000 };
+
+static void compare_with_model(enum weir_type type, uint64_t key_range, uint64_t limit)
+{
+    int inits = 0;
+    struct weir_key_options options = {.size = sizeof(struct state), .init = init_state, .most_keys = limit};
+    struct memory_budget budget = {.limit = 64 << 20};
+    struct weir_pool *pool = pool_new(NULL, 1 << 20);
+    struct keyed *keyed = keyed_new(&options, &inits, &budget);
+    uint64_t *model = calloc(KEYS_MOST, sizeof *model); /* how often a key was seen, 0: never */
+    uint64_t known = 0;
+    for (int round = 0; round < 300; round++) {
+        uint64_t keys[ROWS];
+        int64_t times[ROWS];
+        void *states[ROWS];
+        uint32_t rows = 1 + (uint32_t)draw(ROWS), missing = 0;
+        for (uint32_t i = 0; i < rows; i++) {
+            keys[i] = draw(key_range);
+            if (type == WEIR_BOOL) keys[i] &= 1;
+            times[i] = round;
+        }
+        struct weir_batch *batch = make_batch(pool, type, keys, times, rows);
+        uint32_t got = keyed_lookup(keyed, batch, 1, states);
+        for (uint32_t i = 0; i < rows; i++) {
+            if (!model[keys[i]] && limit && known >= limit) {
+                assert_null(states[i]);
+                missing++;
+                continue;
+            }
+            known += !model[keys[i]];
+            struct state *state = states[i];
+            assert_non_null(state);
+            if (!model[keys[i]]) state->key = keys[i];
+            assert_int_equal(state->key, keys[i]);
+            assert_int_equal(state->seen, 1000 + model[keys[i]]);
+            model[keys[i]]++;
+            state->seen++;
+        }
+        assert_int_equal(got, missing);
+        assert_int_equal(keyed_count(keyed), known);
+        weir_batch_release(batch);
+    }
+    assert_int_equal(inits, known);
+    keyed_free(keyed);
+    assert_int_equal(budget.used, 0);
+    pool_close(pool);
+    free(model);
+}
+
+static void test_against_model(void **state)
+{
+    (void)state;
+    for (int type = WEIR_TIME; type <= WEIR_SYMBOL; type++) {
+        compare_with_model(type, 10, 0);
+        compare_with_model(type, KEYS_MOST, 0);
+        compare_with_model(type, KEYS_MOST, 100);
+    }
+}
+
+/* With a limit on idleness a key that was silent for longer starts afresh, however often sweeps came by. */
+static void test_idle_keys_are_forgotten(void **state)
+{
+    (void)state;
+    for (int sweeps = 0; sweeps < 2; sweeps++) {
+        int inits = 0;
+        struct weir_key_options options = {.size = sizeof(struct state), .init = init_state, .idle_ns = 100};
+        struct weir_pool *pool = pool_new(NULL, 1 << 20);
+        struct keyed *keyed = keyed_new(&options, &inits, NULL);
+        int64_t last[50], now = 0;
+        uint64_t seen[50] = {0};
+        for (int i = 0; i < 50; i++) last[i] = INT64_MIN;
+        for (int round = 0; round < 3000; round++) {
+            uint64_t key = draw(draw(50) + 1);
+            void *slot;
+            now += (int64_t)draw(20);
+            struct weir_batch *batch = make_batch(pool, round % 2 ? WEIR_I64 : WEIR_I64, &key, &now, 1);
+            assert_int_equal(keyed_lookup(keyed, batch, 1, &slot), 0);
+            if (last[key] == INT64_MIN || now - last[key] > 100) seen[key] = 0;
+            assert_int_equal(((struct state *)slot)->seen, 1000 + seen[key]);
+            ((struct state *)slot)->seen++;
+            seen[key]++;
+            last[key] = now;
+            weir_batch_release(batch);
+            if (sweeps) keyed_expire(keyed, now);
+        }
+        if (sweeps) {
+            assert_true(keyed_count(keyed) < 50);
+            keyed_expire(keyed, now + 1000);
+            assert_int_equal(keyed_count(keyed), 0);
+        }
+        keyed_free(keyed);
+        pool_close(pool);
+    }
+}
+
+static void test_budget_refuses(void **state)
+{
+    (void)state;
+    int inits = 0;
+    struct weir_key_options options = {.size = 4096, .init = NULL};
+    struct memory_budget budget = {.limit = 300 * 1024};
+    struct weir_pool *pool = pool_new(NULL, 1 << 20);
+    struct keyed *keyed = keyed_new(&options, &inits, &budget);
+    uint64_t keys[ROWS], refused = 0;
+    int64_t times[ROWS] = {0};
+    void *states[ROWS];
+    for (int round = 0; round < 10; round++) {
+        for (uint32_t i = 0; i < ROWS; i++) keys[i] = (uint64_t)round * ROWS + i;
+        struct weir_batch *batch = make_batch(pool, WEIR_SYMBOL, keys, times, ROWS);
+        refused += keyed_lookup(keyed, batch, 1, states);
+        weir_batch_release(batch);
+    }
+    assert_true(refused > 0 && keyed_count(keyed) + refused == 10 * ROWS);
+    assert_true(budget.used <= budget.limit);
+    keyed_free(keyed);
+    assert_int_equal(budget.used, 0);
+    pool_close(pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_against_model),
+        cmocka_unit_test(test_idle_keys_are_forgotten),
+        cmocka_unit_test(test_budget_refuses),
+    };
+    random_state = (uint64_t)time(NULL);
+    print_message("seed %llu\n", (unsigned long long)random_state);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
