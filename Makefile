@@ -54,6 +54,7 @@ format: packages-test
 
 PREFIX ?= /usr/local
 install: packages-build
+	@test ! -f build-install/build.ninja || meson configure build-install --prefix=$(PREFIX)
 	@tools/build.sh build-install --prefix=$(PREFIX) --buildtype=release
 	@meson install -C build-install --no-rebuild
 
