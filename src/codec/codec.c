@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "codec/codec.h"
+#include "codec/layout.h"
+
+const char *const codec_format_names[] = {"auto", "ndjson", "csv", NULL};
+
+static bool ends_with(const char *file, const char *end)
+{
+    size_t length = strlen(file), tail = strlen(end);
+    return length > tail && strcasecmp(file + length - tail, end) == 0;
+}
+
+static bool has_mark(const char *data, size_t size)
+{
+    return size >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0;
+}
+
+enum codec_format codec_guess(const char *file, const char *data, size_t size)
+{
+    static const char *const csv[] = {".csv", ".tsv", NULL};
+    static const char *const ndjson[] = {".ndjson", ".jsonl", ".json", NULL};
+    for (int i = 0; file && csv[i]; i++) {
+        if (ends_with(file, csv[i])) {
+            return CODEC_CSV;
+        }
+    }
+    for (int i = 0; file && ndjson[i]; i++) {
+        if (ends_with(file, ndjson[i])) {
+            return CODEC_NDJSON;
+        }
+    }
+    size_t i = has_mark(data, size) ? 3 : 0;
+    while (i < size && strchr(" \t\r\n", data[i]) && data[i] != '\0') {
+        i++;
+    }
+    return i == size || data[i] == '{' || data[i] == '[' ? CODEC_NDJSON : CODEC_CSV;
+}
+
+char codec_delimiter(const struct codec_read_options *options)
+{
+    const char *text = options->delimiter;
+    if (!text || *text == '\0') {
+        return ',';
+    }
+    return strcmp(text, "\\t") == 0 ? '\t' : *text;
+}
+
+static size_t cut_lines(const char *data, size_t size)
+{
+    const char *last = size ? memrchr(data, '\n', size) : NULL;
+    return last ? (size_t)(last - data) + 1 : 0;
+}
+
+size_t codec_cut(enum codec_format format, const struct codec_read_options *options, const char *data, size_t size)
+{
+    if (format != CODEC_CSV || size == 0 || !memchr(data, '"', size)) {
+        return cut_lines(data, size);
+    }
+    char delimiter = codec_delimiter(options);
+    size_t line_max = options->line_max > 0 ? (size_t)options->line_max : 1 << 20;
+    size_t done = 0;
+    while (done < size) {
+        size_t end;
+        enum csv_record record = csv_record_end(data + done, size - done, delimiter, line_max, &end);
+        bool more = record == CSV_INCOMPLETE || (record == CSV_UNCLOSED && size - done <= line_max);
+        if (more || data[done + end - 1] != '\n') {
+            break; /* what is still to be read decides */
+        }
+        done += end;
+    }
+    return done;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* Which encoder; and numbers as text. */
+#include "codec/encode.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "codec/ndjson_simdjson.h"
+
+int codec_encode(const struct codec_write_options *options, const struct weir_symbols *symbols,
+                 const struct weir_batch *batch, struct weir_buffer *out)
+{
+    switch (options->format) {
+    case CODEC_CSV:
+        return encode_csv(options, symbols, batch, out);
+    case CODEC_TABLE:
+        return encode_table(options, symbols, batch, out);
+    default:
+        return encode_ndjson(options, symbols, batch, out);
+    }
+}
+
+int codec_encode_header(const struct codec_write_options *options, const struct weir_schema *schema,
+                        struct weir_buffer *out)
+{
+    if (options->format == CODEC_TABLE) {
+        return encode_table_header(schema, out);
+    }
+    return options->format == CODEC_CSV && options->header ? encode_csv_header(schema, out) : 0;
+}
+
+static size_t put_digits(uint64_t value, char *out)
+{
+    char digits[20];
+    size_t count = 0;
+    do {
+        digits[count++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    for (size_t i = 0; i < count; i++) {
+        out[i] = digits[count - 1 - i];
+    }
+    return count;
+}
+
+size_t encode_i64(int64_t value, char *out)
+{
+    bool negative = value < 0;
+    *out = '-';
+    return negative + put_digits(negative ? -(uint64_t)value : (uint64_t)value, out + negative);
+}
+
+size_t encode_time(const struct codec_write_options *options, int64_t ns, char *out, bool *ret_quoted)
+{
+    enum time_format format = (enum time_format)options->time_format;
+    *ret_quoted = format < TIME_EPOCH_S;
+    return format == TIME_AUTO ? time_show_rfc3339(ns, out) : time_show(ns, format, out);
+}
+
+/* Sensors write few digits. Of all decimals with at most 15 digits only one is nearest to a given double, so if
+ * m / 10^6 with an integer m below 10^15 gives the value back, then m without its trailing zeros is the shortest text. */
+static size_t show_short(double value, char *out)
+{
+    double scaled = value * 1e6;
+    if (!(scaled < 1e15) || value < 1e-5) {
+        return 0;
+    }
+    uint64_t mantissa = (uint64_t)(scaled + 0.5);
+    if ((double)mantissa / 1e6 != value) {
+        return 0;
+    }
+    uint64_t whole = mantissa / 1000000, fraction = mantissa % 1000000;
+    size_t length = put_digits(whole, out);
+    if (fraction == 0) {
+        return length;
+    }
+    out[length++] = '.';
+    for (uint64_t unit = 100000; fraction > 0; unit /= 10) {
+        out[length++] = (char)('0' + fraction / unit);
+        fraction %= unit;
+    }
+    return length;
+}
+
+size_t codec_show_f64(double value, char out[32])
+{
+    double magnitude = fabs(value);
+    bool negative = signbit(value) != 0;
+    *out = '-';
+    if (magnitude < 1e15 && magnitude == (double)(int64_t)magnitude) {
+        return negative + put_digits((uint64_t)magnitude, out + negative);
+    }
+    size_t length = show_short(magnitude, out + negative);
+    return length > 0 ? negative + length : number_to_text(value, out);
+}
