@@ -24,11 +24,11 @@ struct merge {
     uint32_t rows;          /* of the result */
     uint32_t receipt_count; /* of all arguments; those in common more than once */
     struct head *heap;
-    const void **arrays;    /* one for each batch: the column that is being gathered */
-    uint32_t *from, *row;   /* the order */
+    const void **arrays;     /* one for each batch: the column that is being gathered */
+    uint32_t *from, *row;    /* the order */
     uint32_t *receipt_first; /* of each batch, in receipt_map */
     uint32_t *receipt_map;   /* a batch's receipt → the result's */
-    void *scratch;          /* holds all of the above; a slab, or NULL */
+    void *scratch;           /* holds all of the above; a slab, or NULL */
 };
 
 /* Keeps the arguments alive for the sake of their texts. Lives in the result's own memory. */
@@ -48,8 +48,7 @@ static void release_kept(struct weir_memory *memory)
 
 static bool keep_arguments(struct weir_batch *out, const struct merge *merge)
 {
-    struct keeper *keeper =
-        weir_batch_allocate(out, sizeof *keeper + merge->batch_count * sizeof keeper->batches[0]);
+    struct keeper *keeper = weir_batch_allocate(out, sizeof *keeper + merge->batch_count * sizeof keeper->batches[0]);
     if (!keeper) {
         return false;
     }
@@ -74,8 +73,8 @@ static bool merge_prepare(struct merge *merge, struct weir_pool *pool, struct we
     if (rows > UINT32_MAX || receipts > UINT32_MAX) {
         return false;
     }
-    *merge = (struct merge){.batches = batches, .batch_count = count, .rows = (uint32_t)rows,
-                            .receipt_count = (uint32_t)receipts};
+    *merge = (struct merge){
+        .batches = batches, .batch_count = count, .rows = (uint32_t)rows, .receipt_count = (uint32_t)receipts};
     size_t order = batch_room(rows, sizeof *merge->from);
     size_t heads = batch_room(count, sizeof *merge->heap);
     size_t arrays = batch_room(count, sizeof *merge->arrays);

@@ -12,8 +12,11 @@
 #include "data/pool.h"
 
 static const struct weir_field fields[] = {
-    {.name = "time", .type = WEIR_TIME},   {.name = "value", .type = WEIR_F64},  {.name = "count", .type = WEIR_I64},
-    {.name = "good", .type = WEIR_BOOL},   {.name = "sensor", .type = WEIR_SYMBOL},
+    {.name = "time", .type = WEIR_TIME},
+    {.name = "value", .type = WEIR_F64},
+    {.name = "count", .type = WEIR_I64},
+    {.name = "good", .type = WEIR_BOOL},
+    {.name = "sensor", .type = WEIR_SYMBOL},
     {.name = "note", .type = WEIR_TEXT},
     {.name = "shape", .type = WEIR_ARRAY, .element = WEIR_I64, .elements = 3},
 };
@@ -72,8 +75,8 @@ static void set_row(struct weir_batch *batch, uint32_t row, uint64_t number)
     ((int64_t *)weir_batch_column_data(batch, 2))[row] = -(int64_t)number;
     ((uint8_t *)weir_batch_column_data(batch, 3))[row] = number % 3 == 2 ? WEIR_BOOL_NULL : (uint8_t)(number % 3);
     ((uint32_t *)weir_batch_column_data(batch, 4))[row] = (uint32_t)number + 7;
-    ((struct weir_text *)weir_batch_column_data(batch, 5))[row] =
-        (struct weir_text){letters + number % 20, (uint32_t)(number % 6)};
+    ((struct weir_text *)weir_batch_column_data(batch, 5))[row] = (struct weir_text){letters + number % 20,
+                                                                                     (uint32_t)(number % 6)};
     for (int i = 0; i < 3; i++) {
         ((int64_t *)weir_batch_column_data(batch, 6))[3 * row + i] = (int64_t)number * 3 + i;
     }
@@ -274,7 +277,8 @@ static void merge_round(struct random *random)
 {
     struct world world;
     open_world(&world);
-    uint32_t source_count = 1 + (uint32_t)random_below(random, SOURCES), piece_count = 1 + (uint32_t)random_below(random, PIECES);
+    uint32_t source_count = 1 + (uint32_t)random_below(random, SOURCES),
+             piece_count = 1 + (uint32_t)random_below(random, PIECES);
     struct weir_batch *pieces[PIECES * SOURCES];
     uint32_t made = 0, total = 0;
     uint64_t end[SOURCES], start[SOURCES];
@@ -378,7 +382,8 @@ static bool make_everything(struct world *world)
             set_row(made[0], row, row);
         }
         batch_set_receipt(made[0], new_receipt(world));
-        good = weir_batch_allocate(made[0], 100000) && (made[1] = weir_batch_derive(world->pool, made[0], world->schema));
+        good = weir_batch_allocate(made[0], 100000) &&
+               (made[1] = weir_batch_derive(world->pool, made[0], world->schema));
     }
     if (good) {
         made[1]->position = 5000;

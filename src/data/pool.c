@@ -112,7 +112,7 @@ static void collect(struct weir_pool *pool)
 /* Frees kept slabs, the largest first, until at most `keep` bytes are kept. */
 static void trim(struct weir_pool *pool, size_t keep)
 {
-    for (int class = CLASS_COUNT - 1; class >= 0; class--) {
+    for (int class = CLASS_COUNT - 1; class >= 0; class --) {
         while (pool->free[class] && atomic_load_explicit(&pool->free_bytes, memory_order_relaxed) > keep) {
             struct slab *slab = pool->free[class];
             pool->free[class] = slab->next;
@@ -133,7 +133,7 @@ void pool_close(struct weir_pool *pool)
         free_slab(slab);
         slab = next;
     }
-    for (int class = 0; class < CLASS_COUNT; class++) {
+    for (int class = 0; class < CLASS_COUNT; class ++) {
         while ((slab = pool->free[class])) {
             pool->free[class] = slab->next;
             free_slab(slab);

@@ -11,7 +11,8 @@ static void slabs_have_the_room_they_say(void **state)
     (void)state;
     struct memory_budget budget = {.limit = 256 << 20};
     struct weir_pool *pool = pool_new(&budget, 1 << 20);
-    size_t sizes[] = {0, 1, 4096, 4288, 4289, 65536, 65536 + 192, 1 << 20, (1 << 20) + 193, 16 << 20, (16 << 20) + 193, 40 << 20};
+    size_t sizes[] = {
+        0, 1, 4096, 4288, 4289, 65536, 65536 + 192, 1 << 20, (1 << 20) + 193, 16 << 20, (16 << 20) + 193, 40 << 20};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         char *slab = pool_take(pool, sizes[i]);
         assert_non_null(slab);
@@ -173,9 +174,9 @@ static void many_threads_give_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(slabs_have_the_room_they_say), cmocka_unit_test(what_is_given_back_is_taken_again),
+        cmocka_unit_test(slabs_have_the_room_they_say),     cmocka_unit_test(what_is_given_back_is_taken_again),
         cmocka_unit_test(a_full_budget_frees_what_is_kept), cmocka_unit_test(a_pool_outlives_its_owner),
-        cmocka_unit_test(memory_has_a_zero_tail), cmocka_unit_test(failing_allocations_leak_nothing),
+        cmocka_unit_test(memory_has_a_zero_tail),           cmocka_unit_test(failing_allocations_leak_nothing),
         cmocka_unit_test(many_threads_give_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

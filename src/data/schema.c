@@ -125,11 +125,17 @@ size_t weir_field_width(const struct weir_field *field)
     switch (field->type) {
     case WEIR_TIME:
     case WEIR_F64:
-    case WEIR_I64: return 8;
-    case WEIR_BOOL: return 1;
-    case WEIR_SYMBOL: return sizeof(uint32_t);
-    case WEIR_TEXT: return sizeof(struct weir_text);
-    case WEIR_ARRAY: return (size_t)field->elements * 8;
-    default: return 0;
+    case WEIR_I64:
+        return 8;
+    case WEIR_BOOL:
+        return 1;
+    case WEIR_SYMBOL:
+        return sizeof(uint32_t);
+    case WEIR_TEXT:
+        return sizeof(struct weir_text);
+    case WEIR_ARRAY:
+        return (size_t)field->elements * 8;
+    default:
+        return 0;
     }
 }

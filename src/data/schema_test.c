@@ -100,8 +100,10 @@ static void no_memory_is_null(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names_are_copied_and_found),   cmocka_unit_test(extend_appends_and_replaces),
-        cmocka_unit_test(equality_looks_at_everything), cmocka_unit_test(types_have_names_and_widths),
+        cmocka_unit_test(names_are_copied_and_found),
+        cmocka_unit_test(extend_appends_and_replaces),
+        cmocka_unit_test(equality_looks_at_everything),
+        cmocka_unit_test(types_have_names_and_widths),
         cmocka_unit_test(no_memory_is_null),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

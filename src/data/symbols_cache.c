@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One thread's copy of the part of the table it uses: open addressing over half a cache line for each string, which holds
- * the whole string when it is short. A string is in one of WINDOW neighbouring places; when all are taken, one of them
- * makes way. Nothing here is ever wrong, as an id never changes its meaning, so nothing is ever invalidated.
+ * One thread's copy of the part of the table that it uses: open addressing over places of half a cache line, which hold
+ * the whole string when it is short. A string is in one of WINDOW neighbouring places. Most places stay empty: a string
+ * is then nearly always in the first place that is looked at, and the processor need not guess. Nothing here is ever
+ * wrong, as an id never changes its meaning, so nothing is ever invalidated.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -11,8 +12,10 @@
 #include "data/symbols_key.h"
 
 enum {
-    FIRST_BITS = 9,
-    LAST_BITS = 16, /* 2 MiB: more than a processor's own caches hold is no gain over the table */
+    FIRST_BITS = 10,
+    SPARSE_BITS = 14,  /* up to here an eighth is used, then a quarter */
+    LAST_BITS = 17,    /* 4 MiB */
+    BUDGET_SHARE = 32, /* no more than this part of the budget for one cache */
     WINDOW = 4,
     NOTHING = UINT16_MAX + 1, /* length of an empty place: longer than any symbol */
 };
@@ -30,8 +33,8 @@ struct symbols_cache {
     struct place *places; /* 2^bits, and WINDOW more so that no window wraps */
     uint32_t shift;       /* 64 − bits */
     uint32_t bits;
-    uint32_t used, victim;
-    bool grown_out; /* no larger table to be had */
+    uint32_t used, turn;
+    bool grown_out; /* no larger array to be had */
 };
 
 static size_t size_of(uint32_t bits)
@@ -42,6 +45,9 @@ static size_t size_of(uint32_t bits)
 static struct place *places_new(struct symbols_cache *cache, uint32_t bits)
 {
     struct memory_budget *budget = symbols_budget(cache->symbols);
+    if (budget && bits > FIRST_BITS && size_of(bits) > budget->limit / BUDGET_SHARE) {
+        return NULL;
+    }
     if (budget && !memory_budget_take(budget, size_of(bits))) {
         return NULL;
     }
@@ -108,7 +114,10 @@ static void put(struct symbols_cache *cache, uint64_t hash, struct place place)
             return;
         }
     }
-    window[cache->victim++ % WINDOW] = place;
+    /* No room: now and then somebody makes way. Each time would be of no use where there are far more strings. */
+    if (cache->turn++ % 4 == 0) {
+        window[cache->turn / 4 % WINDOW] = place;
+    }
 }
 
 static void grow(struct symbols_cache *cache)
@@ -139,7 +148,7 @@ static __attribute__((noinline)) uint32_t miss(struct symbols_cache *cache, cons
     if (id == SYMBOLS_FULL) {
         return id;
     }
-    if (cache->used >= (uint32_t)1 << (cache->bits - 1) && !cache->grown_out) {
+    if (cache->used >= (uint32_t)1 << (cache->bits - (cache->bits < SPARSE_BITS ? 3 : 2)) && !cache->grown_out) {
         grow(cache);
     }
     put(cache, hash, (struct place){.key = key, .length = (uint32_t)length, .id = id});

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Private to symbols*.c. Strings of up to 16 bytes as two words: reading a string once gives its hash and all that a comparison needs. Two
- * such strings are equal exactly when their lengths and both words are.
+ * Private to symbols*.c. Strings of up to 16 bytes as two words: reading a string once gives its hash and all that a
+ * comparison needs. Two such strings are equal exactly when their lengths and both words are.
  */
 #ifndef DATA_SYMBOLS_KEY_H
 #define DATA_SYMBOLS_KEY_H
@@ -43,7 +43,8 @@ static inline struct symbols_key symbols_key_of(const char *text, size_t length)
         return (struct symbols_key){0, 0};
     }
     return (struct symbols_key){(uint64_t)(unsigned char)text[0] | (uint64_t)(unsigned char)text[length / 2] << 8 |
-                                    (uint64_t)(unsigned char)text[length - 1] << 16, 0};
+                                    (uint64_t)(unsigned char)text[length - 1] << 16,
+                                0};
 }
 
 /* A 64×64 → 128-bit product folded in two: mixes both words into all bits. */

@@ -70,7 +70,8 @@ static inline uint32_t pair(uint64_t pairs, int at)
 static inline bool read_date_time(const char *text, struct moment *moment)
 {
     uint64_t date, time;
-    bool good = read_pairs(text, PATTERN_DATE, REACH_DATE, &date) & read_pairs(text + 11, PATTERN_TIME, REACH_TIME, &time);
+    bool good = read_pairs(text, PATTERN_DATE, REACH_DATE, &date) &
+                read_pairs(text + 11, PATTERN_TIME, REACH_TIME, &time);
     good &= is_digit(text[8]) & is_digit(text[9]);
     good &= (text[10] == 'T') | (text[10] == ' ') | (text[10] == 't');
     moment->year = pair(date, 0) * 100 + pair(date, 2);
@@ -268,10 +269,14 @@ static int scale_decimal(const struct decimal *number, int32_t shift, int64_t *r
 static int32_t unit_digits(enum time_format format)
 {
     switch (format) {
-    case TIME_EPOCH_S: return 9;
-    case TIME_EPOCH_MS: return 6;
-    case TIME_EPOCH_US: return 3;
-    default: return 0;
+    case TIME_EPOCH_S:
+        return 9;
+    case TIME_EPOCH_MS:
+        return 6;
+    case TIME_EPOCH_US:
+        return 3;
+    default:
+        return 0;
     }
 }
 

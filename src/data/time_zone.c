@@ -48,11 +48,12 @@ static bool read_block(const unsigned char *data, size_t size, uint32_t time_siz
     }
     uint64_t is_utc = read_be32(data + 20), is_standard = read_be32(data + 24), leaps = read_be32(data + 28);
     uint64_t changes = read_be32(data + 32), types = read_be32(data + 36), names = read_be32(data + 40);
-    if (changes > CHANGES_MAX || types == 0 || types > 256 || names > FILE_MAX || leaps > FILE_MAX ||
-        is_utc > types || is_standard > types) {
+    if (changes > CHANGES_MAX || types == 0 || types > 256 || names > FILE_MAX || leaps > FILE_MAX || is_utc > types ||
+        is_standard > types) {
         return false;
     }
-    uint64_t all = HEADER + changes * (time_size + 1) + types * 6 + names + leaps * (time_size + 4) + is_standard + is_utc;
+    uint64_t all = HEADER + changes * (time_size + 1) + types * 6 + names + leaps * (time_size + 4) + is_standard +
+                   is_utc;
     if (all > size || (leaps && time_size == 8)) { /* a table that counts leap seconds: its times are not ours */
         return false;
     }
@@ -165,7 +166,8 @@ int time_zone_parse(const unsigned char *data, size_t size, struct time_zone **r
         }
         const char *footer = (const char *)second + block.size;
         const char *end = (const char *)data + size;
-        const char *stop = footer < end && *footer == '\n' ? memchr(footer + 1, '\n', (size_t)(end - footer - 1)) : NULL;
+        const char *stop = footer < end && *footer == '\n' ? memchr(footer + 1, '\n', (size_t)(end - footer - 1))
+                                                           : NULL;
         if (stop && stop > footer + 1) {
             has_rule = time_rule_parse(footer + 1, (size_t)(stop - footer - 1), &rule);
             if (!has_rule) {

@@ -48,8 +48,8 @@ static inline uint32_t time_days_in_month(uint32_t year, uint32_t month)
     return month == 2 && time_leap_year(year) ? 29 : days[month];
 }
 
-/* Local seconds (a date and time counted as if it were UTC) → seconds since 1970. In a repeated hour the first is taken;
- * in a skipped hour the time moves forward. zone NULL: UTC. */
+/* Local seconds (a date and time counted as if it were UTC) → seconds since 1970. In a repeated hour the first is
+ * taken; in a skipped hour the time moves forward. zone NULL: UTC. */
 int64_t time_zone_to_utc(const struct time_zone *zone, int64_t wall);
 
 /* local − UTC at a moment, seconds. */
@@ -61,9 +61,9 @@ int time_zone_parse(const unsigned char *data, size_t size, struct time_zone **r
 /* ---- The rule at the end of a zone file: time_zone_rule.c ---- */
 
 struct time_rule_day {
-    char kind;               /* 'M': week `week` of month, on `day`; 'J': day 1 to 365, 29 February not counted; 'N': 0 to 365 */
+    char kind; /* 'M': week `week` of month, on `day`; 'J': day 1 to 365, 29 February not counted; 'N': 0 to 365 */
     uint32_t month, week, day;
-    int32_t time;            /* local seconds after midnight; may be negative or more than a day */
+    int32_t time; /* local seconds after midnight; may be negative or more than a day */
 };
 struct time_rule {
     int32_t standard, summer; /* local − UTC */

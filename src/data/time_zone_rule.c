@@ -136,10 +136,10 @@ static int64_t day_of_rule(const struct time_rule_day *rule, uint32_t year)
 
 void time_rule_changes(const struct time_rule *rule, uint32_t year, struct time_change changes[2])
 {
-    struct time_change start = {
-        .when = day_of_rule(&rule->start, year) * TIME_DAY + rule->start.time - rule->standard, .offset = rule->summer};
-    struct time_change end = {
-        .when = day_of_rule(&rule->end, year) * TIME_DAY + rule->end.time - rule->summer, .offset = rule->standard};
+    struct time_change start = {.when = day_of_rule(&rule->start, year) * TIME_DAY + rule->start.time - rule->standard,
+                                .offset = rule->summer};
+    struct time_change end = {.when = day_of_rule(&rule->end, year) * TIME_DAY + rule->end.time - rule->summer,
+                              .offset = rule->standard};
     bool south = end.when < start.when;
     changes[0] = south ? end : start;
     changes[1] = south ? start : end;
