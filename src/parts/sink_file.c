@@ -3,9 +3,9 @@
  * Records into a file. Each batch is written as a whole or not at all: when the disk is full in the middle of one, the
  * file is cut back to the end of the batch before, so it never ends in half a record.
  *
- * The file is locked while it is written, so that two sinks do not mix their records, and it is emptied only with the
- * first batch or, without one, at the end: a mistake elsewhere in the pipeline does not cost the output of the run before,
- * and a file source, which looks at the lock, does not lose its input.
+ * The file is locked while it is written, so that two sinks do not mix their records, and it is emptied only when the
+ * first columns are known or, without any, at the end: a mistake elsewhere in the pipeline does not cost the output of
+ * the run before, and a file source, which looks at the lock, does not lose its input.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -129,14 +129,9 @@ static int check_header(struct sink_file *self, struct weir_env *env)
     return 0;
 }
 
-/* Empties the file, or finds its end. */
-static int prepare(struct sink_file *self, struct weir_env *env)
+static int find_end(struct sink_file *self, struct weir_env *env)
 {
     char last = '\n';
-    if (!self->regular)
-        return 0;
-    if (!self->append)
-        return ftruncate(file(self), 0) < 0 ? explain(self, env, -errno) : 0;
     self->size = lseek(file(self), 0, SEEK_END);
     if (self->size < 0)
         return explain(self, env, -errno);
@@ -154,6 +149,20 @@ static int prepare(struct sink_file *self, struct weir_env *env)
     return 0;
 }
 
+/* Empties the file or, to append, finds its end; once. */
+static int prepare(struct sink_file *self, struct weir_env *env)
+{
+    if (!self->regular || self->ready)
+        return 0;
+    int error;
+    if (self->append)
+        error = find_end(self, env);
+    else
+        error = ftruncate(file(self), 0) < 0 ? explain(self, env, -errno) : 0;
+    self->ready = error == 0;
+    return error;
+}
+
 static int sink_bind(void *state, struct weir_env *env, struct weir_schema *in)
 {
     struct sink_file *self = state;
@@ -167,6 +176,11 @@ static int sink_bind(void *state, struct weir_env *env, struct weir_schema *in)
     int error = codec_encode_header(&self->write, in, &self->header);
     if (error < 0)
         return weir_fail(env->error, error, "%s: no memory for its header", self->path);
+    error = prepare(self, env);
+    if (error < 0) {
+        self->header.size = 0;
+        return error;
+    }
     self->schema = weir_schema_reference(in);
     return 0;
 }
@@ -209,8 +223,7 @@ static int sink_write(void *state, struct weir_env *env, struct weir_batch *in, 
 {
     struct sink_file *self = state;
     (void)in;
-    int error = self->ready ? 0 : prepare(self, env);
-    self->ready |= error == 0;
+    int error = prepare(self, env);
     if (error == 0)
         error = write_bytes(self, env, self->header.data, self->header.size);
     if (error < 0)
@@ -224,8 +237,7 @@ static int sink_commit(void *state, struct weir_env *env, uint64_t epoch)
 {
     struct sink_file *self = state;
     (void)epoch;
-    int error = self->ready ? 0 : prepare(self, env);
-    self->ready |= error == 0;
+    int error = prepare(self, env);
     if (error == 0 && self->header.size > 0)
         error = write_bytes(self, env, self->header.data, self->header.size);
     if (error == 0)
