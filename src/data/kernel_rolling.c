@@ -2,18 +2,17 @@
 #include "data/kernel_rolling.h"
 
 #include <errno.h>
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
+#include "data/kernel_rolling_fetch.h"
 #include "data/kernel_rolling_sums.h"
 
 /* Up to this window min and max look at every value: faster than keeping suffixes, and no memory. */
 enum { SCAN_MOST = 16 };
-/* A refresh of a short window is spread over at least so many records. */
-enum { REFRESH_RECORDS = 1024 };
-/* How far ahead of the row in work the memory of a state is asked for: first its head, then the place in its ring. */
-enum { PREFETCH_HEAD = 16, PREFETCH_RING = 8 };
+/* Sums are made afresh after so many rounds of the ring, and after so many records at least: a walk over the window is
+ * then a small part of the work, and rounding errors have no time to add up. */
+enum { REFRESH_LAPS = 4, REFRESH_RECORDS = 1024 };
 
 #define ASKED(statistic) (1u << (statistic))
 #define ASKED_SUMS (ASKED(ROLLING_SUM) | ASKED(ROLLING_MEAN) | ASKED(ROLLING_VAR) | ASKED(ROLLING_STDDEV))
@@ -24,7 +23,7 @@ const char *const rolling_statistic_names[] = {"count", "sum", "mean",  "var",  
 
 /* What only some kernels need; at the end of the state, as long as needed (see rolling_kernel_init). */
 struct tail {
-    uint32_t plus_infinite, minus_infinite;
+    struct rolling_infinite infinite;
     /* up to here always; from here with min, max: */
     double least, most; /* of the values since the ring came round last */
     /* from here with first, last, delta, step or lag: */
@@ -54,164 +53,6 @@ static struct key key_of(const struct rolling_kernel *kernel, void *state)
 static inline uint32_t records_in(const struct rolling_kernel *kernel, const struct rolling_head *head)
 {
     return head->full ? kernel->options.window : head->next;
-}
-
-/* ---- Taking in a record ------------------------------------------------------------------------------------------ */
-
-/* The record that goes or the one that comes is not a finite number, or the ring is still filling. */
-static __attribute__((noinline)) void replace_slowly(struct rolling_head *head, struct tail *tail, bool sums, double *slot,
-                                                     double value)
-{
-    if (head->full) {
-        double old = *slot;
-        if (isfinite(old)) {
-            head->finite--;
-            if (sums)
-                rolling_sums_remove(head, old);
-        } else if (isinf(old)) {
-            *(old > 0 ? &tail->plus_infinite : &tail->minus_infinite) -= 1;
-        }
-    }
-    if (isfinite(value)) {
-        head->finite++;
-        if (sums)
-            rolling_sums_add(head, value);
-    } else if (isinf(value)) {
-        *(value > 0 ? &tail->plus_infinite : &tail->minus_infinite) += 1;
-    }
-    *slot = value;
-}
-
-/* Puts the value in the place of the oldest and keeps the sums right. Returns them as they stand. */
-static inline __attribute__((always_inline)) struct rolling_moments
-take(const struct rolling_kernel *kernel, struct rolling_head *head, double *ring, struct tail *tail, double value,
-     const bool sums)
-{
-    const uint32_t window = kernel->options.window;
-    double *slot = ring + head->next;
-    if (__builtin_expect(head->finite == window && fabs(value) <= DBL_MAX, 1)) {
-        if (sums)
-            rolling_sums_replace(head, *slot, value);
-        *slot = value;
-    } else {
-        struct rolling_head copy = *head; /* so that the caller's can stay in registers */
-        replace_slowly(&copy, tail, sums, slot, value);
-        *head = copy;
-    }
-    bool stale = false;
-    if (++head->next == window) {
-        head->next = 0;
-        head->full = 1;
-        stale = ++head->laps >= kernel->refresh_laps;
-    }
-    struct rolling_moments moments = {0, 0};
-    if (sums) {
-        moments = rolling_sums_moments(head);
-        if (__builtin_expect(stale | rolling_moments_doubtful(head, &moments), 0)) {
-            struct rolling_head copy = *head;
-            rolling_sums_refresh(&copy, ring, records_in(kernel, &copy), value);
-            *head = copy;
-            moments = rolling_sums_moments(head);
-        }
-    }
-    return moments;
-}
-
-/* Null in the place of a sum or mean that has no value: nothing in the window, or infinities in it. */
-static double infinite_or_null(const struct tail *tail)
-{
-    if (tail->plus_infinite > 0 && tail->minus_infinite == 0)
-        return INFINITY;
-    if (tail->minus_infinite > 0 && tail->plus_infinite == 0)
-        return -INFINITY;
-    return NAN;
-}
-
-/* ---- Kernels for sums alone: no step, no lag --------------------------------------------------------------------- */
-
-static inline __attribute__((always_inline)) void
-write_sums(const struct rolling_kernel *kernel, const struct rolling_head *head, const struct tail *tail,
-           struct rolling_moments moments, const struct rolling_rows *rows, uint32_t row, const uint32_t asked)
-{
-    double sum, mean, var, stddev;
-    if (__builtin_expect(head->finite == records_in(kernel, head), 1)) {
-        double divisor = (double)head->finite - kernel->options.ddof;
-        double unscale = rolling_unscale(head);
-        sum = rolling_sum(head, unscale);
-        mean = rolling_mean(head, &moments, unscale);
-        double scaled = divisor > 0 ? moments.squares / divisor : NAN;
-        var = scaled * unscale * unscale;
-        stddev = sqrt(scaled) * unscale;
-    } else {
-        rolling_sums_some(head, &moments, kernel->options.ddof, &sum, &mean, &var, &stddev);
-        if (tail->plus_infinite | tail->minus_infinite) {
-            sum = mean = infinite_or_null(tail);
-            var = stddev = NAN;
-        }
-    }
-    if (asked & ASKED(ROLLING_COUNT))
-        ((int64_t *)rows->columns[ROLLING_COUNT])[row] =
-            (int64_t)head->finite + tail->plus_infinite + tail->minus_infinite;
-    if (asked & ASKED(ROLLING_SUM))
-        ((double *)rows->columns[ROLLING_SUM])[row] = sum;
-    if (asked & ASKED(ROLLING_MEAN))
-        ((double *)rows->columns[ROLLING_MEAN])[row] = mean;
-    if (asked & ASKED(ROLLING_VAR))
-        ((double *)rows->columns[ROLLING_VAR])[row] = var;
-    if (asked & ASKED(ROLLING_STDDEV))
-        ((double *)rows->columns[ROLLING_STDDEV])[row] = stddev;
-}
-
-/* Whether it pays to fetch ahead: a guess. */
-static bool scattered(const struct rolling_rows *rows)
-{
-    return rows->count > 2 && (rows->states[0] != rows->states[rows->count / 2] || rows->states[0] != rows->states[1]);
-}
-
-static inline void prefetch(const struct rolling_kernel *kernel, const struct rolling_rows *rows, uint32_t i)
-{
-    if (i + PREFETCH_HEAD < rows->count)
-        __builtin_prefetch((char *)rows->states[i + PREFETCH_HEAD] + kernel->state_offset, 1);
-    if (i + PREFETCH_RING < rows->count) {
-        struct key key = key_of(kernel, rows->states[i + PREFETCH_RING]);
-        __builtin_prefetch((char *)(key.head + 1) - 1, 1); /* a head seldom begins where a cache line does */
-        __builtin_prefetch(key.ring + key.head->next, 1);
-    }
-}
-
-/* Rows of one key that follow each other are worked on with the head in registers. */
-static inline __attribute__((always_inline)) void sums_process(const struct rolling_kernel *kernel,
-                                                               const struct rolling_rows *rows, const uint32_t asked)
-{
-    const bool fetch_ahead = scattered(rows);
-    for (uint32_t i = 0; i < rows->count;) {
-        void *state = rows->states[i];
-        struct key key = key_of(kernel, state);
-        struct rolling_head head = *key.head;
-        do {
-            if (fetch_ahead)
-                prefetch(kernel, rows, i);
-            uint32_t row = rows->selection ? rows->selection[i] : i;
-            struct rolling_moments moments = take(kernel, &head, key.ring, key.tail, rows->values[row], true);
-            write_sums(kernel, &head, key.tail, moments, rows, row, asked);
-        } while (++i < rows->count && rows->states[i] == state);
-        *key.head = head;
-    }
-}
-
-static void process_mean(const struct rolling_kernel *kernel, const struct rolling_rows *rows)
-{
-    sums_process(kernel, rows, ASKED(ROLLING_MEAN));
-}
-
-static void process_mean_stddev(const struct rolling_kernel *kernel, const struct rolling_rows *rows)
-{
-    sums_process(kernel, rows, ASKED(ROLLING_MEAN) | ASKED(ROLLING_STDDEV));
-}
-
-static void process_sums(const struct rolling_kernel *kernel, const struct rolling_rows *rows)
-{
-    sums_process(kernel, rows, kernel->options.statistics);
 }
 
 /* ---- Min and max ------------------------------------------------------------------------------------------------- */
@@ -279,36 +120,29 @@ static inline __attribute__((always_inline)) void extreme_process(const struct r
                                                                   const struct rolling_rows *rows, const uint32_t asked)
 {
     const uint32_t window = kernel->options.window;
-    const bool fetch_ahead = scattered(rows);
-    for (uint32_t i = 0; i < rows->count;) {
-        void *state = rows->states[i];
-        struct key key = key_of(kernel, state);
-        struct rolling_head head = *key.head;
-        do {
-            if (fetch_ahead)
-                prefetch(kernel, rows, i);
-            uint32_t row = rows->selection ? rows->selection[i] : i;
-            double value = rows->values[row];
-            double *slot = key.ring + head.next;
-            if (__builtin_expect(head.finite == window && fabs(value) <= DBL_MAX, 1)) {
-                *slot = value;
-            } else {
-                struct rolling_head copy = head;
-                replace_slowly(&copy, key.tail, false, slot, value);
-                head = copy;
-            }
-            struct extremes extremes = take_extremes(kernel, &head, &key, value, asked);
-            bool none = head.finite == 0 && !(key.tail->plus_infinite | key.tail->minus_infinite);
-            if (++head.next == window) {
-                head.next = 0;
-                head.full = 1;
-            }
-            if (asked & ASKED(ROLLING_MIN))
-                ((double *)rows->columns[ROLLING_MIN])[row] = none ? NAN : extremes.least;
-            if (asked & ASKED(ROLLING_MAX))
-                ((double *)rows->columns[ROLLING_MAX])[row] = none ? NAN : extremes.most;
-        } while (++i < rows->count && rows->states[i] == state);
-        *key.head = head;
+    const bool fetch_ahead = rolling_scattered(rows);
+    for (uint32_t i = 0; i < rows->count; i++) {
+        struct key key = key_of(kernel, rows->states[i]);
+        struct rolling_head *head = key.head;
+        if (fetch_ahead)
+            rolling_prefetch(kernel, rows, i);
+        uint32_t row = rows->selection ? rows->selection[i] : i;
+        double value = rows->values[row];
+        double *slot = key.ring + head->next;
+        if (__builtin_expect(head->finite == window && fabs(value) <= DBL_MAX, 1))
+            *slot = value;
+        else
+            rolling_replace_slowly(head, &key.tail->infinite, false, slot, value);
+        struct extremes extremes = take_extremes(kernel, head, &key, value, asked);
+        bool none = head->finite == 0 && !head->odd;
+        if (++head->next == window) {
+            head->next = 0;
+            head->full = 1;
+        }
+        if (asked & ASKED(ROLLING_MIN))
+            ((double *)rows->columns[ROLLING_MIN])[row] = none ? NAN : extremes.least;
+        if (asked & ASKED(ROLLING_MAX))
+            ((double *)rows->columns[ROLLING_MAX])[row] = none ? NAN : extremes.most;
     }
 }
 
@@ -333,7 +167,7 @@ static void process_min_max(const struct rolling_kernel *kernel, const struct ro
 static void take_ends(struct rolling_head *head, const struct key *key, uint32_t window, double left, double value)
 {
     struct tail *tail = key->tail;
-    uint32_t slot = head->next, values = head->finite + tail->plus_infinite + tail->minus_infinite;
+    uint32_t slot = head->next, values = head->finite + tail->infinite.plus + tail->infinite.minus;
     if (values == 0)
         return;
     if (!isnan(value))
@@ -365,8 +199,17 @@ static void take_all(const struct rolling_kernel *kernel, const struct key *key,
     struct tail *tail = key->tail;
     struct rolling_head before = *head;
     double left = head->full ? key->ring[head->next] : NAN;
-    struct rolling_moments moments = take(kernel, head, key->ring, tail, value, (asked & ASKED_SUMS) != 0);
-    uint64_t values = (uint64_t)head->finite + tail->plus_infinite + tail->minus_infinite;
+    if (asked & ASKED_SUMS) {
+        rolling_take(head, key->ring, kernel->options.window, kernel->refresh_laps, &tail->infinite, value);
+    } else {
+        rolling_replace_slowly(head, &tail->infinite, false, key->ring + head->next, value);
+        if (++head->next == kernel->options.window) {
+            head->next = 0;
+            head->full = 1;
+        }
+    }
+    struct rolling_moments moments = rolling_sums_moments(head);
+    uint64_t values = (uint64_t)head->finite + tail->infinite.plus + tail->infinite.minus;
 
     before.finite = head->finite; /* min, max and the ends look at the slot just written as the one in work */
     struct extremes extremes = take_extremes(kernel, &before, key, value, asked);
@@ -375,8 +218,8 @@ static void take_all(const struct rolling_kernel *kernel, const struct key *key,
     result[ROLLING_COUNT] = (double)values;
     rolling_sums_some(head, &moments, kernel->options.ddof, &result[ROLLING_SUM], &result[ROLLING_MEAN],
                       &result[ROLLING_VAR], &result[ROLLING_STDDEV]);
-    if (tail->plus_infinite | tail->minus_infinite) {
-        result[ROLLING_SUM] = result[ROLLING_MEAN] = infinite_or_null(tail);
+    if (head->odd) {
+        result[ROLLING_SUM] = result[ROLLING_MEAN] = rolling_infinite_mean(&tail->infinite);
         result[ROLLING_VAR] = result[ROLLING_STDDEV] = NAN;
     }
     result[ROLLING_MIN] = values ? extremes.least : NAN;
@@ -465,7 +308,7 @@ static void process_any(const struct rolling_kernel *kernel, const struct rollin
     for (unsigned s = 0; s < ROLLING_STATISTICS; s++)
         nulls[s] = NAN;
     for (uint32_t i = 0; i < rows->count; i++) {
-        prefetch(kernel, rows, i);
+        rolling_prefetch(kernel, rows, i);
         uint32_t row = rows->selection ? rows->selection[i] : i;
         struct key key = key_of(kernel, rows->states[i]);
         double *held = keeps ? key.tail->held : scratch;
@@ -508,15 +351,13 @@ int rolling_kernel_init(struct rolling_kernel *kernel, const struct rolling_opti
         end += offsetof(struct tail, least);
     kernel->state_size = end;
     kernel->refresh_laps = (REFRESH_RECORDS + options->window - 1) / options->window;
+    if (kernel->refresh_laps < REFRESH_LAPS)
+        kernel->refresh_laps = REFRESH_LAPS;
 
     if (keeps || options->recompute || (asked & ASKED_ENDS))
         kernel->process = process_any;
-    else if (asked == ASKED(ROLLING_MEAN))
-        kernel->process = process_mean;
-    else if (asked == (ASKED(ROLLING_MEAN) | ASKED(ROLLING_STDDEV)))
-        kernel->process = process_mean_stddev;
     else if (!(asked & (ASKED(ROLLING_MIN) | ASKED(ROLLING_MAX))))
-        kernel->process = process_sums;
+        kernel->process = rolling_moments_choose(asked);
     else if (asked == ASKED(ROLLING_MIN))
         kernel->process = process_min;
     else if (asked == ASKED(ROLLING_MAX))

@@ -53,7 +53,6 @@ struct rolling_options {
     bool recompute;      /* walk over the window for each record: slow, simple; the oracle */
 };
 
-struct rolling_kernel;
 /* `values` and the columns are indexed by physical row; only selected rows are read and written. */
 struct rolling_rows {
     void *const *states;       /* of selected row i; the same pointer for the same key */

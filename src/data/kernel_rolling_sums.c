@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/kernel_rolling_sums.h"
 
-#include <float.h>
-
 enum { LANES = 4, BLOCK = 256 };
 
 /* Exponents are kept so far from the ends that scale and 1 / scale are both ordinary numbers. */
@@ -49,6 +47,32 @@ void rolling_sums_remove(struct rolling_head *head, double old)
     double error, deviation = rolling_difference(old * head->scale, head->anchor, &error);
     rolling_sum_add(head, -deviation, -error);
     rolling_squares_add(head, -(deviation * deviation));
+}
+
+void rolling_replace_slowly(struct rolling_head *head, struct rolling_infinite *infinite, bool sums, double *slot,
+                            double value)
+{
+    if (head->full) {
+        double old = *slot;
+        if (isfinite(old)) {
+            head->finite--;
+            if (sums)
+                rolling_sums_remove(head, old);
+        } else if (isinf(old)) {
+            *(old > 0 ? &infinite->plus : &infinite->minus) -= 1;
+        }
+    }
+    if (isfinite(value)) {
+        head->finite++;
+        if (sums)
+            rolling_sums_add(head, value);
+    } else if (isinf(value)) {
+        *(value > 0 ? &infinite->plus : &infinite->minus) += 1;
+        head->odd = 1;
+    }
+    if (head->odd)
+        head->odd = infinite->plus > 0 || infinite->minus > 0;
+    *slot = value;
 }
 
 double rolling_total(const struct rolling_head *head)
@@ -209,7 +233,7 @@ void rolling_sums_refresh(struct rolling_head *head, const double *ring, uint32_
         sum_up(head, &walk);
         struct rolling_moments moments = rolling_sums_moments(head);
         if (moments.squares >= 0.05 * head->squares && head->squares >= 1e-100 && head->squares <= 1e100 &&
-            !rolling_moments_doubtful(head, &moments))
+            !rolling_sums_doubtful(head))
             return;
     }
     double least, most;

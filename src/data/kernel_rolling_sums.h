@@ -2,6 +2,7 @@
 /* Private to kernel_rolling*.c: the anchored, scaled, compensated sums of a window; see kernel_rolling.h for the idea. */
 #ifndef DATA_KERNEL_ROLLING_SUMS_H
 #define DATA_KERNEL_ROLLING_SUMS_H
+#include <float.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -15,7 +16,8 @@ struct rolling_head {
     uint32_t next;         /* slot of the ring that the next record takes */
     uint32_t finite;       /* finite values in the ring */
     uint32_t laps;         /* times the ring came round since the refresh */
-    uint32_t full;         /* 1 once the ring was filled */
+    uint16_t full;         /* 1 once the ring was filled */
+    uint16_t odd;          /* 1 while there are infinities in the ring */
 };
 
 /* What the statistics are made of: deviation = sum / n, squares = Σ(x·scale − mean)². */
@@ -76,10 +78,13 @@ static inline struct rolling_moments rolling_sums_moments(const struct rolling_h
     return (struct rolling_moments){.deviation = deviation, .squares = head->squares - sum * deviation};
 }
 
-/* True when digits were lost (or everything: NaN). Right after a refresh it is false but for rounding of the squares. */
-static inline bool rolling_moments_doubtful(const struct rolling_head *head, const struct rolling_moments *moments)
+/* True when digits were lost (or everything: NaN). Right after a refresh it is false but for rounding of the squares.
+ * Both sides are multiplied by the count, which saves a division. */
+static inline bool rolling_sums_doubtful(const struct rolling_head *head)
 {
-    bool fine = (moments->squares >= head->peak * ROLLING_SQUARES_LOSS) & (head->peak <= ROLLING_SQUARES_MOST);
+    double sum = head->sum + head->sum_low, count = head->finite;
+    bool fine = (head->squares * count - sum * sum >= head->peak * count * ROLLING_SQUARES_LOSS) &
+                (head->peak <= ROLLING_SQUARES_MOST);
     return !fine & (head->finite > 0);
 }
 
@@ -105,10 +110,60 @@ static inline double rolling_sum(const struct rolling_head *head, double unscale
 void rolling_sums_some(const struct rolling_head *head, const struct rolling_moments *moments, uint32_t ddof, double *sum,
                        double *mean, double *var, double *stddev);
 
+/* How many infinities are in the ring: kept apart, so that the sums stay finite. */
+struct rolling_infinite {
+    uint32_t plus, minus;
+};
+
+/* The value in the place of a sum or mean when there are infinities in the window; NaN when there are none. */
+static inline double rolling_infinite_mean(const struct rolling_infinite *infinite)
+{
+    if (infinite->plus > 0 && infinite->minus == 0)
+        return INFINITY;
+    return infinite->minus > 0 && infinite->plus == 0 ? -INFINITY : NAN;
+}
+
+/* Puts the value into the slot when this one, or the one that was there, is not a finite number or the ring is still
+ * filling. Without `sums` only the counts are kept. */
+void rolling_replace_slowly(struct rolling_head *head, struct rolling_infinite *infinite, bool sums, double *slot,
+                            double value);
+
+/* Takes in one record: puts it in the place of the oldest, keeps the sums right, refreshes them when it is time. */
+static inline void rolling_take(struct rolling_head *head, double *ring, uint32_t window, uint32_t refresh_laps,
+                                struct rolling_infinite *infinite, double value);
+
 /* The caller has changed head->finite already: add: it counts the value; remove: it no longer does. */
 void rolling_sums_add(struct rolling_head *head, double value);
 void rolling_sums_remove(struct rolling_head *head, double old);
 
 /* Makes the sums again from the `records` slots of the ring. `near`: the newest value, tried as anchor first. */
 void rolling_sums_refresh(struct rolling_head *head, const double *ring, uint32_t records, double near);
+
+static inline void rolling_take(struct rolling_head *head, double *ring, uint32_t window, uint32_t refresh_laps,
+                                struct rolling_infinite *infinite, double value)
+{
+    double *slot = ring + head->next;
+    if (__builtin_expect(head->finite == window && fabs(value) <= DBL_MAX, 1)) {
+        rolling_sums_replace(head, *slot, value);
+        *slot = value;
+    } else {
+        rolling_replace_slowly(head, infinite, true, slot, value);
+    }
+    bool stale = false;
+    if (++head->next == window) {
+        head->next = 0;
+        head->full = 1;
+        stale = ++head->laps >= refresh_laps;
+    }
+    if (__builtin_expect(stale | rolling_sums_doubtful(head), 0))
+        rolling_sums_refresh(head, ring, head->full ? window : head->next, value);
+}
+
+/* ---- kernel_rolling_moments.c: the kernels for sums alone; rows of states as kernel_rolling.h has them ------------- */
+
+struct rolling_kernel;
+struct rolling_rows;
+typedef void rolling_process(const struct rolling_kernel *kernel, const struct rolling_rows *rows);
+/* The fastest on this machine for count, sum, mean, var and stddev, in any combination. */
+rolling_process *rolling_moments_choose(uint32_t statistics);
 #endif

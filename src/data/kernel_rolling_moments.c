@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Count, sum, mean, var and stddev, and nothing else: the fast kernels. Work goes in two passes over a few hundred rows:
+ *
+ *   1. each row, in order: takes the record into its key's sums and notes how they stand          (scalar: gather)
+ *   2. all rows side by side: divisions and roots, which are slow alone and fast in vectors       (finish)
+ *
+ * Where many rows of one key follow each other (no keys at all, or sorted data) pass 1 is done in vectors as well, but
+ * for the additions that depend on each other (advance_together). It makes exactly the same operations for each row as
+ * the scalar pass, so that not a bit depends on how rows are grouped; when a refresh comes due within, it declines.
+ */
+#include "data/kernel_rolling_fetch.h"
+
+enum { CHUNK = 128 };
+enum { TOGETHER_LEAST = 8 }; /* fewer rows of a key in a row are not worth it */
+
+#define ASKED(statistic) (1u << (statistic))
+
+/* The sums after each row. */
+struct notes {
+    double sum[CHUNK], sum_low[CHUNK], squares[CHUNK], anchor[CHUNK], unscale[CHUNK], count[CHUNK];
+} __attribute__((aligned(64)));
+
+struct key {
+    struct rolling_head *head;
+    double *ring;
+    struct rolling_infinite *infinite;
+};
+static inline struct key key_of(const struct rolling_kernel *kernel, void *state)
+{
+    char *base = (char *)state + kernel->state_offset;
+    return (struct key){(void *)base, (void *)(base + sizeof(struct rolling_head)), (void *)(base + kernel->tail)};
+}
+
+/* Nothing finite in the window, or infinities: the noted sums are such that the right thing comes out. */
+static __attribute__((noinline)) void note_odd(const struct key *key, struct notes *notes, uint32_t i)
+{
+    notes->sum[i] = notes->sum_low[i] = 0;
+    notes->squares[i] = NAN;
+    notes->anchor[i] = rolling_infinite_mean(key->infinite);
+    notes->unscale[i] = notes->count[i] = 1;
+}
+
+static inline void note(const struct key *key, struct notes *notes, uint32_t i)
+{
+    const struct rolling_head *head = key->head;
+    if (__builtin_expect(head->finite == 0 || head->odd, 0)) {
+        note_odd(key, notes, i);
+        return;
+    }
+    notes->sum[i] = head->sum;
+    notes->sum_low[i] = head->sum_low;
+    notes->squares[i] = head->squares;
+    notes->anchor[i] = head->anchor;
+    notes->unscale[i] = rolling_unscale(head);
+    notes->count[i] = head->finite;
+}
+
+/* ---- Many rows of one key ----------------------------------------------------------------------------------------- */
+
+/* The values that leave, one for each that comes, in one piece: of the ring itself, or put together in `space`. */
+static inline const double *leaving(const struct key *key, uint32_t window, const double *values, uint32_t count,
+                                    double *space)
+{
+    uint32_t next = key->head->next, rest = window - next;
+    if (count <= rest)
+        return key->ring + next;
+    memcpy(space, key->ring + next, rest * sizeof(double)); /* window <= CHUNK here */
+    memcpy(space + rest, key->ring, next * sizeof(double));
+    if (count > window)
+        memcpy(space + window, values, (count - window) * sizeof(double));
+    return space;
+}
+
+static inline void enter(const struct key *key, uint32_t window, const double *values, uint32_t count)
+{
+    uint32_t next = key->head->next, skipped = count > window ? count - window : 0;
+    key->head->laps += (next + count) / window;
+    for (uint32_t i = skipped, slot = (next + skipped) % window; i < count; i++) {
+        key->ring[slot] = values[i];
+        slot = slot + 1 == window ? 0 : slot + 1;
+    }
+    key->head->next = (next + count) % window;
+}
+
+/* Takes in up to `count` values of one key whose window is full of finite numbers; notes them from `at` on. Returns how
+ * many; 0: go on one by one. Nothing of the key is changed unless all went well. */
+static inline __attribute__((always_inline)) uint32_t advance_together(const struct rolling_kernel *kernel,
+                                                                       const struct key *key, const double *values,
+                                                                       uint32_t count, struct notes *notes, uint32_t at)
+{
+    struct rolling_head *head = key->head;
+    const uint32_t window = kernel->options.window;
+    uint64_t before_refresh = (uint64_t)(kernel->refresh_laps - head->laps) * window - head->next - 1;
+    uint32_t most = window > CHUNK ? window - head->next : CHUNK;
+    if (count > most)
+        count = most;
+    if (count > before_refresh)
+        count = (uint32_t)before_refresh;
+    if (count < TOGETHER_LEAST || head->finite != window)
+        return 0;
+
+    double space[2 * CHUNK], error[CHUNK], difference[CHUNK], change[CHUNK];
+    const double *old = leaving(key, window, values, count, space);
+    const double scale = head->scale, anchor = head->anchor, weight = window;
+    double *sum = notes->sum + at, *sum_low = notes->sum_low + at, *squares = notes->squares + at;
+    for (uint32_t i = 0; i < count; i++) {
+        double scaled = values[i] * scale, scaled_old = old[i] * scale;
+        difference[i] = rolling_difference(scaled, scaled_old, &error[i]);
+        change[i] = difference[i] * ((scaled - anchor) + (scaled_old - anchor));
+    }
+    /* Each row waits for the one before, so all that must is done in one loop. */
+    double total = head->sum, low = head->sum_low, total_squares = head->squares, peak = head->peak;
+    for (uint32_t i = 0; i < count; i++) {
+        double next = total + difference[i], back = next - total;
+        low += ((total - (next - back)) + (difference[i] - back)) + error[i];
+        total = next;
+        total_squares += change[i];
+        peak = total_squares > peak ? total_squares : peak;
+        sum[i] = total;
+        sum_low[i] = low;
+        squares[i] = total_squares;
+    }
+
+    /* As rolling_sums_doubtful for each row, but with the largest peak for all; a value that is not finite makes NaN. */
+    const double least = peak * weight * ROLLING_SQUARES_LOSS;
+    uint64_t fine = peak <= ROLLING_SQUARES_MOST;
+    for (uint32_t i = 0; i < count; i++) {
+        double both = sum[i] + sum_low[i];
+        fine &= squares[i] * weight - both * both >= least;
+    }
+    if (!fine)
+        return 0;
+    for (uint32_t i = at; i < at + count; i++) {
+        notes->anchor[i] = anchor;
+        notes->count[i] = weight;
+    }
+    double unscale = rolling_unscale(head);
+    for (uint32_t i = at; i < at + count; i++)
+        notes->unscale[i] = unscale;
+    enter(key, window, values, count);
+    head->sum = total;
+    head->sum_low = low;
+    head->squares = total_squares;
+    head->peak = peak;
+    return count;
+}
+
+/* ---- The passes --------------------------------------------------------------------------------------------------- */
+
+static uint32_t run_length(void *const *states, uint32_t count)
+{
+    uint32_t run = 1;
+    while (run < count && states[run] == states[0])
+        run++;
+    return run;
+}
+
+static inline bool all_same(const struct rolling_rows *rows)
+{
+    uintptr_t first = (uintptr_t)rows->states[0], differ = 0;
+    for (uint32_t i = 0; i < rows->count; i++)
+        differ |= (uintptr_t)rows->states[i] ^ first;
+    return differ == 0;
+}
+
+/* Pass 1 over rows begin … begin + count − 1. */
+static inline __attribute__((always_inline)) void gather(const struct rolling_kernel *kernel,
+                                                         const struct rolling_rows *rows, uint32_t begin, uint32_t count,
+                                                         bool one_key, bool counted, struct notes *notes)
+{
+    const bool fetch_ahead = !one_key && rolling_scattered(rows);
+    for (uint32_t i = 0; i < count;) {
+        void *state = rows->states[begin + i];
+        struct key key = key_of(kernel, state);
+        if (!fetch_ahead && !rows->selection && i + TOGETHER_LEAST <= count &&
+            rows->states[begin + i + TOGETHER_LEAST - 1] == state) {
+            uint32_t run = one_key ? count - i : run_length(rows->states + begin + i, count - i);
+            run = advance_together(kernel, &key, rows->values + begin + i, run, notes, i);
+            for (uint32_t j = 0; counted && j < run; j++)
+                ((int64_t *)rows->columns[ROLLING_COUNT])[begin + i + j] = kernel->options.window;
+            i += run;
+            if (run > 0)
+                continue;
+        }
+        uint32_t alone = fetch_ahead ? 1 : TOGETHER_LEAST; /* so many one by one before that is tried again */
+        for (; alone > 0 && i < count && rows->states[begin + i] == state; alone--, i++) {
+            if (fetch_ahead)
+                rolling_prefetch(kernel, rows, begin + i);
+            uint32_t row = rows->selection ? rows->selection[begin + i] : begin + i;
+            rolling_take(key.head, key.ring, kernel->options.window, kernel->refresh_laps, key.infinite,
+                         rows->values[row]);
+            note(&key, notes, i);
+            if (counted)
+                ((int64_t *)rows->columns[ROLLING_COUNT])[row] =
+                    (int64_t)key.head->finite + (key.head->odd ? key.infinite->plus + key.infinite->minus : 0);
+        }
+    }
+}
+
+/* Means so small that the digits of both sums are needed, worked out again. */
+static __attribute__((noinline)) void finish_small(const struct notes *notes, uint32_t count, bool sums, double *out)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct rolling_head head = {.sum = notes->sum[i], .sum_low = notes->sum_low[i], .anchor = notes->anchor[i]};
+        double mean = notes->anchor[i] + (notes->sum[i] + notes->sum_low[i]) / notes->count[i];
+        if (fabs(mean) < fabs(notes->anchor[i]) * ROLLING_MEAN_LOSS) {
+            head.finite = (uint32_t)notes->count[i];
+            double total = rolling_total(&head);
+            out[i] = (sums ? total : total / notes->count[i]) * notes->unscale[i];
+        }
+    }
+}
+
+/* Pass 2: out[0 … count − 1] of one statistic. */
+static inline __attribute__((always_inline)) void finish(const struct notes *notes, uint32_t count, uint32_t ddof,
+                                                         enum rolling_statistic statistic, double *out)
+{
+    const double less = ddof;
+    uint64_t small = 0;
+    switch (statistic) {
+    case ROLLING_SUM:
+        for (uint32_t i = 0; i < count; i++) {
+            double shift = notes->anchor[i] * notes->count[i];
+            double sum = notes->sum[i] + notes->sum_low[i], mean = notes->anchor[i] + sum / notes->count[i];
+            small |= fabs(mean) < fabs(notes->anchor[i]) * ROLLING_MEAN_LOSS;
+            out[i] = (shift + sum) * notes->unscale[i];
+        }
+        break;
+    case ROLLING_MEAN:
+        for (uint32_t i = 0; i < count; i++) {
+            double mean = notes->anchor[i] + (notes->sum[i] + notes->sum_low[i]) / notes->count[i];
+            small |= fabs(mean) < fabs(notes->anchor[i]) * ROLLING_MEAN_LOSS;
+            out[i] = mean * notes->unscale[i];
+        }
+        break;
+    case ROLLING_VAR:
+    case ROLLING_STDDEV:
+        for (uint32_t i = 0; i < count; i++) {
+            double sum = notes->sum[i] + notes->sum_low[i], divisor = notes->count[i] - less;
+            double squares = notes->squares[i] - sum * (sum / notes->count[i]);
+            double var = squares / (divisor > 0 ? divisor : NAN);
+            out[i] = statistic == ROLLING_VAR ? var * notes->unscale[i] * notes->unscale[i]
+                                              : sqrt(var) * notes->unscale[i];
+        }
+        break;
+    default:
+        break;
+    }
+    if (small)
+        finish_small(notes, count, statistic == ROLLING_SUM, out);
+}
+
+static inline __attribute__((always_inline)) void process(const struct rolling_kernel *kernel,
+                                                          const struct rolling_rows *rows, const uint32_t asked)
+{
+    struct notes notes;
+    double values[CHUNK] __attribute__((aligned(64)));
+    const bool one_key = all_same(rows);
+    for (uint32_t begin = 0; begin < rows->count; begin += CHUNK) {
+        uint32_t count = rows->count - begin < CHUNK ? rows->count - begin : CHUNK;
+        gather(kernel, rows, begin, count, one_key, asked & ASKED(ROLLING_COUNT), &notes);
+        for (unsigned statistic = ROLLING_SUM; statistic <= ROLLING_STDDEV; statistic++) {
+            if (!(asked & ASKED(statistic)))
+                continue;
+            double *column = rows->columns[statistic];
+            finish(&notes, count, kernel->options.ddof, statistic, rows->selection ? values : column + begin);
+            for (uint32_t i = 0; rows->selection && i < count; i++)
+                column[rows->selection[begin + i]] = values[i];
+        }
+    }
+}
+
+/* ---- Choosing ----------------------------------------------------------------------------------------------------- */
+
+#define ASKED_MEAN_STDDEV (ASKED(ROLLING_MEAN) | ASKED(ROLLING_STDDEV))
+
+#define VARIANTS(suffix, attribute)                                                                                    \
+    attribute static void process_mean_stddev_##suffix(const struct rolling_kernel *kernel,                            \
+                                                       const struct rolling_rows *rows)                                \
+    {                                                                                                                  \
+        process(kernel, rows, ASKED_MEAN_STDDEV);                                                                      \
+    }                                                                                                                  \
+    attribute static void process_some_##suffix(const struct rolling_kernel *kernel, const struct rolling_rows *rows)  \
+    {                                                                                                                  \
+        process(kernel, rows, kernel->options.statistics);                                                             \
+    }
+
+VARIANTS(plain, )
+#if defined(__x86_64__)
+VARIANTS(avx2, __attribute__((target("avx2"))))
+#endif
+
+rolling_process *rolling_moments_choose(uint32_t statistics)
+{
+    bool usual = statistics == ASKED_MEAN_STDDEV;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2")) /* the same operations, more of them at once: the same bits */
+        return usual ? process_mean_stddev_avx2 : process_some_avx2;
+#endif
+    return usual ? process_mean_stddev_plain : process_some_plain;
+}
