@@ -54,11 +54,11 @@ struct weir_batch {
     struct weir_column *columns; /* schema->count of them */
 
     /* Where the records came from: the hidden columns. */
-    uint32_t source;            /* index of the source in the pipeline */
-    uint64_t sequence;          /* number of the source's batch, from 0 */
-    uint64_t position;          /* of row 0, if positions is NULL: row r is at position + r */
-    const uint64_t *positions;  /* or one for each physical row: the record's number in its source, from 0 */
-    int64_t produced;           /* when row 0 came into being for weir, ns; of all rows if produced_rows is NULL */
+    uint32_t source;           /* index of the source in the pipeline */
+    uint64_t sequence;         /* number of the source's batch, from 0 */
+    uint64_t position;         /* of row 0, if positions is NULL: row r is at position + r */
+    const uint64_t *positions; /* or one for each physical row: the record's number in its source, from 0 */
+    int64_t produced;          /* when row 0 came into being for weir, ns; of all rows if produced_rows is NULL */
     const int64_t *produced_rows;
 
     /* Accounts. With one receipt (the usual case) receipt_of is NULL and receipts has one entry. A row made by a
@@ -84,7 +84,8 @@ struct weir_batch *weir_batch_new_empty(struct weir_pool *pool, struct weir_sche
 
 /* A batch with the rows, selection, hidden columns and receipts of `parent` (which it keeps alive) and the schema
  * given. Columns that `schema` has in common with the parent's, by name and type, are shared; the others have data
- * NULL until weir_batch_add_column or an assignment. Any thread may derive from a published batch, with its own pool. */
+ * NULL until weir_batch_add_column or an assignment. Any thread may derive from a published batch, with its own pool.
+ */
 struct weir_batch *weir_batch_derive(struct weir_pool *pool, struct weir_batch *parent, struct weir_schema *schema);
 
 /* Memory for column `index` (rows × width bytes, 64-byte aligned), installed and returned; NULL when out of memory. */

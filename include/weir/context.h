@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A context is what waits: a thread or a task, the same code runs on either. Parts never call a blocking function of
- * the system where one of these exists, so that the same part runs on threads, on a loop with thousands of others, or on
- * the simulated clock.
+ * the system where one of these exists, so that the same part runs on threads, on a loop with thousands of others, or
+ * on the simulated clock.
  *
  * Every wait returns 0, or -ETIMEDOUT when its deadline passed, or -ECANCELED when the pipeline is stopping: then
  * the caller cleans up and returns. Deadlines are absolute times of weir_now's clock, in nanoseconds;

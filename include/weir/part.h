@@ -82,9 +82,9 @@ enum {
 struct weir_option {
     const char *name;
     enum weir_option_type type;
-    size_t offset;           /* of the field in the private state */
-    const char *fallback;    /* default, as it would be written in the file; NULL: zero */
-    double least, most;      /* limits for numeric types, when most > least */
+    size_t offset;              /* of the field in the private state */
+    const char *fallback;       /* default, as it would be written in the file; NULL: zero */
+    double least, most;         /* limits for numeric types, when most > least */
     const char *const *choices; /* CHOICE: NULL-terminated */
     unsigned flags;
     const char *help; /* one sentence, no full stop */
@@ -123,7 +123,7 @@ struct weir_part {
     const char *example; /* YAML of a whole small pipeline or of the part alone, for `weir explain`; may be NULL */
     const struct weir_option *options; /* ends with type WEIR_OPTION_END; NULL: none */
     size_t size;
-    int (*open)(void *self, struct weir_env *env);  /* may be NULL */
+    int (*open)(void *self, struct weir_env *env);   /* may be NULL */
     void (*close)(void *self, struct weir_env *env); /* may be NULL */
 };
 
@@ -154,8 +154,8 @@ struct weir_source {
     struct weir_part part;
     /* Produces until the data ends or a wait says -ECANCELED; returns 0, or a negative errno with words. Own thread. */
     int (*run)(void *self, struct weir_context *context, struct weir_emitter *out);
-    int (*seek)(void *self, const struct weir_position *from);       /* replayable sources; may be NULL */
-    void (*settled)(void *self, const struct weir_position *upto);   /* may be NULL */
+    int (*seek)(void *self, const struct weir_position *from);     /* replayable sources; may be NULL */
+    void (*settled)(void *self, const struct weir_position *upto); /* may be NULL */
 };
 
 /* Announces the schema of the batches that follow. Row sources call it before the first batch and when it changes. */
@@ -166,7 +166,8 @@ int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, stru
 int weir_emit_block(struct weir_context *context, struct weir_emitter *out, const struct weir_block *block);
 /* True when a lane waits for data: hand on what there is. False: filling the batch further costs nobody anything. */
 bool weir_emit_wanted(struct weir_emitter *out);
-/* How many rows (bytes) the next batch (block) should have at most: adapts to the time that a record takes downstream. */
+/* How many rows (bytes) the next batch (block) should have at most: adapts to the time that a record takes downstream.
+ */
 uint32_t weir_emit_rows(struct weir_emitter *out);
 size_t weir_emit_bytes(struct weir_emitter *out);
 /* How long a batch that is not full may wait for more (the `linger` option), ns. */
@@ -203,13 +204,15 @@ struct weir_stage {
 void weir_out_emit(struct weir_out *out, struct weir_batch *batch);
 
 /* A new batch (caller's reference) with only the given rows of `in`; the other selected rows are settled as filtered.
- * `rows` is ascending and lives as long as the result: allocate it with weir_batch_allocate on … see weir_filter_rows. */
+ * `rows` is ascending and lives as long as the result: allocate it with weir_batch_allocate on … see weir_filter_rows.
+ */
 struct weir_batch *weir_filter(struct weir_env *env, struct weir_batch *in, const uint32_t *rows, uint32_t count);
 /* Settles rows of `in` as refused, for `reason` (a constant string, counted). The stage must not pass them on. */
 void weir_refuse(struct weir_env *env, struct weir_batch *in, const uint32_t *rows, uint32_t count, const char *reason);
 
 /* Keyed state: each key gets `size` bytes that `init` fills. Calling it again in a later bind with another size drops
- * all state. `idle_ns` > 0: a key not seen for that long in event time is forgotten; most_keys > 0 limits their number. */
+ * all state. `idle_ns` > 0: a key not seen for that long in event time is forgotten; most_keys > 0 limits their number.
+ */
 struct weir_key_options {
     size_t size;
     void (*init)(void *self, void *state); /* NULL: zeroed */
@@ -233,7 +236,8 @@ struct weir_sink {
     int (*encode)(const void *self, struct weir_symbols *symbols, const struct weir_batch *in, struct weir_buffer *out);
     /* Stores a batch (bytes: what encode made of it). Own thread; may wait on ctx. 0: stored, or, if there is a commit,
      * stored once commit has returned 0. Negative errno with words: nothing of this batch is stored. -EAGAIN, -EBUSY,
-     * -ENOSPC, -EDQUOT: the engine says so, waits and tries again. A sink without write stores on the lane, at no cost. */
+     * -ENOSPC, -EDQUOT: the engine says so, waits and tries again. A sink without write stores on the lane, at no cost.
+     */
     int (*write)(void *self, struct weir_env *env, struct weir_batch *in, const char *bytes, size_t size);
     /* Makes durable what was written. Called when no more input waits, after `commit_rows` or `commit_ns`, and at the
      * end. May be NULL. */

@@ -18,7 +18,8 @@ int64_t weir_now(struct weir_context *context)
 
 int64_t weir_wall_time(struct weir_context *context)
 {
-    if (!context->clock->simulated) return clock_wall();
+    if (!context->clock->simulated)
+        return clock_wall();
     return CONTEXT_SIMULATED_WALL + context_clock_now(context->clock) - CONTEXT_SIMULATED_START;
 }
 
@@ -58,7 +59,8 @@ bool context_park(struct weir_context *context, int64_t deadline_ns)
 int weir_sleep_until(struct weir_context *context, int64_t when_ns)
 {
     while (weir_now(context) < when_ns) {
-        if (weir_stopping(context)) return -ECANCELED;
+        if (weir_stopping(context))
+            return -ECANCELED;
         context_park(context, when_ns);
     }
     return weir_stopping(context) ? -ECANCELED : 0;
@@ -73,7 +75,8 @@ int weir_sleep(struct weir_context *context, int64_t duration_ns)
 int weir_wait_fd(struct weir_context *context, int fd, short events, int64_t deadline_ns)
 {
     struct pollfd polled[2] = {{.fd = fd, .events = events}, {.fd = context->cancel_fd, .events = POLLIN}};
-    if (context->clock->simulated) return 0; /* real descriptors know no simulated time: they count as ready */
+    if (context->clock->simulated)
+        return 0; /* real descriptors know no simulated time: they count as ready */
     int64_t since = begin_wait(context);
     int error;
     for (;;) {
@@ -82,9 +85,11 @@ int weir_wait_fd(struct weir_context *context, int fd, short events, int64_t dea
             break;
         }
         int64_t left = deadline_ns == WEIR_NEVER ? INT64_MAX : deadline_ns - clock_monotonic();
-        if (left <= 0) left = 0;
+        if (left <= 0)
+            left = 0;
         int64_t slice = context->cancel_fd >= 0 ? CLOCK_SECOND * 60 : CLOCK_MILLISECOND * 50;
-        if (left < slice) slice = left;
+        if (left < slice)
+            slice = left;
         struct timespec timeout = {.tv_sec = slice / CLOCK_SECOND, .tv_nsec = slice % CLOCK_SECOND};
         int ready = ppoll(polled, context->cancel_fd >= 0 ? 2 : 1, &timeout, NULL);
         if (ready < 0 && errno != EINTR) {

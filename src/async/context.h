@@ -15,7 +15,8 @@ struct context_clock {
     _Atomic int64_t now; /* simulated time, ns; starts at CONTEXT_SIMULATED_START */
 };
 #define CONTEXT_SIMULATED_START INT64_C(1000000000)
-#define CONTEXT_SIMULATED_WALL INT64_C(1700000000000000000) /* 2023-11-14T22:13:20Z: what simulated wall time starts at */
+#define CONTEXT_SIMULATED_WALL                                                                                         \
+    INT64_C(1700000000000000000) /* 2023-11-14T22:13:20Z: what simulated wall time starts at */
 
 struct weir_context {
     struct context_clock *clock;

@@ -143,10 +143,11 @@ static void prepare_stack(struct coroutine *coroutine)
 {
 #ifdef __x86_64__
     uint64_t *top = (uint64_t *)((char *)coroutine->mapping + coroutine->mapping_size);
-    *--top = 0;                              /* keeps the stack aligned as after a call, and ends backtraces */
+    *--top = 0;                                /* keeps the stack aligned as after a call, and ends backtraces */
     *--top = (uint64_t)(uintptr_t)first_frame; /* where `ret` goes */
-    for (int i = 0; i < 6; i++) *--top = 0;  /* rbp rbx r12 … r15 */
-    *--top = 0x037f00001f80ULL;              /* x87 control word 0x037f, MXCSR 0x1f80: the defaults */
+    for (int i = 0; i < 6; i++)
+        *--top = 0;             /* rbp rbx r12 … r15 */
+    *--top = 0x037f00001f80ULL; /* x87 control word 0x037f, MXCSR 0x1f80: the defaults */
     coroutine->stack_pointer = top;
 #else
     getcontext(&coroutine->context);
@@ -160,13 +161,14 @@ static void prepare_stack(struct coroutine *coroutine)
 struct coroutine *coroutine_new(void (*entry)(void *argument), void *argument, size_t stack_size)
 {
     struct coroutine *coroutine = memory_zeroed(1, sizeof *coroutine);
-    if (!coroutine) return NULL;
+    if (!coroutine)
+        return NULL;
     size_t page = (size_t)getpagesize();
     coroutine->entry = entry;
     coroutine->argument = argument;
     coroutine->mapping_size = page + (stack_size + page - 1) / page * page;
-    coroutine->mapping =
-        mmap(NULL, coroutine->mapping_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    coroutine->mapping = mmap(NULL, coroutine->mapping_size, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (coroutine->mapping == MAP_FAILED) {
         memory_free(coroutine);
         return NULL;
@@ -181,7 +183,8 @@ struct coroutine *coroutine_new(void (*entry)(void *argument), void *argument, s
 
 bool coroutine_resume(struct coroutine *coroutine)
 {
-    if (coroutine->ended) return false;
+    if (coroutine->ended)
+        return false;
     starting = coroutine;
     enter_coroutine(coroutine);
     return !coroutine->ended;
@@ -194,7 +197,8 @@ void coroutine_suspend(struct coroutine *coroutine)
 
 void coroutine_free(struct coroutine *coroutine)
 {
-    if (!coroutine) return;
+    if (!coroutine)
+        return;
 #ifdef WITH_TSAN
     __tsan_destroy_fiber(coroutine->fiber);
 #endif

@@ -64,7 +64,8 @@ static void test_many_interleaved(void **state)
                 assert_int_equal(round, counters[i].steps);
                 left--;
             }
-    for (int i = 0; i < MANY; i++) coroutine_free(counters[i].self);
+    for (int i = 0; i < MANY; i++)
+        coroutine_free(counters[i].self);
 }
 
 static void nest(void *argument)
@@ -74,7 +75,8 @@ static void nest(void *argument)
         struct counter inner = {.steps = counter->steps - 1};
         inner.self = coroutine_new(nest, &inner, 64 * 1024);
         assert_non_null(inner.self);
-        while (coroutine_resume(inner.self)) coroutine_suspend(counter->self);
+        while (coroutine_resume(inner.self))
+            coroutine_suspend(counter->self);
         counter->at = inner.at + 1;
         coroutine_free(inner.self);
     }

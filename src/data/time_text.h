@@ -24,8 +24,8 @@ void time_zone_close(struct time_zone *zone);
 
 /* Parse: 0 and *ret_ns, or -EINVAL / -ERANGE. zone NULL is UTC; used where the text has no offset of its own. In a
  * repeated hour (end of summer time) the first is taken; in a skipped hour the time moves forward. Plain and auto also
- * take a date alone or without seconds; RFC 3339 wants an offset unless there is a zone. A leap second (:60) is the last
- * nanosecond of its minute; digits beyond nanoseconds are ignored. INT64_MIN, which is null, is out of range. */
+ * take a date alone or without seconds; RFC 3339 wants an offset unless there is a zone. A leap second (:60) is the
+ * last nanosecond of its minute; digits beyond nanoseconds are ignored. INT64_MIN, which is null, is out of range. */
 int time_parse(const char *text, size_t length, enum time_format format, const struct time_zone *zone, int64_t *ret_ns);
 /* A number of seconds (ms, …) given as text, exactly (no rounding through a double): "1732147200.123". */
 int time_parse_epoch(const char *text, size_t length, enum time_format format, int64_t *ret_ns);

@@ -2,13 +2,15 @@
 /*
  * Expressions over batches: parsed once, type-checked against a schema at bind, evaluated column by column.
  *
- *   or   and   not   = == != < <= > >=   in (…)   not in (…)   is null   is not null   + -   * / %   unary -   ^ (power)
- *   numbers 1 2.5 1e-3   strings 'a' "a"   true false null   columns name, `odd name`   durations 500ms (ns against times)
- *   if(c, a, b)  abs sqrt exp log pow min max clamp floor ceil round sign coalesce  normal_tail(x, mean, stddev)
+ *   or   and   not   = == != < <= > >=   in (…)   not in (…)   is null   is not null   + -   * / %   unary -   ^
+ * (power) numbers 1 2.5 1e-3   strings 'a' "a"   true false null   columns name, `odd name`   durations 500ms if(c, a,
+ * b)  abs sqrt exp log pow min max clamp floor ceil round sign coalesce  normal_tail(x, mean, stddev)
  *
- * Types: numbers (f64, i64), bool, strings (symbol, text), time. i64 and f64 mix to f64; `/` always gives f64. Null
- * (and NaN) propagates through arithmetic and comparisons; and/or/not are three-valued as in SQL; a filter keeps a row
- * only if the expression is true. Comparing a time with a string parses the string as RFC 3339 at bind.
+ * Types: numbers (f64, i64), bool, strings (symbol, text), time. i64 and f64 mix to f64; `/` and `^` always give f64;
+ * i64 that overflows and i64 % 0 are null. Null (and NaN) propagates through arithmetic and comparisons; and/or/not are
+ * three-valued as in SQL; a filter keeps a row only if the expression is true. Comparing a time with a string parses
+ * the string as RFC 3339 at bind. time - time is f64 seconds; time ± a duration literal is a time; everywhere else a
+ * duration is f64 seconds. round goes away from zero at halves, as in C. The reference is docs/expressions.md.
  */
 #ifndef EXPR_EXPR_H
 #define EXPR_EXPR_H
@@ -22,17 +24,20 @@ struct expr;
  * error->mark at the mistake. `source.mark` is where the text stands in the configuration. */
 int expr_parse(struct weir_quoted source, struct expr **ret, struct weir_error *error);
 /* Type-checks against a schema (may be called again for another). Unknown columns get a suggestion. Constant strings
- * compared with symbols are interned in `symbols`. After it, expr_type is valid. */
-int expr_bind(struct expr *expr, const struct weir_schema *schema, struct weir_symbols *symbols, struct weir_error *error);
+ * are interned in `symbols`, which must outlive the results; NULL will do to check types. After it, expr_type is valid.
+ */
+int expr_bind(struct expr *expr, const struct weir_schema *schema, struct weir_symbols *symbols,
+              struct weir_error *error);
 enum weir_type expr_type(const struct expr *expr);
-/* The names of columns that the expression uses, for `weir check` before types are known. */
+/* The names of columns that the expression uses, each once and at most `most`; they live as long as expr. Returns how
+ * many. For `weir check` before types are known. */
 size_t expr_columns(const struct expr *expr, const char **names, size_t most);
-/* Evaluates over all rows of a batch (its schema is the bound one): `out` is an array of batch->rows values of expr_type.
- * Rows outside the selection get some value. Scratch memory is kept in the expr: one thread at a time.
- * 0, or -ENOMEM. */
+/* Evaluates over all rows of a batch (its schema is the bound one): `out` is an array of batch->rows values of
+ * expr_type. Rows outside the selection get some value. Scratch memory is kept in the expr: one thread at a time. 0, or
+ * -ENOMEM. */
 int expr_evaluate(struct expr *expr, const struct weir_batch *batch, void *out);
 /* For a bool expression: writes the selected physical rows for which it is true into rows (room for batch->count);
- * returns how many, or -ENOMEM. */
+ * returns how many. Cannot fail now; callers still treat a negative result as an error. */
 int64_t expr_filter(struct expr *expr, const struct weir_batch *batch, uint32_t *rows);
 void expr_free(struct expr *expr); /* NULL is allowed */
 #endif

@@ -6,7 +6,9 @@
 
 #include <string.h>
 
-enum { EDGE_WINDOW = 2 * ACCOUNT_WINDOW }; /* turns of a source on the way: its batches, and ends and barriers between */
+enum {
+    EDGE_WINDOW = 2 * ACCOUNT_WINDOW
+}; /* turns of a source on the way: its batches, and ends and barriers between */
 
 struct slot {
     struct turn **parts; /* options.parts[source] of them */
@@ -46,13 +48,17 @@ static int init_streams(struct edge *edge, const struct edge_options *options)
     for (uint32_t i = 0; i < options->sources; i++) {
         struct stream *stream = &edge->streams[i];
         stream->parts = options->parts[i];
-        if (!stream->parts) continue;
+        if (!stream->parts)
+            continue;
         edge->sources_left++;
-        if (!options->ordered) continue;
+        if (!options->ordered)
+            continue;
         stream->slots = memory_zeroed(EDGE_WINDOW, sizeof *stream->slots);
         stream->part_memory = memory_zeroed((size_t)EDGE_WINDOW * stream->parts, sizeof *stream->part_memory);
-        if (!stream->slots || !stream->part_memory) return -1;
-        for (size_t j = 0; j < EDGE_WINDOW; j++) stream->slots[j].parts = stream->part_memory + j * stream->parts;
+        if (!stream->slots || !stream->part_memory)
+            return -1;
+        for (size_t j = 0; j < EDGE_WINDOW; j++)
+            stream->slots[j].parts = stream->part_memory + j * stream->parts;
     }
     return 0;
 }
@@ -60,7 +66,8 @@ static int init_streams(struct edge *edge, const struct edge_options *options)
 struct edge *edge_new(const struct edge_options *options)
 {
     struct edge *edge = memory_zeroed(1, sizeof *edge);
-    if (!edge) return NULL;
+    if (!edge)
+        return NULL;
     edge->options = *options;
     edge->options.parts = NULL;
     pthread_mutex_init(&edge->lock, NULL);
@@ -74,14 +81,16 @@ struct edge *edge_new(const struct edge_options *options)
 
 static void discard(struct turn *turn)
 {
-    if (!turn) return;
+    if (!turn)
+        return;
     turn_discard_data(turn, OUTCOME_DROPPED);
     turn_free(turn);
 }
 
 void edge_free(struct edge *edge)
 {
-    if (!edge) return;
+    if (!edge)
+        return;
     for (struct turn *turn = edge->first, *next; turn; turn = next) {
         next = turn->next;
         discard(turn);
@@ -106,7 +115,8 @@ void edge_free(struct edge *edge)
 static int add_waiter(struct waiters *waiters, struct weir_waiter *waiter)
 {
     struct weir_waiter **items = memory_resize(waiters->items, (waiters->count + 1) * sizeof *items);
-    if (!items) return -1;
+    if (!items)
+        return -1;
     items[waiters->count++] = waiter;
     waiters->items = items;
     return 0;
@@ -124,7 +134,8 @@ int edge_add_producer(struct edge *edge, struct weir_waiter *waiter)
 
 static void wake_all(const struct waiters *waiters)
 {
-    for (uint32_t i = 0; i < waiters->count; i++) waiter_wake(waiters->items[i]);
+    for (uint32_t i = 0; i < waiters->count; i++)
+        waiter_wake(waiters->items[i]);
 }
 
 /* One parked consumer is enough for one turn; when none is parked, each gets a wake that its next park will see. */
@@ -146,7 +157,8 @@ bool edge_full(const struct edge *edge)
 
 bool edge_credit(struct edge *edge)
 {
-    if (!edge_full(edge)) return true;
+    if (!edge_full(edge))
+        return true;
     atomic_store(&edge->blocked, true); /* before looking again, so that a taker in between sees it */
     return !edge_full(edge);
 }
@@ -154,9 +166,11 @@ bool edge_credit(struct edge *edge)
 static void note_fullness(struct edge *edge)
 {
     bool full = atomic_load_explicit(&edge->bytes, memory_order_relaxed) >= edge->options.limit;
-    if (full == (edge->full_since != 0)) return;
+    if (full == (edge->full_since != 0))
+        return;
     int64_t now = clock_monotonic();
-    if (!full) edge->blocked_ns += (uint64_t)(now - edge->full_since);
+    if (!full)
+        edge->blocked_ns += (uint64_t)(now - edge->full_since);
     edge->full_since = full ? now : 0;
 }
 
@@ -164,8 +178,10 @@ static size_t data_bytes(const struct turn *turn)
 {
     size_t bytes = 0;
     for (const struct message *message = turn->first; message; message = message->next) {
-        if (message->kind == MESSAGE_BLOCK) bytes += message->block.size;
-        if (message->kind == MESSAGE_DATA) bytes += weir_batch_bytes(message->batch) + message->encoded.size;
+        if (message->kind == MESSAGE_BLOCK)
+            bytes += message->block.size;
+        if (message->kind == MESSAGE_DATA)
+            bytes += weir_batch_bytes(message->batch) + message->encoded.size;
     }
     return bytes;
 }
@@ -174,7 +190,8 @@ static size_t data_bytes(const struct turn *turn)
 static void drop_data(struct edge *edge, struct turn *turn, struct turn **dropped)
 {
     struct turn *ghost = turn_new(turn->source, turn->sequence);
-    if (!ghost) return; /* out of memory: nothing is dropped, the edge overshoots by this turn */
+    if (!ghost)
+        return; /* out of memory: nothing is dropped, the edge overshoots by this turn */
     ghost->first = turn_take_data(turn);
     edge->dropped += turn_records(ghost);
     atomic_fetch_sub(&edge->bytes, turn->bytes);
@@ -185,13 +202,15 @@ static void drop_data(struct edge *edge, struct turn *turn, struct turn **droppe
 
 static void make_room(struct edge *edge, struct turn *newest, struct turn **dropped)
 {
-    if (edge->options.policy == PLAN_BLOCK || atomic_load(&edge->bytes) <= edge->options.limit) return;
+    if (edge->options.policy == PLAN_BLOCK || atomic_load(&edge->bytes) <= edge->options.limit)
+        return;
     if (edge->options.policy == PLAN_DROP_NEWEST) {
         drop_data(edge, newest, dropped);
         return;
     }
     for (struct turn *turn = edge->first; turn && atomic_load(&edge->bytes) > edge->options.limit; turn = turn->next)
-        if (turn->bytes && turn != newest) drop_data(edge, turn, dropped);
+        if (turn->bytes && turn != newest)
+            drop_data(edge, turn, dropped);
 }
 
 static void push_ready(struct edge *edge, struct turn *turn, struct turn **dropped)
@@ -209,13 +228,15 @@ static void push_ready(struct edge *edge, struct turn *turn, struct turn **dropp
     edge->turns++;
     size_t bytes = atomic_fetch_add(&edge->bytes, turn->bytes) + turn->bytes;
     make_room(edge, turn, dropped);
-    if (bytes > edge->peak) edge->peak = bytes;
+    if (bytes > edge->peak)
+        edge->peak = bytes;
     note_fullness(edge);
 }
 
 static void finish(struct edge *edge, struct turn *turn)
 {
-    if (edge->options.complete) edge->options.complete(edge->options.owner, turn);
+    if (edge->options.complete)
+        edge->options.complete(edge->options.owner, turn);
     turn->bytes = data_bytes(turn);
 }
 
@@ -240,7 +261,8 @@ void edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct wei
         push_ready(edge, turn, &dropped);
         bool ready = edge->first != NULL;
         pthread_mutex_unlock(&edge->lock);
-        if (ready) wake_one(&edge->consumers);
+        if (ready)
+            wake_one(&edge->consumers);
     } else {
         struct slot *slot = &stream->slots[turn->sequence % EDGE_WINDOW];
         if (stream->parts > 1) {
@@ -248,7 +270,8 @@ void edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct wei
             slot->parts[part] = turn;
             bool all = ++slot->arrived == stream->parts;
             pthread_mutex_unlock(&edge->lock);
-            if (!all) return;
+            if (!all)
+                return;
             turn = turn_combine(slot->parts, stream->parts, pool);
             memset(slot->parts, 0, stream->parts * sizeof *slot->parts);
         }
@@ -260,7 +283,8 @@ void edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct wei
         release_ready(edge, stream, &dropped);
         bool ready = edge->first != NULL;
         pthread_mutex_unlock(&edge->lock);
-        if (ready) wake_one(&edge->consumers);
+        if (ready)
+            wake_one(&edge->consumers);
     }
     for (struct turn *next; dropped; dropped = next) {
         next = dropped->next;
@@ -274,16 +298,19 @@ struct turn *edge_take(struct edge *edge)
     struct turn *turn = edge->first;
     if (turn) {
         edge->first = turn->next;
-        if (!edge->first) edge->last = NULL;
+        if (!edge->first)
+            edge->last = NULL;
         turn->next = NULL;
         atomic_fetch_sub(&edge->bytes, turn->bytes);
         note_fullness(edge);
-        if (turn_has(turn, MESSAGE_END)) edge->sources_left--;
+        if (turn_has(turn, MESSAGE_END))
+            edge->sources_left--;
     }
     bool over = !edge->sources_left && !edge->first;
     bool more = edge->first != NULL;
     pthread_mutex_unlock(&edge->lock);
-    if (turn && (over || (more && edge->consumers.count > 1))) wake_all(&edge->consumers);
+    if (turn && (over || (more && edge->consumers.count > 1)))
+        wake_all(&edge->consumers);
     if (turn && atomic_load(&edge->bytes) < edge->options.limit && atomic_exchange(&edge->blocked, false))
         wake_all(&edge->producers);
     return turn;
@@ -299,9 +326,11 @@ bool edge_done(struct edge *edge)
 
 bool edge_wanted(struct edge *edge)
 {
-    if (atomic_load_explicit(&edge->bytes, memory_order_relaxed)) return false;
+    if (atomic_load_explicit(&edge->bytes, memory_order_relaxed))
+        return false;
     for (uint32_t i = 0; i < edge->consumers.count; i++)
-        if (waiter_parked(edge->consumers.items[i])) return true;
+        if (waiter_parked(edge->consumers.items[i]))
+            return true;
     return false;
 }
 
@@ -317,6 +346,7 @@ void edge_look(struct edge *edge, struct edge_view *view)
                                .dropped = edge->dropped,
                                .blocked_ns = edge->blocked_ns};
     view->full = view->bytes >= view->limit;
-    if (edge->full_since) view->blocked_ns += (uint64_t)(clock_monotonic() - edge->full_since);
+    if (edge->full_since)
+        view->blocked_ns += (uint64_t)(clock_monotonic() - edge->full_since);
     pthread_mutex_unlock(&edge->lock);
 }

@@ -10,8 +10,8 @@
  * Whoever brings the last part combines them (outside the lock, on its own thread). The limit in bytes is asked
  * before a producer starts on a turn and may be overshot by what is being worked on at that moment, one turn each.
  *
- * When full: `block` gives no credit; `drop_newest` settles the data of what comes as dropped; `drop_oldest` that of what has
- * waited longest. Control messages are never dropped.
+ * When full: `block` gives no credit; `drop_newest` settles the data of what comes as dropped; `drop_oldest` that of
+ * what has waited longest. Control messages are never dropped.
  */
 #ifndef FLOW_EDGE_H
 #define FLOW_EDGE_H
@@ -25,10 +25,10 @@ struct edge_options {
     const char *from, *to; /* for views and messages; live as long as the edge */
     size_t limit;          /* bytes */
     enum plan_policy policy;
-    uint32_t sources;        /* of the pipeline */
-    const uint32_t *parts;   /* for each source, in how many parts a turn comes; 0: not at all. Copied */
-    bool last;               /* the consumer is a sink: empty turns, which only keep the order for others, end here */
-    bool ordered;            /* false: turns become ready as they come, whatever their number (parts must be 1) */
+    uint32_t sources;      /* of the pipeline */
+    const uint32_t *parts; /* for each source, in how many parts a turn comes; 0: not at all. Copied */
+    bool last;             /* the consumer is a sink: empty turns, which only keep the order for others, end here */
+    bool ordered;          /* false: turns become ready as they come, whatever their number (parts must be 1) */
     /* Called by the thread that brought the last part, before the turn becomes ready: for the sink's encoding. May be
      * NULL. */
     void (*complete)(void *owner, struct turn *turn);

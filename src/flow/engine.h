@@ -33,15 +33,15 @@ struct machine {
     struct pipeline *pipeline;
     struct weir_waiter waiter;
     struct weir_context context;
-    /* Does some work. A source's does all of it, and waits in its context meanwhile; lanes and sinks do not wait in step but
-     * answer IDLE or BLOCKED, and are stepped again when woken or at `deadline`. */
+    /* Does some work. A source's does all of it, and waits in its context meanwhile; lanes and sinks do not wait in
+     * step but answer IDLE or BLOCKED, and are stepped again when woken or at `deadline`. */
     enum step (*step)(struct machine *machine);
     int64_t deadline;
     int64_t wake_at; /* simulated runner: when a parked machine runs again by itself */
     bool done;
-    _Atomic int64_t ended_ns;          /* weir_now when it was done; 0: not yet */
+    _Atomic int64_t ended_ns; /* weir_now when it was done; 0: not yet */
     int64_t started_ns;
-    struct weir_pool *pool;    /* used by this machine's thread only */
+    struct weir_pool *pool; /* used by this machine's thread only */
     pthread_t thread;
     bool has_thread;
     struct coroutine *coroutine; /* simulated runner */
@@ -57,9 +57,9 @@ struct exchange_port {
 struct fanout {
     struct weir_engine_node **children;
     struct exchange_port *exchanges;
-    uint32_t *sink_outputs;        /* of lane->outputs */
+    uint32_t *sink_outputs; /* of lane->outputs */
     uint32_t child_count, exchange_count, sink_count, null_sink_count;
-    struct sink **null_sinks;      /* sinks without write: stored here */
+    struct sink **null_sinks; /* sinks without write: stored here */
 };
 
 struct node_counters { /* one writer, any reader */
@@ -98,14 +98,14 @@ struct weir_engine_node {
 
 /* Rows go to lanes by key from here on. */
 struct exchange {
-    const char *key; /* column, or WEIR_KEY_OF_SOURCE */
-    bool global;     /* all to lane 0 */
+    const char *key;     /* column, or WEIR_KEY_OF_SOURCE */
+    bool global;         /* all to lane 0 */
     struct edge **edges; /* one for each target lane; only [0] when global */
     uint32_t targets;
-    uint32_t depth;     /* how many exchanges lie before it */
+    uint32_t depth;      /* how many exchanges lie before it */
     uint32_t *consumers; /* plan indices of the stages that start here */
     uint32_t consumer_count;
-    uint32_t producer;  /* plan index of the node in front */
+    uint32_t producer; /* plan index of the node in front */
 };
 
 struct output { /* of a lane: an edge and what is being collected for it in this turn */
@@ -131,11 +131,11 @@ struct lane {
     uint32_t index;
     struct decoder *decoder;
     struct weir_engine_node **nodes; /* by plan index; NULL for sources and sinks */
-    struct input *inputs; /* nearest the sinks first */
+    struct input *inputs;            /* nearest the sinks first */
     uint32_t input_count;
     struct output *outputs;
     uint32_t output_count;
-    struct turn *stuck;       /* could not be decoded for want of memory: tried again */
+    struct turn *stuck; /* could not be decoded for want of memory: tried again */
     struct input *stuck_input;
     const struct input *current; /* input whose turn runs */
     uint32_t current_source;
@@ -217,9 +217,9 @@ struct pipeline {
     struct weir_waiter waiter; /* pipeline_wait parks here */
     bool started_machines;
     _Atomic uint64_t read_limit_left; /* run.limit; UINT64_MAX: none */
-    _Atomic uint64_t cost_ns_256; /* of a record downstream: the slowest machine's, in 1/256 ns */
+    _Atomic uint64_t cost_ns_256;     /* of a record downstream: the slowest machine's, in 1/256 ns */
     /* slow paths */
-    pthread_mutex_t lock; /* error, counters */
+    pthread_mutex_t lock;        /* error, counters */
     pthread_mutex_t notice_lock; /* one line at a time; taken before lock */
     struct weir_error error;
     struct counter *counters;

@@ -48,11 +48,14 @@ static const char *stage_key(struct pipeline *pipeline, uint32_t index)
 static bool redefines(const struct plan_node *node, const char *key)
 {
     for (const struct weir_option *option = node->part->options; option && option->type != WEIR_OPTION_END; option++) {
-        if (option->type != WEIR_OPTION_MAP || !node->options) continue;
+        if (option->type != WEIR_OPTION_MAP || !node->options)
+            continue;
         const struct weir_list *list = (const void *)((const char *)node->options + option->offset);
         for (size_t i = 0; i < list->count; i++) {
-            if (list->items[i].name.text && strcmp(list->items[i].name.text, key) == 0) return true;
-            if (list->items[i].value.text && strcmp(list->items[i].value.text, key) == 0) return true;
+            if (list->items[i].name.text && strcmp(list->items[i].name.text, key) == 0)
+                return true;
+            if (list->items[i].value.text && strcmp(list->items[i].value.text, key) == 0)
+                return true;
         }
     }
     return false;
@@ -61,14 +64,17 @@ static bool redefines(const struct plan_node *node, const char *key)
 static struct partition own_partition(struct pipeline *pipeline, uint32_t index, const struct partition *partitions)
 {
     const struct plan_node *node = plan_node(pipeline, index);
-    if (node->part->kind == WEIR_SOURCE) return (struct partition){PARTITION_NONE, NULL};
+    if (node->part->kind == WEIR_SOURCE)
+        return (struct partition){PARTITION_NONE, NULL};
     if (node->part->kind == WEIR_STAGE) {
         const char *key = stage_key(pipeline, index);
-        if (key) return (struct partition){PARTITION_KEY, key};
+        if (key)
+            return (struct partition){PARTITION_KEY, key};
     }
     struct partition common = partitions[node->from[0]];
     for (uint32_t i = 1; i < node->from_count; i++)
-        if (!same_partition(common, partitions[node->from[i]])) common.kind = PARTITION_MIXED;
+        if (!same_partition(common, partitions[node->from[i]]))
+            common.kind = PARTITION_MIXED;
     if (common.kind == PARTITION_KEY && node->part->kind == WEIR_STAGE && redefines(node, common.key))
         common.kind = PARTITION_MIXED;
     return common;
@@ -101,14 +107,17 @@ static int cut_graph(struct build *build)
     struct pipeline *pipeline = build->pipeline;
     uint32_t most = build->count * build->count;
     pipeline->exchanges = memory_zeroed(most ? most : 1, sizeof *pipeline->exchanges);
-    if (!pipeline->exchanges) return -ENOMEM;
+    if (!pipeline->exchanges)
+        return -ENOMEM;
     for (uint32_t to = 0; to < build->count; to++) {
         build->partitions[to] = own_partition(pipeline, to, build->partitions);
         const struct plan_node *node = plan_node(pipeline, to);
-        if (pipeline->lane_count == 1 || node->part->kind != WEIR_STAGE || !stage_key(pipeline, to)) continue;
+        if (pipeline->lane_count == 1 || node->part->kind != WEIR_STAGE || !stage_key(pipeline, to))
+            continue;
         for (uint32_t i = 0; i < node->from_count; i++) {
             uint32_t from = node->from[i];
-            if (same_partition(build->partitions[from], build->partitions[to])) continue;
+            if (same_partition(build->partitions[from], build->partitions[to]))
+                continue;
             const char *key = stage_key(pipeline, to);
             struct exchange *exchange = find_exchange(pipeline, from, key);
             build->cut[from * build->count + to] = true;
@@ -118,7 +127,8 @@ static int cut_graph(struct build *build)
                 exchange->key = key;
                 exchange->targets = pipeline->lane_count;
                 exchange->consumers = memory_zeroed(build->count, sizeof *exchange->consumers);
-                if (!exchange->consumers) return -ENOMEM;
+                if (!exchange->consumers)
+                    return -ENOMEM;
             }
             exchange->consumers[exchange->consumer_count++] = to;
         }
@@ -133,7 +143,8 @@ static void mark_reach(const struct build *build, uint32_t start, bool *reach)
     for (uint32_t to = start + 1; to < build->count; to++) {
         const struct plan_node *node = plan_node(build->pipeline, to);
         for (uint32_t i = 0; i < node->from_count; i++)
-            if (reach[node->from[i]] && !is_cut(build, node->from[i], to)) reach[to] = true;
+            if (reach[node->from[i]] && !is_cut(build, node->from[i], to))
+                reach[to] = true;
     }
 }
 
@@ -141,8 +152,8 @@ static void mark_reach(const struct build *build, uint32_t start, bool *reach)
 struct entrance {
     uint32_t source; /* or UINT32_MAX */
     struct exchange *exchange;
-    bool *reach;        /* plan nodes behind it */
-    uint32_t *parts;    /* for each source, in how many parts a turn comes in here over all lanes */
+    bool *reach;     /* plan nodes behind it */
+    uint32_t *parts; /* for each source, in how many parts a turn comes in here over all lanes */
 };
 
 static int list_entrances(const struct build *build, struct entrance *entrances, uint32_t *ret_count)
@@ -154,7 +165,8 @@ static int list_entrances(const struct build *build, struct entrance *entrances,
         *ret_count = count;
         entrance->reach = memory_zeroed(build->count, sizeof *entrance->reach);
         entrance->parts = memory_zeroed(pipeline->source_count, sizeof *entrance->parts);
-        if (!entrance->reach || !entrance->parts) return -ENOMEM;
+        if (!entrance->reach || !entrance->parts)
+            return -ENOMEM;
         if (i < pipeline->source_count) {
             entrance->source = i;
             mark_reach(build, i, entrance->reach);
@@ -167,9 +179,11 @@ static int list_entrances(const struct build *build, struct entrance *entrances,
             mark_reach(build, entrance->exchange->consumers[j], entrance->reach);
         /* Exchanges are listed in plan order of their consumers, so those before it are complete. */
         for (uint32_t j = 0; j < count - 1; j++) {
-            if (!entrances[j].reach[entrance->exchange->producer]) continue;
+            if (!entrances[j].reach[entrance->exchange->producer])
+                continue;
             for (uint32_t s = 0; s < pipeline->source_count; s++)
-                if (entrances[j].parts[s]) entrance->parts[s] = entrance->exchange->targets;
+                if (entrances[j].parts[s])
+                    entrance->parts[s] = entrance->exchange->targets;
             if (entrances[j].exchange && entrances[j].exchange->depth >= entrance->exchange->depth)
                 entrance->exchange->depth = entrances[j].exchange->depth + 1;
         }
@@ -181,7 +195,8 @@ static int list_entrances(const struct build *build, struct entrance *entrances,
 static bool leads_to(const struct entrance *entrance, const uint32_t *feeders, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        if (entrance->reach[feeders[i]]) return true;
+        if (entrance->reach[feeders[i]])
+            return true;
     return false;
 }
 
@@ -203,8 +218,10 @@ static uint32_t edge_parts(const struct pipeline *pipeline, const struct entranc
     for (uint32_t s = 0; s < pipeline->source_count; s++) {
         parts[s] = 0;
         for (uint32_t i = 0; i < entrance_count; i++)
-            if (leads_to(&entrances[i], target->feeders, target->feeder_count)) parts[s] += entrances[i].parts[s];
-        if (parts[s] > most) most = parts[s];
+            if (leads_to(&entrances[i], target->feeders, target->feeder_count))
+                parts[s] += entrances[i].parts[s];
+        if (parts[s] > most)
+            most = parts[s];
     }
     return most;
 }
@@ -213,7 +230,8 @@ static int make_edge(struct pipeline *pipeline, const struct entrance *entrances
                      struct target *target)
 {
     uint32_t *parts = memory_zeroed(pipeline->source_count, sizeof *parts);
-    if (!parts) return -ENOMEM;
+    if (!parts)
+        return -ENOMEM;
     edge_parts(pipeline, entrances, entrance_count, target, parts);
     const struct plan_node *from = plan_node(pipeline, target->feeders[0]);
     struct edge_options options = {.from = from->name,
@@ -227,7 +245,8 @@ static int make_edge(struct pipeline *pipeline, const struct entrance *entrances
         options.to = plan->name;
         options.last = true;
         options.policy = plan->when_full;
-        if (plan->queue_bytes) options.limit = (size_t)plan->queue_bytes;
+        if (plan->queue_bytes)
+            options.limit = (size_t)plan->queue_bytes;
         if (target->sink->ops->encode) {
             options.complete = sink_encode;
             options.owner = target->sink;
@@ -237,7 +256,8 @@ static int make_edge(struct pipeline *pipeline, const struct entrance *entrances
     }
     target->edge = edge_new(&options);
     memory_free(parts);
-    if (!target->edge) return -ENOMEM;
+    if (!target->edge)
+        return -ENOMEM;
     if (target->sink)
         target->sink->edge = target->edge;
     else
@@ -251,16 +271,18 @@ static int list_targets(struct pipeline *pipeline, struct target *targets, uint3
     for (uint32_t i = 0; i < pipeline->exchange_count; i++) {
         struct exchange *exchange = &pipeline->exchanges[i];
         exchange->edges = memory_zeroed(exchange->targets, sizeof(struct edge *));
-        if (!exchange->edges) return -ENOMEM;
+        if (!exchange->edges)
+            return -ENOMEM;
         for (uint32_t lane = 0; lane < exchange->targets; lane++)
             targets[count++] = (struct target){
                 .feeders = &exchange->producer, .feeder_count = 1, .exchange = exchange, .lane = lane};
     }
     for (uint32_t i = 0; i < pipeline->sink_count; i++) {
         struct sink *sink = &pipeline->sinks[i];
-        if (!sink->ops->write) continue;
-        targets[count++] =
-            (struct target){.feeders = sink->node.plan->from, .feeder_count = sink->node.plan->from_count, .sink = sink};
+        if (!sink->ops->write)
+            continue;
+        targets[count++] = (struct target){
+            .feeders = sink->node.plan->from, .feeder_count = sink->node.plan->from_count, .sink = sink};
     }
     *ret_count = count;
     return 0;
@@ -271,14 +293,16 @@ static int list_targets(struct pipeline *pipeline, struct target *targets, uint3
 static uint32_t output_of(const struct target *targets, uint32_t count, const void *exchange, const void *sink)
 {
     for (uint32_t i = 0; i < count; i++)
-        if (exchange ? targets[i].exchange == exchange : targets[i].sink == sink) return i;
+        if (exchange ? targets[i].exchange == exchange : targets[i].sink == sink)
+            return i;
     return UINT32_MAX;
 }
 
 static bool reads_from(const struct plan_node *node, uint32_t from)
 {
     for (uint32_t i = 0; i < node->from_count; i++)
-        if (node->from[i] == from) return true;
+        if (node->from[i] == from)
+            return true;
     return false;
 }
 
@@ -305,19 +329,24 @@ static int build_fanout(const struct build *build, struct lane *lane, uint32_t f
 {
     struct pipeline *pipeline = build->pipeline;
     int error = allocate_fanout(pipeline, fanout);
-    if (error < 0) return error;
+    if (error < 0)
+        return error;
     for (uint32_t to = from + 1; to < build->count; to++) {
-        if (!reads_from(plan_node(pipeline, to), from) || is_cut(build, from, to)) continue;
-        if (is_stage(pipeline, to)) fanout->children[fanout->child_count++] = lane->nodes[to];
+        if (!reads_from(plan_node(pipeline, to), from) || is_cut(build, from, to))
+            continue;
+        if (is_stage(pipeline, to))
+            fanout->children[fanout->child_count++] = lane->nodes[to];
     }
     for (uint32_t i = 0; i < pipeline->exchange_count; i++) {
-        if (pipeline->exchanges[i].producer != from) continue;
+        if (pipeline->exchanges[i].producer != from)
+            continue;
         fanout->exchanges[fanout->exchange_count++] = (struct exchange_port){
             &pipeline->exchanges[i], output_of(targets, target_count, &pipeline->exchanges[i], NULL)};
     }
     for (uint32_t i = 0; i < pipeline->sink_count; i++) {
         struct sink *sink = &pipeline->sinks[i];
-        if (!reads_from(sink->node.plan, from)) continue;
+        if (!reads_from(sink->node.plan, from))
+            continue;
         if (sink->ops->write)
             fanout->sink_outputs[fanout->sink_count++] = output_of(targets, target_count, NULL, sink);
         else
@@ -332,7 +361,8 @@ static uint32_t part_of(const struct entrance *entrances, uint32_t index, const 
 {
     uint32_t part = 0;
     for (uint32_t i = 0; i < index; i++)
-        if (leads_to(&entrances[i], target->feeders, target->feeder_count)) part += entrances[i].parts[source];
+        if (leads_to(&entrances[i], target->feeders, target->feeder_count))
+            part += entrances[i].parts[source];
     return entrances[index].exchange && entrances[index].exchange->targets > 1 ? part + lane : part;
 }
 
@@ -355,19 +385,24 @@ static int build_input(const struct build *build, struct lane *lane, const struc
         input->edge = pipeline->sources[entrance->source].edge;
         error = build_fanout(build, lane, entrance->source, targets, target_count, &input->fanout);
     }
-    if (error < 0) return error;
+    if (error < 0)
+        return error;
     input->uses = memory_zeroed(target_count + 1, sizeof *input->uses);
-    if (!input->uses) return -ENOMEM;
+    if (!input->uses)
+        return -ENOMEM;
     for (uint32_t i = 0; i < target_count; i++) {
-        if (!leads_to(entrance, targets[i].feeders, targets[i].feeder_count)) continue;
+        if (!leads_to(entrance, targets[i].feeders, targets[i].feeder_count))
+            continue;
         struct output_use *use = &input->uses[input->use_count++];
         use->output = i;
         use->parts = memory_zeroed(pipeline->source_count, sizeof *use->parts);
-        if (!use->parts) return -ENOMEM;
+        if (!use->parts)
+            return -ENOMEM;
         for (uint32_t source = 0; source < pipeline->source_count; source++)
             use->parts[source] = part_of(entrances, index, &targets[i], source, lane->index);
         error = edge_add_producer(targets[i].edge, &lane->machine.waiter);
-        if (error < 0) return -ENOMEM;
+        if (error < 0)
+            return -ENOMEM;
     }
     return edge_add_consumer(input->edge, &lane->machine.waiter) < 0 ? -ENOMEM : 0;
 }
@@ -378,10 +413,12 @@ static int make_marks(const struct build *build, struct lane *lane, const struct
     uint32_t sources = build->pipeline->source_count;
     for (uint32_t n = 0; n < build->count; n++) {
         struct weir_engine_node *node = lane->nodes[n];
-        if (!node) continue;
+        if (!node)
+            continue;
         node->mark_count = count * sources;
         node->marks = memory_zeroed(node->mark_count, sizeof *node->marks);
-        if (!node->marks) return -ENOMEM;
+        if (!node->marks)
+            return -ENOMEM;
         for (uint32_t i = 0; i < node->mark_count; i++) {
             const struct entrance *entrance = &entrances[count - 1 - i / sources]; /* inputs are in reverse order */
             bool comes = entrance->reach[n] && entrance->parts[i % sources];
@@ -396,18 +433,24 @@ static int build_lane(const struct build *build, struct lane *lane, const struct
 {
     lane->inputs = memory_zeroed(entrance_count, sizeof *lane->inputs);
     lane->outputs = memory_zeroed(target_count + 1, sizeof *lane->outputs);
-    if (!lane->inputs || !lane->outputs) return -ENOMEM;
-    for (uint32_t i = 0; i < target_count; i++) lane->outputs[lane->output_count++].edge = targets[i].edge;
+    if (!lane->inputs || !lane->outputs)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < target_count; i++)
+        lane->outputs[lane->output_count++].edge = targets[i].edge;
     for (uint32_t i = 0; i < build->count; i++) {
-        if (!lane->nodes[i]) continue;
+        if (!lane->nodes[i])
+            continue;
         int error = build_fanout(build, lane, i, targets, target_count, &lane->nodes[i]->fanout);
-        if (error < 0) return error;
+        if (error < 0)
+            return error;
     }
     int error = make_marks(build, lane, entrances, entrance_count);
-    if (error < 0) return error;
+    if (error < 0)
+        return error;
     for (uint32_t i = entrance_count; i-- > 0;) { /* exchanges come last in the list, and are nearest the sinks */
         error = build_input(build, lane, entrances, i, targets, target_count);
-        if (error < 0) return error;
+        if (error < 0)
+            return error;
     }
     return 0;
 }
@@ -416,8 +459,10 @@ bool graph_branches(const struct pipeline *pipeline)
 {
     for (uint32_t from = 0; from < pipeline->plan->count; from++) {
         uint32_t readers = 0;
-        for (uint32_t to = 0; to < pipeline->plan->count; to++) readers += reads_from(plan_node(pipeline, to), from);
-        if (readers > 1) return true;
+        for (uint32_t to = 0; to < pipeline->plan->count; to++)
+            readers += reads_from(plan_node(pipeline, to), from);
+        if (readers > 1)
+            return true;
     }
     return false;
 }
@@ -425,7 +470,8 @@ bool graph_branches(const struct pipeline *pipeline)
 static int make_source_edges(struct pipeline *pipeline)
 {
     uint32_t *parts = memory_zeroed(pipeline->source_count, sizeof *parts);
-    if (!parts) return -ENOMEM;
+    if (!parts)
+        return -ENOMEM;
     int error = 0;
     for (uint32_t i = 0; i < pipeline->source_count && !error; i++) {
         struct source *source = &pipeline->sources[i];
@@ -440,7 +486,8 @@ static int make_source_edges(struct pipeline *pipeline)
                                        .parts = parts,
                                        .ordered = true};
         source->edge = edge_new(&options);
-        if (!source->edge || edge_add_producer(source->edge, &source->machine.waiter) < 0) error = -ENOMEM;
+        if (!source->edge || edge_add_producer(source->edge, &source->machine.waiter) < 0)
+            error = -ENOMEM;
     }
     memory_free(parts);
     return error;
@@ -451,15 +498,18 @@ static int build_all(struct build *build, struct entrance *entrances, struct tar
     struct pipeline *pipeline = build->pipeline;
     uint32_t entrance_count = 0, target_count = 0;
     int error = list_entrances(build, entrances, &entrance_count);
-    if (error >= 0) error = list_targets(pipeline, targets, &target_count);
-    if (error >= 0) error = make_source_edges(pipeline);
+    if (error >= 0)
+        error = list_targets(pipeline, targets, &target_count);
+    if (error >= 0)
+        error = make_source_edges(pipeline);
     for (uint32_t i = 0; error >= 0 && i < target_count; i++)
         error = make_edge(pipeline, entrances, entrance_count, &targets[i]);
     for (uint32_t i = 0; error >= 0 && i < pipeline->lane_count; i++)
         error = build_lane(build, &pipeline->lanes[i], entrances, entrance_count, targets, target_count);
     for (uint32_t i = 0; error >= 0 && i < pipeline->sink_count; i++) {
         struct sink *sink = &pipeline->sinks[i];
-        if (sink->edge && edge_add_consumer(sink->edge, &sink->machine.waiter) < 0) error = -ENOMEM;
+        if (sink->edge && edge_add_consumer(sink->edge, &sink->machine.waiter) < 0)
+            error = -ENOMEM;
     }
     for (uint32_t i = 0; i < entrance_count; i++) {
         memory_free(entrances[i].reach);
@@ -474,7 +524,8 @@ static const char *find_common_key(const struct pipeline *pipeline)
     const char *key = plan_node(pipeline, 0)->key;
     for (uint32_t i = 1; key && i < pipeline->source_count; i++) {
         const char *other = plan_node(pipeline, i)->key;
-        if (!other || strcmp(key, other) != 0) key = NULL;
+        if (!other || strcmp(key, other) != 0)
+            key = NULL;
     }
     return key;
 }
@@ -503,22 +554,27 @@ int graph_build(struct pipeline *pipeline)
 
 void graph_destroy(struct pipeline *pipeline)
 {
-    for (uint32_t i = 0; i < pipeline->source_count && pipeline->sources; i++) edge_free(pipeline->sources[i].edge);
-    for (uint32_t i = 0; i < pipeline->sink_count && pipeline->sinks; i++) edge_free(pipeline->sinks[i].edge);
+    for (uint32_t i = 0; i < pipeline->source_count && pipeline->sources; i++)
+        edge_free(pipeline->sources[i].edge);
+    for (uint32_t i = 0; i < pipeline->sink_count && pipeline->sinks; i++)
+        edge_free(pipeline->sinks[i].edge);
     for (uint32_t i = 0; i < pipeline->exchange_count; i++) {
         struct exchange *exchange = &pipeline->exchanges[i];
-        for (uint32_t lane = 0; exchange->edges && lane < exchange->targets; lane++) edge_free(exchange->edges[lane]);
+        for (uint32_t lane = 0; exchange->edges && lane < exchange->targets; lane++)
+            edge_free(exchange->edges[lane]);
         memory_free(exchange->edges);
         memory_free(exchange->consumers);
     }
     memory_free(pipeline->exchanges);
     for (uint32_t i = 0; i < pipeline->lane_count && pipeline->lanes; i++) {
         struct lane *lane = &pipeline->lanes[i];
-        for (uint32_t j = 0; j < lane->output_count; j++) turn_free(lane->outputs[j].pending);
+        for (uint32_t j = 0; j < lane->output_count; j++)
+            turn_free(lane->outputs[j].pending);
         for (uint32_t j = 0; j < lane->input_count; j++) {
             struct input *input = &lane->inputs[j];
             free_fanout(&input->fanout);
-            for (uint32_t k = 0; k < input->use_count; k++) memory_free(input->uses[k].parts);
+            for (uint32_t k = 0; k < input->use_count; k++)
+                memory_free(input->uses[k].parts);
             memory_free(input->uses);
         }
         for (uint32_t j = 0; lane->nodes && j < pipeline->plan->count; j++)

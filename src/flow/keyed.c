@@ -20,8 +20,8 @@ struct keyed {
     uint32_t per_chunk_shift, per_chunk_mask;
     char **chunks;
     uint32_t chunk_count, chunk_capacity;
-    uint32_t slots;     /* ever used */
-    uint32_t count;     /* in use */
+    uint32_t slots;      /* ever used */
+    uint32_t count;      /* in use */
     uint32_t *free_list; /* slot numbers of forgotten keys */
     uint32_t free_count, free_capacity;
     /* index by symbol id */
@@ -47,12 +47,14 @@ static size_t round_up(size_t size)
 struct keyed *keyed_new(const struct weir_key_options *options, void *self, struct memory_budget *budget)
 {
     struct keyed *keyed = memory_zeroed(1, sizeof *keyed);
-    if (!keyed) return NULL;
+    if (!keyed)
+        return NULL;
     keyed->options = *options;
     keyed->self = self;
     keyed->budget = budget;
     keyed->slot_size = round_up(options->size ? options->size : 1);
-    while ((keyed->slot_size << (keyed->per_chunk_shift + 1)) <= CHUNK_BYTES) keyed->per_chunk_shift++;
+    while ((keyed->slot_size << (keyed->per_chunk_shift + 1)) <= CHUNK_BYTES)
+        keyed->per_chunk_shift++;
     keyed->per_chunk_mask = (1U << keyed->per_chunk_shift) - 1;
     return keyed;
 }
@@ -64,7 +66,8 @@ static size_t chunk_bytes(const struct keyed *keyed)
 
 static void give(struct keyed *keyed, size_t bytes)
 {
-    if (keyed->budget) memory_budget_give(keyed->budget, bytes);
+    if (keyed->budget)
+        memory_budget_give(keyed->budget, bytes);
 }
 
 static bool take(struct keyed *keyed, size_t bytes)
@@ -74,8 +77,10 @@ static bool take(struct keyed *keyed, size_t bytes)
 
 void keyed_free(struct keyed *keyed)
 {
-    if (!keyed) return;
-    for (uint32_t i = 0; i < keyed->chunk_count; i++) memory_free(keyed->chunks[i]);
+    if (!keyed)
+        return;
+    for (uint32_t i = 0; i < keyed->chunk_count; i++)
+        memory_free(keyed->chunks[i]);
     give(keyed, keyed->chunk_count * chunk_bytes(keyed));
     give(keyed, keyed->dense_size * sizeof *keyed->dense);
     give(keyed, keyed->table_size * sizeof *keyed->table);
@@ -109,13 +114,15 @@ static bool grow(struct keyed *keyed, void *array, uint32_t *size, uint32_t new_
 {
     void *old, *new;
     memcpy(&old, array, sizeof old);
-    if (!take(keyed, new_size * width)) return false;
+    if (!take(keyed, new_size * width))
+        return false;
     new = memory_zeroed(new_size, width);
     if (!new) {
         give(keyed, new_size * width);
         return false;
     }
-    if (old) memcpy(new, old, *size * width);
+    if (old)
+        memcpy(new, old, *size * width);
     memory_free(old);
     give(keyed, *size * width);
     memcpy(array, &new, sizeof new);
@@ -128,11 +135,13 @@ static bool add_chunk(struct keyed *keyed)
     if (keyed->chunk_count == keyed->chunk_capacity) {
         uint32_t capacity = keyed->chunk_capacity ? keyed->chunk_capacity * 2 : 16;
         char **chunks = memory_resize(keyed->chunks, capacity * sizeof *chunks);
-        if (!chunks) return false;
+        if (!chunks)
+            return false;
         keyed->chunks = chunks;
         keyed->chunk_capacity = capacity;
     }
-    if (!take(keyed, chunk_bytes(keyed))) return false;
+    if (!take(keyed, chunk_bytes(keyed)))
+        return false;
     char *chunk = memory_aligned(64, chunk_bytes(keyed));
     if (!chunk) {
         give(keyed, chunk_bytes(keyed));
@@ -144,12 +153,15 @@ static bool add_chunk(struct keyed *keyed)
 
 static bool remember_slot(struct keyed *keyed, uint32_t slot, uint64_t key)
 {
-    if (!keyed->options.idle_ns) return true;
+    if (!keyed->options.idle_ns)
+        return true;
     if (slot >= keyed->seen_capacity) {
         uint32_t capacity = keyed->seen_capacity ? keyed->seen_capacity * 2 : 256;
         uint32_t before = keyed->seen_capacity, same = before;
-        if (!grow(keyed, &keyed->seen, &same, capacity, sizeof *keyed->seen)) return false;
-        if (!grow(keyed, &keyed->keys, &before, capacity, sizeof *keyed->keys)) return false;
+        if (!grow(keyed, &keyed->seen, &same, capacity, sizeof *keyed->seen))
+            return false;
+        if (!grow(keyed, &keyed->keys, &before, capacity, sizeof *keyed->keys))
+            return false;
         keyed->seen_capacity = capacity;
     }
     keyed->seen[slot] = INT64_MIN;
@@ -161,15 +173,19 @@ static bool remember_slot(struct keyed *keyed, uint32_t slot, uint64_t key)
 static uint32_t new_slot(struct keyed *keyed, uint64_t key)
 {
     uint32_t slot;
-    if (keyed->options.most_keys && keyed->count >= keyed->options.most_keys) return NO_SLOT;
+    if (keyed->options.most_keys && keyed->count >= keyed->options.most_keys)
+        return NO_SLOT;
     if (keyed->free_count) {
         slot = keyed->free_list[keyed->free_count - 1];
     } else {
-        if (keyed->slots == UINT32_MAX - 1) return NO_SLOT;
-        if (keyed->slots >> keyed->per_chunk_shift == keyed->chunk_count && !add_chunk(keyed)) return NO_SLOT;
+        if (keyed->slots == UINT32_MAX - 1)
+            return NO_SLOT;
+        if (keyed->slots >> keyed->per_chunk_shift == keyed->chunk_count && !add_chunk(keyed))
+            return NO_SLOT;
         slot = keyed->slots;
     }
-    if (!remember_slot(keyed, slot, key)) return NO_SLOT;
+    if (!remember_slot(keyed, slot, key))
+        return NO_SLOT;
     if (keyed->free_count)
         keyed->free_count--;
     else
@@ -177,7 +193,8 @@ static uint32_t new_slot(struct keyed *keyed, uint64_t key)
     keyed->count++;
     void *state = slot_state(keyed, slot);
     memset(state, 0, keyed->slot_size);
-    if (keyed->options.init) keyed->options.init(keyed->self, state);
+    if (keyed->options.init)
+        keyed->options.init(keyed->self, state);
     return slot + 1;
 }
 
@@ -186,32 +203,38 @@ static uint32_t find_symbol(struct keyed *keyed, uint32_t id)
     if (id >= keyed->dense_size) {
         uint32_t size = keyed->dense_size ? keyed->dense_size : DENSE_FIRST;
         while (size <= id) {
-            if (size > UINT32_MAX / 2) return NO_SLOT;
+            if (size > UINT32_MAX / 2)
+                return NO_SLOT;
             size *= 2;
         }
-        if (!grow(keyed, &keyed->dense, &keyed->dense_size, size, sizeof *keyed->dense)) return NO_SLOT;
+        if (!grow(keyed, &keyed->dense, &keyed->dense_size, size, sizeof *keyed->dense))
+            return NO_SLOT;
     }
-    if (!keyed->dense[id]) keyed->dense[id] = new_slot(keyed, id);
+    if (!keyed->dense[id])
+        keyed->dense[id] = new_slot(keyed, id);
     return keyed->dense[id];
 }
 
 static void table_put(struct entry *table, uint32_t size, uint64_t key, uint32_t slot)
 {
     uint32_t i = (uint32_t)hash_u64(key) & (size - 1);
-    while (table[i].slot) i = (i + 1) & (size - 1);
+    while (table[i].slot)
+        i = (i + 1) & (size - 1);
     table[i] = (struct entry){key, slot};
 }
 
 static bool table_resize(struct keyed *keyed, uint32_t size)
 {
-    if (!take(keyed, size * sizeof(struct entry))) return false;
+    if (!take(keyed, size * sizeof(struct entry)))
+        return false;
     struct entry *table = memory_zeroed(size, sizeof *table);
     if (!table) {
         give(keyed, size * sizeof *table);
         return false;
     }
     for (uint32_t i = 0; i < keyed->table_size; i++)
-        if (keyed->table[i].slot) table_put(table, size, keyed->table[i].key, keyed->table[i].slot);
+        if (keyed->table[i].slot)
+            table_put(table, size, keyed->table[i].key, keyed->table[i].slot);
     give(keyed, keyed->table_size * sizeof *table);
     memory_free(keyed->table);
     keyed->table = table;
@@ -223,12 +246,15 @@ static uint32_t find_number(struct keyed *keyed, uint64_t key)
 {
     if (keyed->table_used * 2 >= keyed->table_size) {
         uint32_t size = keyed->table_size ? keyed->table_size * 2 : TABLE_FIRST;
-        if (!table_resize(keyed, size) && keyed->table_used + 1 >= keyed->table_size) return NO_SLOT;
+        if (!table_resize(keyed, size) && keyed->table_used + 1 >= keyed->table_size)
+            return NO_SLOT;
     }
     uint32_t mask = keyed->table_size - 1;
     for (uint32_t i = (uint32_t)hash_u64(key) & mask;; i = (i + 1) & mask) {
-        if (keyed->table[i].slot && keyed->table[i].key == key) return keyed->table[i].slot;
-        if (keyed->table[i].slot) continue;
+        if (keyed->table[i].slot && keyed->table[i].key == key)
+            return keyed->table[i].slot;
+        if (keyed->table[i].slot)
+            continue;
         uint32_t slot = new_slot(keyed, key);
         if (slot) {
             keyed->table[i] = (struct entry){key, slot};
@@ -247,7 +273,8 @@ static uint64_t number_key(const struct weir_batch *batch, int32_t column, uint3
     case WEIR_F64: {
         double value = values->f64[row];
         uint64_t bits;
-        if (value == 0) value = 0; /* -0 and 0 are one key */
+        if (value == 0)
+            value = 0; /* -0 and 0 are one key */
         memcpy(&bits, &value, sizeof bits);
         return value == value ? bits : UINT64_MAX; /* and so are all NaN */
     }
@@ -256,17 +283,19 @@ static uint64_t number_key(const struct weir_batch *batch, int32_t column, uint3
     }
 }
 
-/* A key that comes back after longer than idle_ns starts afresh, whether or not a sweep came by in between: so results do
- * not depend on when sweeps happen. */
+/* A key that comes back after longer than idle_ns starts afresh, whether or not a sweep came by in between: so results
+ * do not depend on when sweeps happen. */
 static void note_seen(struct keyed *keyed, const struct weir_batch *batch, uint32_t row, uint32_t slot)
 {
     int64_t time = batch->columns[batch->schema->time].i64[row], seen = keyed->seen[slot];
     if (seen != INT64_MIN && time > seen && time - seen > keyed->options.idle_ns) {
         void *state = slot_state(keyed, slot);
         memset(state, 0, keyed->slot_size);
-        if (keyed->options.init) keyed->options.init(keyed->self, state);
+        if (keyed->options.init)
+            keyed->options.init(keyed->self, state);
     }
-    if (time > seen) keyed->seen[slot] = time;
+    if (time > seen)
+        keyed->seen[slot] = time;
 }
 
 static uint32_t lookup_symbols(struct keyed *keyed, const struct weir_batch *batch, int32_t column, void **states)
@@ -277,10 +306,12 @@ static uint32_t lookup_symbols(struct keyed *keyed, const struct weir_batch *bat
     for (uint32_t i = 0; i < batch->count; i++) {
         uint32_t row = weir_batch_row(batch, i), id = ids[row];
         uint32_t slot = id < keyed->dense_size ? keyed->dense[id] : NO_SLOT;
-        if (!slot) slot = find_symbol(keyed, id);
+        if (!slot)
+            slot = find_symbol(keyed, id);
         states[i] = slot ? slot_state(keyed, slot - 1) : NULL;
         missing += !slot;
-        if (seen && slot) note_seen(keyed, batch, row, slot - 1);
+        if (seen && slot)
+            note_seen(keyed, batch, row, slot - 1);
     }
     return missing;
 }
@@ -294,7 +325,8 @@ static uint32_t lookup_numbers(struct keyed *keyed, const struct weir_batch *bat
         uint32_t slot = find_number(keyed, number_key(batch, column, row));
         states[i] = slot ? slot_state(keyed, slot - 1) : NULL;
         missing += !slot;
-        if (seen && slot) note_seen(keyed, batch, row, slot - 1);
+        if (seen && slot)
+            note_seen(keyed, batch, row, slot - 1);
     }
     return missing;
 }
@@ -306,10 +338,13 @@ uint32_t keyed_lookup(struct keyed *keyed, const struct weir_batch *batch, int32
         return keyed->by_symbol ? lookup_symbols(keyed, batch, column, states)
                                 : lookup_numbers(keyed, batch, column, states);
     }
-    if (!keyed->single) keyed->single = new_slot(keyed, 0);
-    if (keyed->single && keyed->options.idle_ns) keyed->seen[keyed->single - 1] = INT64_MAX;
+    if (!keyed->single)
+        keyed->single = new_slot(keyed, 0);
+    if (keyed->single && keyed->options.idle_ns)
+        keyed->seen[keyed->single - 1] = INT64_MAX;
     void *state = keyed->single ? slot_state(keyed, keyed->single - 1) : NULL;
-    for (uint32_t i = 0; i < batch->count; i++) states[i] = state;
+    for (uint32_t i = 0; i < batch->count; i++)
+        states[i] = state;
     return state ? 0 : batch->count;
 }
 
@@ -317,8 +352,10 @@ uint32_t keyed_lookup(struct keyed *keyed, const struct weir_batch *batch, int32
 static void table_remove(struct keyed *keyed, uint64_t key)
 {
     uint32_t mask = keyed->table_size - 1, i = (uint32_t)hash_u64(key) & mask;
-    while (keyed->table[i].slot && keyed->table[i].key != key) i = (i + 1) & mask;
-    if (!keyed->table[i].slot) return;
+    while (keyed->table[i].slot && keyed->table[i].key != key)
+        i = (i + 1) & mask;
+    if (!keyed->table[i].slot)
+        return;
     keyed->table[i].slot = NO_SLOT;
     keyed->table_used--;
     for (uint32_t j = (i + 1) & mask; keyed->table[j].slot; j = (j + 1) & mask) {
@@ -333,7 +370,8 @@ static bool forget(struct keyed *keyed, uint32_t slot)
     if (keyed->free_count == keyed->free_capacity) {
         uint32_t capacity = keyed->free_capacity ? keyed->free_capacity * 2 : 256;
         uint32_t *list = memory_resize(keyed->free_list, capacity * sizeof *list);
-        if (!list) return false;
+        if (!list)
+            return false;
         keyed->free_list = list;
         keyed->free_capacity = capacity;
     }
@@ -350,10 +388,12 @@ static bool forget(struct keyed *keyed, uint32_t slot)
 void keyed_expire(struct keyed *keyed, int64_t now_ns)
 {
     int64_t idle = keyed->options.idle_ns;
-    if (!idle || now_ns == INT64_MAX || now_ns < keyed->next_sweep) return;
+    if (!idle || now_ns == INT64_MAX || now_ns < keyed->next_sweep)
+        return;
     keyed->next_sweep = now_ns + idle / 4;
     for (uint32_t slot = 0; slot < keyed->slots; slot++) {
         int64_t seen = keyed->seen[slot];
-        if (seen != INT64_MAX && seen != INT64_MIN && now_ns - seen > idle && !forget(keyed, slot)) return;
+        if (seen != INT64_MAX && seen != INT64_MIN && now_ns - seen > idle && !forget(keyed, slot))
+            return;
     }
 }

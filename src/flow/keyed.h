@@ -23,8 +23,9 @@ void keyed_free(struct keyed *keyed); /* NULL is allowed */
 size_t keyed_slot_size(const struct keyed *keyed);
 uint64_t keyed_count(const struct keyed *keyed);
 
-/* For each selected row of the batch the state of its key in column `column` (-1: all rows share one state), or NULL where
- * the key is new and there is no room for it. Returns how many are NULL. The column is symbol, i64, time, bool or f64. */
+/* For each selected row of the batch the state of its key in column `column` (-1: all rows share one state), or NULL
+ * where the key is new and there is no room for it. Returns how many are NULL. The column is symbol, i64, time, bool or
+ * f64. */
 uint32_t keyed_lookup(struct keyed *keyed, const struct weir_batch *batch, int32_t column, void **states);
 
 /* Event time has come to `now_ns`: forgets keys that were idle for longer than options.idle_ns. */

@@ -31,8 +31,8 @@ static uint64_t draw(uint64_t below)
     return (random_state >> 33) % below;
 }
 
-static struct weir_batch *make_batch(struct weir_pool *pool, enum weir_type type, const uint64_t *keys, const int64_t *times,
-                                     uint32_t rows)
+static struct weir_batch *make_batch(struct weir_pool *pool, enum weir_type type, const uint64_t *keys,
+                                     const int64_t *times, uint32_t rows)
 {
     struct weir_field fields[] = {{.name = "t", .type = WEIR_TIME}, {.name = "k", .type = type}};
     struct weir_schema *schema = weir_schema_new(fields, 2, 0, 1);
@@ -42,10 +42,18 @@ static struct weir_batch *make_batch(struct weir_pool *pool, enum weir_type type
     for (uint32_t i = 0; i < rows; i++) {
         void *data = weir_batch_column_data(batch, 1);
         switch (type) {
-        case WEIR_SYMBOL: ((uint32_t *)data)[i] = (uint32_t)keys[i]; break;
-        case WEIR_F64: ((double *)data)[i] = (double)keys[i] * 0.25 - 3; break;
-        case WEIR_BOOL: ((uint8_t *)data)[i] = (uint8_t)(keys[i] & 1); break;
-        default: ((int64_t *)data)[i] = (int64_t)keys[i] - 50; break;
+        case WEIR_SYMBOL:
+            ((uint32_t *)data)[i] = (uint32_t)keys[i];
+            break;
+        case WEIR_F64:
+            ((double *)data)[i] = (double)keys[i] * 0.25 - 3;
+            break;
+        case WEIR_BOOL:
+            ((uint8_t *)data)[i] = (uint8_t)(keys[i] & 1);
+            break;
+        default:
+            ((int64_t *)data)[i] = (int64_t)keys[i] - 50;
+            break;
         }
     }
     return batch;
@@ -69,7 +77,8 @@ static void compare_with_model(enum weir_type type, uint64_t key_range, uint64_t
         uint32_t rows = 1 + (uint32_t)draw(ROWS), missing = 0;
         for (uint32_t i = 0; i < rows; i++) {
             keys[i] = draw(key_range);
-            if (type == WEIR_BOOL) keys[i] &= 1;
+            if (type == WEIR_BOOL)
+                keys[i] &= 1;
             times[i] = round;
         }
         struct weir_batch *batch = make_batch(pool, type, keys, times, rows);
@@ -83,7 +92,8 @@ static void compare_with_model(enum weir_type type, uint64_t key_range, uint64_t
             known += !model[keys[i]];
             struct state *state = states[i];
             assert_non_null(state);
-            if (!model[keys[i]]) state->key = keys[i];
+            if (!model[keys[i]])
+                state->key = keys[i];
             assert_int_equal(state->key, keys[i]);
             assert_int_equal(state->seen, 1000 + model[keys[i]]);
             model[keys[i]]++;
@@ -121,20 +131,23 @@ static void test_idle_keys_are_forgotten(void **state)
         struct keyed *keyed = keyed_new(&options, &inits, NULL);
         int64_t last[50], now = 0;
         uint64_t seen[50] = {0};
-        for (int i = 0; i < 50; i++) last[i] = INT64_MIN;
+        for (int i = 0; i < 50; i++)
+            last[i] = INT64_MIN;
         for (int round = 0; round < 3000; round++) {
             uint64_t key = draw(draw(50) + 1);
             void *slot;
             now += (int64_t)draw(20);
             struct weir_batch *batch = make_batch(pool, round % 2 ? WEIR_I64 : WEIR_I64, &key, &now, 1);
             assert_int_equal(keyed_lookup(keyed, batch, 1, &slot), 0);
-            if (last[key] == INT64_MIN || now - last[key] > 100) seen[key] = 0;
+            if (last[key] == INT64_MIN || now - last[key] > 100)
+                seen[key] = 0;
             assert_int_equal(((struct state *)slot)->seen, 1000 + seen[key]);
             ((struct state *)slot)->seen++;
             seen[key]++;
             last[key] = now;
             weir_batch_release(batch);
-            if (sweeps) keyed_expire(keyed, now);
+            if (sweeps)
+                keyed_expire(keyed, now);
         }
         if (sweeps) {
             assert_true(keyed_count(keyed) < 50);
@@ -158,7 +171,8 @@ static void test_budget_refuses(void **state)
     int64_t times[ROWS] = {0};
     void *states[ROWS];
     for (int round = 0; round < 10; round++) {
-        for (uint32_t i = 0; i < ROWS; i++) keys[i] = (uint64_t)round * ROWS + i;
+        for (uint32_t i = 0; i < ROWS; i++)
+            keys[i] = (uint64_t)round * ROWS + i;
         struct weir_batch *batch = make_batch(pool, WEIR_SYMBOL, keys, times, ROWS);
         refused += keyed_lookup(keyed, batch, 1, states);
         weir_batch_release(batch);

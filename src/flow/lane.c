@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A lane: takes a turn from the input nearest the sinks that has one and whose outputs have room, runs it through the tree
- * behind that input, and submits what came out. It never waits inside.
+ * A lane: takes a turn from the input nearest the sinks that has one and whose outputs have room, runs it through the
+ * tree behind that input, and submits what came out. It never waits inside.
  */
 #include "flow/engine.h"
 
@@ -52,9 +52,11 @@ static int decode_block(struct lane *lane, struct turn *turn, struct message *me
     struct weir_batch *batch = NULL;
     uint64_t records = 0;
     struct decoder *decoder = lane_decoder(lane);
-    if (!decoder) return -ENOMEM;
+    if (!decoder)
+        return -ENOMEM;
     int error = decoder_decode(decoder, &message->block, &batch, &records);
-    if (error < 0) return error;
+    if (error < 0)
+        return error;
     struct receipt *receipt = message->receipt;
     error = receipt_set_records(receipt, records, batch ? batch->rows : 0);
     receipt_settle_unseen(receipt, records - (batch ? batch->rows : 0), OUTCOME_REFUSED);
@@ -82,9 +84,11 @@ static int decode_block(struct lane *lane, struct turn *turn, struct message *me
 static int decode_turn(struct lane *lane, struct turn *turn)
 {
     for (struct message *message = turn->first; message; message = message->next) {
-        if (message->kind != MESSAGE_BLOCK) continue;
+        if (message->kind != MESSAGE_BLOCK)
+            continue;
         int error = decode_block(lane, turn, message);
-        if (error < 0) return error;
+        if (error < 0)
+            return error;
     }
     return 0;
 }
@@ -99,9 +103,11 @@ static void advance_watermark(struct lane *lane, struct input *input, uint32_t s
 static int64_t latest_time(const struct weir_batch *batch)
 {
     int64_t latest = INT64_MIN;
-    if (batch->schema->time < 0) return latest;
+    if (batch->schema->time < 0)
+        return latest;
     const int64_t *times = batch->columns[batch->schema->time].i64;
-    for (uint32_t row = 0; row < batch->rows; row++) latest = times[row] > latest ? times[row] : latest;
+    for (uint32_t row = 0; row < batch->rows; row++)
+        latest = times[row] > latest ? times[row] : latest;
     return latest;
 }
 
@@ -111,11 +117,13 @@ static uint64_t run_message(struct lane *lane, struct input *input, struct turn 
     switch (message->kind) {
     case MESSAGE_DATA: {
         struct weir_batch *batch = message->batch;
-        if (!batch) return 0;
+        if (!batch)
+            return 0;
         uint64_t records = batch->count;
         if (input->source != UINT32_MAX) {
             int64_t time_ns = latest_time(batch);
-            if (time_ns > *latest) *latest = time_ns;
+            if (time_ns > *latest)
+                *latest = time_ns;
         }
         fanout_data(lane, &input->fanout, batch);
         message->batch = NULL;
@@ -144,7 +152,8 @@ static void pass_control(struct lane *lane, const struct input *input, const str
     for (uint32_t i = 0; i < input->use_count; i++) {
         struct turn *pending = lane->outputs[input->uses[i].output].pending;
         struct message *copy;
-        if (latest > INT64_MIN && (copy = turn_append(pending, MESSAGE_WATERMARK))) copy->time = latest;
+        if (latest > INT64_MIN && (copy = turn_append(pending, MESSAGE_WATERMARK)))
+            copy->time = latest;
         for (const struct message *message = turn->first; message; message = message->next) {
             if (message->kind == MESSAGE_BARRIER && (copy = turn_append(pending, MESSAGE_BARRIER)))
                 copy->epoch = message->epoch;
@@ -163,8 +172,10 @@ static int open_pending(struct lane *lane, const struct input *input, const stru
 {
     for (uint32_t i = 0; i < input->use_count; i++) {
         struct output *output = &lane->outputs[input->uses[i].output];
-        if (!output->pending) output->pending = turn_new(turn->source, turn->sequence);
-        if (!output->pending) return -ENOMEM;
+        if (!output->pending)
+            output->pending = turn_new(turn->source, turn->sequence);
+        if (!output->pending)
+            return -ENOMEM;
         output->pending->source = turn->source;
         output->pending->sequence = turn->sequence;
     }
@@ -173,7 +184,8 @@ static int open_pending(struct lane *lane, const struct input *input, const stru
 
 void lane_count_cost(struct pipeline *pipeline, int64_t busy_ns, uint64_t records)
 {
-    if (!records) return;
+    if (!records)
+        return;
     uint64_t now = (uint64_t)busy_ns * 256 / records;
     uint64_t old = atomic_load_explicit(&pipeline->cost_ns_256, memory_order_relaxed);
     atomic_store_explicit(&pipeline->cost_ns_256, old ? old - old / 8 + now / 8 : now, memory_order_relaxed);
@@ -196,7 +208,8 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
     lane->current_source = turn->source;
     lane->current_sequence = turn->sequence;
     lane->child_ns = 0;
-    if (open_pending(lane, input, turn) < 0) return stuck(lane, input, turn);
+    if (open_pending(lane, input, turn) < 0)
+        return stuck(lane, input, turn);
     if (pipeline_aborting(pipeline))
         turn_discard_data(turn, OUTCOME_DROPPED);
     else if (decode_turn(lane, turn) < 0)
@@ -207,7 +220,8 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
                                   memory_order_relaxed);
     for (struct message *message = turn->first; message; message = message->next)
         records += run_message(lane, input, turn, message, &latest);
-    if (latest > INT64_MIN) advance_watermark(lane, input, turn->source, latest);
+    if (latest > INT64_MIN)
+        advance_watermark(lane, input, turn->source, latest);
     pass_control(lane, input, turn, latest);
     for (uint32_t i = 0; i < input->use_count; i++) {
         struct output *output = &lane->outputs[input->uses[i].output];
@@ -223,7 +237,8 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
 static bool has_credit(struct lane *lane, const struct input *input)
 {
     for (uint32_t i = 0; i < input->use_count; i++)
-        if (!edge_credit(lane->outputs[input->uses[i].output].edge)) return false;
+        if (!edge_credit(lane->outputs[input->uses[i].output].edge))
+            return false;
     return true;
 }
 
@@ -244,7 +259,8 @@ enum step lane_step(struct machine *machine)
             continue;
         }
         struct turn *turn = edge_take(input->edge);
-        if (turn) return run_turn(lane, input, turn);
+        if (turn)
+            return run_turn(lane, input, turn);
         open |= !edge_done(input->edge);
     }
     return !open ? STEP_DONE : blocked ? STEP_BLOCKED : STEP_IDLE;

@@ -7,7 +7,8 @@
 struct turn *turn_new(uint32_t source, uint64_t sequence)
 {
     struct turn *turn = memory_zeroed(1, sizeof *turn);
-    if (!turn) return NULL;
+    if (!turn)
+        return NULL;
     turn->source = source;
     turn->sequence = sequence;
     return turn;
@@ -38,7 +39,8 @@ void message_free(struct message *message)
 
 void turn_free(struct turn *turn)
 {
-    if (!turn) return;
+    if (!turn)
+        return;
     for (struct message *message = turn->first, *next; message; message = next) {
         next = message->next;
         message_free(message);
@@ -49,7 +51,8 @@ void turn_free(struct turn *turn)
 struct message *turn_append(struct turn *turn, enum message_kind kind)
 {
     struct message *message = memory_zeroed(1, sizeof *message);
-    if (!message) return NULL;
+    if (!message)
+        return NULL;
     message->kind = kind;
     if (turn->last)
         turn->last->next = message;
@@ -62,14 +65,16 @@ struct message *turn_append(struct turn *turn, enum message_kind kind)
 bool turn_has(const struct turn *turn, enum message_kind kind)
 {
     for (const struct message *message = turn->first; message; message = message->next)
-        if (message->kind == kind) return true;
+        if (message->kind == kind)
+            return true;
     return false;
 }
 
 static uint64_t count_lines(const struct weir_block *block)
 {
     uint64_t lines = 0;
-    for (size_t i = 0; i < block->size; i++) lines += block->data[i] == '\n';
+    for (size_t i = 0; i < block->size; i++)
+        lines += block->data[i] == '\n';
     return lines + (block->size && block->data[block->size - 1] != '\n');
 }
 
@@ -77,8 +82,10 @@ uint64_t turn_records(const struct turn *turn)
 {
     uint64_t records = 0;
     for (const struct message *message = turn->first; message; message = message->next) {
-        if (message->kind == MESSAGE_DATA) records += message->batch->count;
-        if (message->kind == MESSAGE_BLOCK) records += count_lines(&message->block);
+        if (message->kind == MESSAGE_DATA)
+            records += message->batch->count;
+        if (message->kind == MESSAGE_BLOCK)
+            records += count_lines(&message->block);
     }
     return records;
 }
@@ -128,12 +135,15 @@ static void merge_data(struct message *data, struct weir_pool *pool)
     struct weir_batch *batches[COMBINE_MAX];
     uint32_t count = 0;
     for (struct message *message = data; message; message = message->next) {
-        if (count == COMBINE_MAX || !weir_schema_equal(data->batch->schema, message->batch->schema)) return;
+        if (count == COMBINE_MAX || !weir_schema_equal(data->batch->schema, message->batch->schema))
+            return;
         batches[count++] = message->batch;
     }
-    if (count < 2) return;
+    if (count < 2)
+        return;
     struct weir_batch *merged = weir_batch_merge(pool, batches, count);
-    if (!merged) return; /* out of memory: all rows are there, in the order of the parts */
+    if (!merged)
+        return; /* out of memory: all rows are there, in the order of the parts */
     for (struct message *message = data->next, *next; message; message = next) {
         next = message->next;
         message_free(message);
@@ -149,17 +159,23 @@ struct turn *turn_combine(struct turn **parts, uint32_t count, struct weir_pool 
     struct message *data = NULL, **end = &data;
     for (uint32_t i = 0; i < count; i++) {
         *end = turn_take_data(parts[i]);
-        while (*end) end = &(*end)->next;
-        if (i) turn_free(parts[i]);
+        while (*end)
+            end = &(*end)->next;
+        if (i)
+            turn_free(parts[i]);
     }
-    if (!data) return turn;
+    if (!data)
+        return turn;
     merge_data(data, pool);
     struct message *data_last = data;
-    while (data_last->next) data_last = data_last->next;
+    while (data_last->next)
+        data_last = data_last->next;
     struct message **place = &turn->first; /* behind the schema, before watermarks, barriers and the end */
-    while (*place && (*place)->kind == MESSAGE_SCHEMA) place = &(*place)->next;
+    while (*place && (*place)->kind == MESSAGE_SCHEMA)
+        place = &(*place)->next;
     data_last->next = *place;
     *place = data;
-    if (!data_last->next) turn->last = data_last;
+    if (!data_last->next)
+        turn->last = data_last;
     return turn;
 }

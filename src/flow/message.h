@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What travels on edges. A turn is everything that one batch of a source became on its way to one place: its messages in
- * order, and the source's number for it. Every segment that takes a turn submits one turn, perhaps an empty one, to each
- * of its outputs; so whoever stands behind several lanes knows when it has all of a batch, and can keep the order.
+ * What travels on edges. A turn is everything that one batch of a source became on its way to one place: its messages
+ * in order, and the source's number for it. Every segment that takes a turn submits one turn, perhaps an empty one, to
+ * each of its outputs; so whoever stands behind several lanes knows when it has all of a batch, and can keep the order.
  */
 #ifndef FLOW_MESSAGE_H
 #define FLOW_MESSAGE_H
@@ -49,8 +49,8 @@ void turn_free(struct turn *turn); /* and its messages, whose batches must have 
 struct message *turn_append(struct turn *turn, enum message_kind kind);
 bool turn_has(const struct turn *turn, enum message_kind kind);
 
-/* Settles every record in the turn's data as `outcome` and takes the data out; control messages stay. Returns the number of
- * records. A block that was never decoded has its lines counted. */
+/* Settles every record in the turn's data as `outcome` and takes the data out; control messages stay. Returns the
+ * number of records. A block that was never decoded has its lines counted. */
 uint64_t turn_discard_data(struct turn *turn, enum outcome outcome);
 uint64_t turn_records(const struct turn *turn);
 

@@ -14,8 +14,10 @@ int node_open(struct weir_engine_node *node, struct machine *machine)
 {
     const struct weir_part *part = node->plan->part;
     node->self = memory_zeroed(1, part->size ? part->size : 1);
-    if (!node->self) return weir_fail(&node->error, -ENOMEM, "%s: out of memory", node->plan->name);
-    if (node->plan->options && part->size) memcpy(node->self, node->plan->options, part->size);
+    if (!node->self)
+        return weir_fail(&node->error, -ENOMEM, "%s: out of memory", node->plan->name);
+    if (node->plan->options && part->size)
+        memcpy(node->self, node->plan->options, part->size);
     node->watermark = INT64_MIN;
     node->key_column = -1;
     node->out.node = node;
@@ -29,15 +31,18 @@ int node_open(struct weir_engine_node *node, struct machine *machine)
                                   .mark = node->plan->mark,
                                   .node = node};
     node->opened = true;
-    if (!part->open) return 0;
+    if (!part->open)
+        return 0;
     int error = part->open(node->self, &node->env);
-    if (error < 0) weir_fail(&node->error, error, "%s: %s", node->plan->name, strerror(-error));
+    if (error < 0)
+        weir_fail(&node->error, error, "%s: %s", node->plan->name, strerror(-error));
     return error < 0 ? error : 0;
 }
 
 void node_close(struct weir_engine_node *node)
 {
-    if (node->opened && node->plan->part->close) node->plan->part->close(node->self, &node->env);
+    if (node->opened && node->plan->part->close)
+        node->plan->part->close(node->self, &node->env);
     node->opened = false;
     keyed_free(node->keyed);
     node->keyed = NULL;
@@ -55,7 +60,8 @@ static int resolve_key(struct weir_engine_node *node, const struct weir_schema *
     const struct weir_stage *stage = stage_ops(node->plan->part);
     const char *key = stage->key ? stage->key(node->self) : WEIR_UNKEYED;
     node->key_column = -1;
-    if (!key) return 0;
+    if (!key)
+        return 0;
     if (!*key) {
         node->key_column = schema->key;
     } else {
@@ -63,7 +69,8 @@ static int resolve_key(struct weir_engine_node *node, const struct weir_schema *
         if (node->key_column < 0) {
             const char *names[64];
             uint32_t count = schema->count < 64 ? schema->count : 64;
-            for (uint32_t i = 0; i < count; i++) names[i] = schema->fields[i].name;
+            for (uint32_t i = 0; i < count; i++)
+                names[i] = schema->fields[i].name;
             const char *near = error_nearest(key, names, count);
             return weir_fail_at(&node->error, -EINVAL, node->plan->mark, "%s: no column \"%s\" to group by%s%s%s",
                                 node->plan->name, key, near ? "; did you mean \"" : "", near ? near : "",
@@ -73,17 +80,19 @@ static int resolve_key(struct weir_engine_node *node, const struct weir_schema *
     if (node->key_column >= 0) {
         enum weir_type type = schema->fields[node->key_column].type;
         if (type == WEIR_TEXT || type == WEIR_ARRAY)
-            return weir_fail_at(&node->error, -EINVAL, node->plan->mark,
-                                "%s: column \"%s\" is %s and cannot be a key; declare it as symbol in the source's fields, "
-                                "or name it as the source's key",
-                                node->plan->name, schema->fields[node->key_column].name, weir_type_name(type));
+            return weir_fail_at(
+                &node->error, -EINVAL, node->plan->mark,
+                "%s: column \"%s\" is %s and cannot be a key; declare it as symbol in the source's fields, "
+                "or name it as the source's key",
+                node->plan->name, schema->fields[node->key_column].name, weir_type_name(type));
     }
     return 0;
 }
 
 static int prepare_state(struct weir_engine_node *node)
 {
-    if (!node->key_defined) return 0;
+    if (!node->key_defined)
+        return 0;
     if (node->keyed && keyed_slot_size(node->keyed) >= node->key_options.size &&
         keyed_slot_size(node->keyed) < node->key_options.size + 8)
         return 0;
@@ -94,7 +103,8 @@ static int prepare_state(struct weir_engine_node *node)
 
 int node_bind(struct weir_engine_node *node, struct weir_schema *schema)
 {
-    if (node->in == schema) return 0;
+    if (node->in == schema)
+        return 0;
     if (node->in && weir_schema_equal(node->in, schema)) {
         weir_schema_release(node->in);
         node->in = weir_schema_reference(schema);
@@ -102,8 +112,10 @@ int node_bind(struct weir_engine_node *node, struct weir_schema *schema)
     }
     struct weir_schema *out = NULL;
     int error = resolve_key(node, schema);
-    if (error >= 0) error = stage_ops(node->plan->part)->bind(node->self, &node->env, schema, &out);
-    if (error >= 0) error = prepare_state(node);
+    if (error >= 0)
+        error = stage_ops(node->plan->part)->bind(node->self, &node->env, schema, &out);
+    if (error >= 0)
+        error = prepare_state(node);
     if (error < 0) {
         weir_schema_release(out);
         return weir_fail(&node->error, error, "%s: %s", node->plan->name, strerror(-error));
@@ -135,7 +147,8 @@ static void fail_node(struct weir_engine_node *node, int error)
 void node_receive(struct weir_engine_node *node, struct weir_batch *batch)
 {
     struct lane *lane = node->lane;
-    if (!batch->count) return;
+    if (!batch->count)
+        return;
     if (pipeline_aborting(node->pipeline)) {
         receipt_settle_all(batch, OUTCOME_DROPPED);
         return;
@@ -154,7 +167,8 @@ void node_receive(struct weir_engine_node *node, struct weir_batch *batch)
     count_up(&node->counters.records_in, batch->count);
     count_up(&node->counters.busy_ns, (uint64_t)spent - lane->child_ns);
     lane->child_ns = outer + (uint64_t)spent;
-    if (node->keyed) atomic_store_explicit(&node->counters.keys, keyed_count(node->keyed), memory_order_relaxed);
+    if (node->keyed)
+        atomic_store_explicit(&node->counters.keys, keyed_count(node->keyed), memory_order_relaxed);
     weir_batch_release(node->replaced);
     node->replaced = NULL;
     if (error < 0) {
@@ -167,16 +181,20 @@ void node_receive(struct weir_engine_node *node, struct weir_batch *batch)
 void node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_ns)
 {
     const struct weir_stage *stage = stage_ops(node->plan->part);
-    if (time_ns <= node->marks[mark]) return;
+    if (time_ns <= node->marks[mark])
+        return;
     node->marks[mark] = time_ns;
     int64_t least = INT64_MAX;
-    for (uint32_t i = 0; i < node->mark_count; i++) least = node->marks[i] < least ? node->marks[i] : least;
+    for (uint32_t i = 0; i < node->mark_count; i++)
+        least = node->marks[i] < least ? node->marks[i] : least;
     if (least > node->watermark) {
         node->watermark = least;
-        if (node->keyed) keyed_expire(node->keyed, least);
+        if (node->keyed)
+            keyed_expire(node->keyed, least);
         if (stage->on_watermark && node->in && !pipeline_aborting(node->pipeline)) {
             int error = stage->on_watermark(node->self, &node->env, least, &node->out);
-            if (error < 0) fail_node(node, error);
+            if (error < 0)
+                fail_node(node, error);
         }
     }
     fanout_watermark(&node->fanout, mark, time_ns);
@@ -185,9 +203,11 @@ void node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_n
 void weir_out_emit(struct weir_out *out, struct weir_batch *batch)
 {
     struct weir_engine_node *node = out->node;
-    if (!batch) return;
+    if (!batch)
+        return;
     count_up(&node->counters.records_out, batch->count);
-    if (batch->count) fanout_data(node->lane, &node->fanout, batch);
+    if (batch->count)
+        fanout_data(node->lane, &node->fanout, batch);
     weir_batch_release(batch);
 }
 
@@ -215,8 +235,10 @@ static uint64_t partition_value(const struct weir_batch *batch, int32_t column, 
     case WEIR_F64: {
         double value = batch->columns[column].f64[row];
         uint64_t bits;
-        if (value != value) return 0;
-        if (value == 0) value = 0;
+        if (value != value)
+            return 0;
+        if (value == 0)
+            value = 0;
         memcpy(&bits, &value, sizeof bits);
         return hash_u64(bits);
     }
@@ -230,7 +252,8 @@ static uint64_t partition_value(const struct weir_batch *batch, int32_t column, 
 
 static int32_t exchange_column(const struct exchange *exchange, const struct weir_schema *schema)
 {
-    if (exchange->global) return -1;
+    if (exchange->global)
+        return -1;
     return *exchange->key ? weir_schema_find(schema, exchange->key) : schema->key;
 }
 
@@ -250,9 +273,11 @@ static void scatter(struct lane *lane, const struct exchange_port *port, struct 
         rows[target * batch->count + counts[target]++] = row;
     }
     for (uint32_t target = 0; target < targets; target++) {
-        if (rows && !counts[target]) continue;
+        if (rows && !counts[target])
+            continue;
         struct weir_batch *part = NULL;
-        if (rows) part = weir_batch_compact(lane->machine.pool, batch, rows + target * batch->count, counts[target]);
+        if (rows)
+            part = weir_batch_compact(lane->machine.pool, batch, rows + target * batch->count, counts[target]);
         if (part) {
             append_batch(lane, port->first_output + target, part);
             weir_batch_release(part);
@@ -261,7 +286,8 @@ static void scatter(struct lane *lane, const struct exchange_port *port, struct 
         pipeline_count(lane->machine.pipeline, "engine", "out of memory", NULL, rows ? counts[target] : batch->count);
         receipt_settle(batch, rows ? rows + target * batch->count : NULL, rows ? counts[target] : batch->count,
                        OUTCOME_REFUSED);
-        if (!rows) return;
+        if (!rows)
+            return;
     }
     pool_give(rows);
 }
@@ -287,29 +313,37 @@ static void store_here(struct lane *lane, struct sink *sink, struct weir_batch *
 
 void fanout_data(struct lane *lane, struct fanout *fanout, struct weir_batch *batch)
 {
-    for (uint32_t i = 0; i < fanout->child_count; i++) node_receive(fanout->children[i], batch);
-    for (uint32_t i = 0; i < fanout->exchange_count; i++) scatter(lane, &fanout->exchanges[i], batch);
-    for (uint32_t i = 0; i < fanout->sink_count; i++) append_batch(lane, fanout->sink_outputs[i], batch);
-    for (uint32_t i = 0; i < fanout->null_sink_count; i++) store_here(lane, fanout->null_sinks[i], batch);
+    for (uint32_t i = 0; i < fanout->child_count; i++)
+        node_receive(fanout->children[i], batch);
+    for (uint32_t i = 0; i < fanout->exchange_count; i++)
+        scatter(lane, &fanout->exchanges[i], batch);
+    for (uint32_t i = 0; i < fanout->sink_count; i++)
+        append_batch(lane, fanout->sink_outputs[i], batch);
+    for (uint32_t i = 0; i < fanout->null_sink_count; i++)
+        store_here(lane, fanout->null_sinks[i], batch);
 }
 
 static void append_schema(struct lane *lane, uint32_t output, struct weir_schema *schema)
 {
     struct message *message = turn_append(lane->outputs[output].pending, MESSAGE_SCHEMA);
-    if (message) message->schema = weir_schema_reference(schema); /* else: the batches bring it */
+    if (message)
+        message->schema = weir_schema_reference(schema); /* else: the batches bring it */
 }
 
 void fanout_schema(struct lane *lane, struct fanout *fanout, struct weir_schema *schema)
 {
-    for (uint32_t i = 0; i < fanout->child_count; i++) node_schema(fanout->children[i], schema);
+    for (uint32_t i = 0; i < fanout->child_count; i++)
+        node_schema(fanout->children[i], schema);
     for (uint32_t i = 0; i < fanout->exchange_count; i++)
         for (uint32_t target = 0; target < fanout->exchanges[i].exchange->targets; target++)
             append_schema(lane, fanout->exchanges[i].first_output + target, schema);
-    for (uint32_t i = 0; i < fanout->sink_count; i++) append_schema(lane, fanout->sink_outputs[i], schema);
+    for (uint32_t i = 0; i < fanout->sink_count; i++)
+        append_schema(lane, fanout->sink_outputs[i], schema);
 }
 
 /* What leaves the lane has the turn's own watermark at its end. */
 void fanout_watermark(struct fanout *fanout, uint32_t mark, int64_t time_ns)
 {
-    for (uint32_t i = 0; i < fanout->child_count; i++) node_watermark(fanout->children[i], mark, time_ns);
+    for (uint32_t i = 0; i < fanout->child_count; i++)
+        node_watermark(fanout->children[i], mark, time_ns);
 }

@@ -17,25 +17,29 @@ void weir_notice(struct weir_env *env, const char *kind, const char *format, ...
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (env->node) pipeline_notice(env->node->pipeline, env->name, kind, text);
+    if (env->node)
+        pipeline_notice(env->node->pipeline, env->name, kind, text);
 }
 
 void weir_count(struct weir_env *env, const char *what, const char *field, uint64_t number)
 {
-    if (env->node && number) pipeline_count(env->node->pipeline, env->name, what, field, number);
+    if (env->node && number)
+        pipeline_count(env->node->pipeline, env->name, what, field, number);
 }
 
 /* The rows of the selection that are not in `rows`, both ascending: settled as filtered. */
 static int settle_rest(struct weir_batch *in, const uint32_t *rows, uint32_t count, struct weir_pool *pool)
 {
     const struct receipt *receipt = in->receipt_count == 1 ? (struct receipt *)in->receipts[0] : NULL;
-    if (!in->receipt_count || count == in->count) return 0;
+    if (!in->receipt_count || count == in->count)
+        return 0;
     if (receipt && !receipt->marks && !in->receipt_row) { /* only the number matters */
         receipt_settle(in, NULL, in->count - count, OUTCOME_FILTERED);
         return 0;
     }
     uint32_t *rest = pool_take(pool, (in->count - count) * sizeof *rest), rest_count = 0;
-    if (!rest) return -ENOMEM;
+    if (!rest)
+        return -ENOMEM;
     for (uint32_t i = 0, kept = 0; i < in->count; i++) {
         uint32_t row = weir_batch_row(in, i);
         if (kept < count && rows[kept] == row)
@@ -88,10 +92,12 @@ int weir_key_states(struct weir_env *env, struct weir_batch **batch, void **stat
 {
     struct weir_engine_node *node = env->node;
     uint32_t missing = keyed_lookup(node->keyed, *batch, node->key_column, states);
-    if (!missing) return 0;
+    if (!missing)
+        return 0;
     uint32_t count = (*batch)->count, kept = 0, refused = 0;
     uint32_t *rows = pool_take(env->pool, count * sizeof *rows);
-    if (!rows) return -ENOMEM;
+    if (!rows)
+        return -ENOMEM;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t row = weir_batch_row(*batch, i);
         if (states[i]) {
@@ -104,10 +110,11 @@ int weir_key_states(struct weir_env *env, struct weir_batch **batch, void **stat
     struct weir_batch *rest = subset(env, *batch, rows, kept);
     if (rest) {
         weir_refuse(env, *batch, rows + kept, refused, "too many keys");
-        weir_notice(env, "too many keys",
-                    "no room for the state of more keys (%llu are kept): their records are refused; raise run.memory or "
-                    "this stage's limit on keys",
-                    (unsigned long long)keyed_count(node->keyed));
+        weir_notice(
+            env, "too many keys",
+            "no room for the state of more keys (%llu are kept): their records are refused; raise run.memory or "
+            "this stage's limit on keys",
+            (unsigned long long)keyed_count(node->keyed));
         node->replaced = *batch = rest;
     }
     pool_give(rows);

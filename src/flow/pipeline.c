@@ -17,7 +17,8 @@ enum {
     MIB = 1024 * 1024,
     BATCH_SHARE_LEAST = 8 * MIB, /* of the memory budget, for batches; the rest is for keyed state and symbols */
     BATCH_SHARE_MOST = 256 * MIB,
-    COPIES = 4, /* a batch on its way is about this many times its raw bytes: block, columns, derived columns, encoded */
+    COPIES =
+        4, /* a batch on its way is about this many times its raw bytes: block, columns, derived columns, encoded */
     QUEUE_LEAST = 64 * 1024,
     POOL_KEEP = 4 * MIB,
 };
@@ -31,15 +32,18 @@ bool pipeline_aborting(struct pipeline *pipeline)
 
 static void wake_machines(struct pipeline *pipeline)
 {
-    for (uint32_t i = 0; i < pipeline->machine_count; i++) waiter_wake(&pipeline->machines[i]->waiter);
+    for (uint32_t i = 0; i < pipeline->machine_count; i++)
+        waiter_wake(&pipeline->machines[i]->waiter);
 }
 
 void pipeline_stop(struct pipeline *pipeline)
 {
     uint64_t one = 1;
     atomic_store(&pipeline->stopping, true);
-    if (pipeline->cancel_fd >= 0) (void)!write(pipeline->cancel_fd, &one, sizeof one);
-    for (uint32_t i = 0; i < pipeline->source_count; i++) waiter_wake(&pipeline->sources[i].machine.waiter);
+    if (pipeline->cancel_fd >= 0)
+        (void)!write(pipeline->cancel_fd, &one, sizeof one);
+    for (uint32_t i = 0; i < pipeline->source_count; i++)
+        waiter_wake(&pipeline->sources[i].machine.waiter);
 }
 
 void pipeline_abort(struct pipeline *pipeline)
@@ -52,7 +56,8 @@ void pipeline_abort(struct pipeline *pipeline)
 void pipeline_fail(struct pipeline *pipeline, const struct weir_error *error)
 {
     pthread_mutex_lock(&pipeline->lock);
-    if (!pipeline->error.code) pipeline->error = *error;
+    if (!pipeline->error.code)
+        pipeline->error = *error;
     pthread_mutex_unlock(&pipeline->lock);
     pipeline_abort(pipeline);
 }
@@ -65,9 +70,11 @@ static struct counter *find_counter(struct pipeline *pipeline, const char *part,
         if (!strcmp(counter->part, part) && !strcmp(counter->what, what) && !strcmp(counter->field, field))
             return counter;
     }
-    if (pipeline->counter_count == ENGINE_COUNTERS_MAX) return NULL;
+    if (pipeline->counter_count == ENGINE_COUNTERS_MAX)
+        return NULL;
     struct counter *counter = memory_zeroed(1, sizeof *counter);
-    if (!counter) return NULL;
+    if (!counter)
+        return NULL;
     counter->part = memory_string(part);
     counter->what = memory_string(what);
     counter->field = memory_string(field);
@@ -87,7 +94,8 @@ void pipeline_count(struct pipeline *pipeline, const char *part, const char *wha
 {
     pthread_mutex_lock(&pipeline->lock);
     struct counter *counter = find_counter(pipeline, part, what, field ? field : "");
-    if (counter) counter->number += number;
+    if (counter)
+        counter->number += number;
     pthread_mutex_unlock(&pipeline->lock);
 }
 
@@ -97,7 +105,9 @@ void pipeline_notice(struct pipeline *pipeline, const char *part, const char *ki
     char line[WEIR_ERROR_MAX + 256];
     pthread_mutex_lock(&pipeline->notice_lock);
     pthread_mutex_lock(&pipeline->lock);
-    struct counter *said = find_counter(pipeline, part, kind, "\n" "said"); /* not shown: see snapshot.c */
+    struct counter *said = find_counter(pipeline, part, kind,
+                                        "\n"
+                                        "said"); /* not shown: see snapshot.c */
     uint64_t number = said ? ++said->number : ENGINE_NOTICES_MAX;
     pthread_mutex_unlock(&pipeline->lock);
     if (number <= ENGINE_NOTICES_MAX && pipeline->options.notice) {
@@ -123,10 +133,13 @@ static int init_machine(struct pipeline *pipeline, struct machine *machine, cons
     machine->step = step;
     machine->deadline = INT64_MAX;
     waiter_init(&machine->waiter);
-    machine->context = (struct weir_context){
-        .clock = &pipeline->clock, .waiter = &machine->waiter, .cancelled = cancelled, .cancel_fd = pipeline->cancel_fd};
+    machine->context = (struct weir_context){.clock = &pipeline->clock,
+                                             .waiter = &machine->waiter,
+                                             .cancelled = cancelled,
+                                             .cancel_fd = pipeline->cancel_fd};
     machine->pool = pool_new(&pipeline->batch_budget, POOL_KEEP);
-    if (!machine->pool) return -ENOMEM;
+    if (!machine->pool)
+        return -ENOMEM;
     pipeline->machines[pipeline->machine_count++] = machine;
     return 0;
 }
@@ -134,22 +147,28 @@ static int init_machine(struct pipeline *pipeline, struct machine *machine, cons
 static void count_kinds(struct pipeline *pipeline)
 {
     for (uint32_t i = 0; i < pipeline->plan->count; i++) {
-        if (pipeline->plan->nodes[i].part->kind == WEIR_SOURCE) pipeline->source_count++;
-        if (pipeline->plan->nodes[i].part->kind == WEIR_SINK) pipeline->sink_count++;
+        if (pipeline->plan->nodes[i].part->kind == WEIR_SOURCE)
+            pipeline->source_count++;
+        if (pipeline->plan->nodes[i].part->kind == WEIR_SINK)
+            pipeline->sink_count++;
     }
 }
 
 static void share_memory(struct pipeline *pipeline)
 {
     uint64_t memory = (uint64_t)pipeline->plan->memory, batches = memory / 4;
-    if (batches < BATCH_SHARE_LEAST) batches = BATCH_SHARE_LEAST;
-    if (batches > BATCH_SHARE_MOST) batches = BATCH_SHARE_MOST;
-    if (batches > memory / 2) batches = memory / 2;
+    if (batches < BATCH_SHARE_LEAST)
+        batches = BATCH_SHARE_LEAST;
+    if (batches > BATCH_SHARE_MOST)
+        batches = BATCH_SHARE_MOST;
+    if (batches > memory / 2)
+        batches = memory / 2;
     pipeline->batch_budget.limit = batches;
     pipeline->state_budget.limit = memory - batches;
     uint64_t in_flight = batches / COPIES;
     pipeline->queue_bytes = in_flight / 4;
-    if (pipeline->queue_bytes < QUEUE_LEAST) pipeline->queue_bytes = QUEUE_LEAST;
+    if (pipeline->queue_bytes < QUEUE_LEAST)
+        pipeline->queue_bytes = QUEUE_LEAST;
 }
 
 static uint32_t choose_lanes(const struct pipeline *pipeline)
@@ -176,7 +195,8 @@ static int make_source(struct pipeline *pipeline, uint32_t index, uint64_t credi
     histogram_init(&source->late_by);
     histogram_init(&source->fetch);
     int error = init_machine(pipeline, &source->machine, source->node.plan->name, source_step, &pipeline->stopping);
-    if (error < 0) return error;
+    if (error < 0)
+        return error;
     return account_init(&source->account, credit, pipeline->branches, &source->machine.waiter);
 }
 
@@ -188,11 +208,14 @@ static int make_lane(struct pipeline *pipeline, uint32_t index)
     lane->index = index;
     histogram_init(&lane->latency);
     lane->nodes = memory_zeroed(pipeline->plan->count, sizeof(struct weir_engine_node *));
-    if (!lane->nodes || init_machine(pipeline, &lane->machine, name, lane_step, &pipeline->aborting) < 0) return -ENOMEM;
+    if (!lane->nodes || init_machine(pipeline, &lane->machine, name, lane_step, &pipeline->aborting) < 0)
+        return -ENOMEM;
     for (uint32_t i = 0; i < pipeline->plan->count; i++) {
-        if (pipeline->plan->nodes[i].part->kind != WEIR_STAGE) continue;
+        if (pipeline->plan->nodes[i].part->kind != WEIR_STAGE)
+            continue;
         lane->nodes[i] = memory_zeroed(1, sizeof **lane->nodes);
-        if (!lane->nodes[i]) return -ENOMEM;
+        if (!lane->nodes[i])
+            return -ENOMEM;
         init_node(pipeline, lane->nodes[i], i);
         lane->nodes[i]->lane = lane;
     }
@@ -207,7 +230,9 @@ static int make_sink(struct pipeline *pipeline, uint32_t number, uint32_t index)
     sink->pending_end = &sink->pending;
     histogram_init(&sink->latency);
     sink->machine.pipeline = pipeline;
-    return sink->ops->write ? init_machine(pipeline, &sink->machine, sink->node.plan->name, sink_step, &pipeline->aborting) : 0;
+    return sink->ops->write
+               ? init_machine(pipeline, &sink->machine, sink->node.plan->name, sink_step, &pipeline->aborting)
+               : 0;
 }
 
 static int make_machines(struct pipeline *pipeline)
@@ -217,14 +242,18 @@ static int make_machines(struct pipeline *pipeline)
     pipeline->sources = memory_zeroed(pipeline->source_count, sizeof *pipeline->sources);
     pipeline->sinks = memory_zeroed(pipeline->sink_count, sizeof *pipeline->sinks);
     pipeline->lanes = memory_zeroed(pipeline->lane_count, sizeof *pipeline->lanes);
-    if (!pipeline->machines || !pipeline->sources || !pipeline->sinks || !pipeline->lanes) return -ENOMEM;
+    if (!pipeline->machines || !pipeline->sources || !pipeline->sinks || !pipeline->lanes)
+        return -ENOMEM;
     uint64_t credit = pipeline->batch_budget.limit / COPIES / pipeline->source_count;
     for (uint32_t i = 0; i < pipeline->source_count; i++)
-        if (make_source(pipeline, i, credit) < 0) return -ENOMEM;
+        if (make_source(pipeline, i, credit) < 0)
+            return -ENOMEM;
     for (uint32_t i = 0; i < pipeline->lane_count; i++)
-        if (make_lane(pipeline, i) < 0) return -ENOMEM;
+        if (make_lane(pipeline, i) < 0)
+            return -ENOMEM;
     for (uint32_t i = 0; i < pipeline->plan->count; i++)
-        if (pipeline->plan->nodes[i].part->kind == WEIR_SINK && make_sink(pipeline, sinks++, i) < 0) return -ENOMEM;
+        if (pipeline->plan->nodes[i].part->kind == WEIR_SINK && make_sink(pipeline, sinks++, i) < 0)
+            return -ENOMEM;
     return graph_build(pipeline);
 }
 
@@ -236,19 +265,22 @@ static int open_parts(struct pipeline *pipeline, struct weir_error *error)
         struct sink *sink = &pipeline->sinks[i];
         struct machine *machine = sink->ops->write ? &sink->machine : &pipeline->lanes[0].machine;
         int code = node_open(&sink->node, machine);
-        if (code < 0) return *error = sink->node.error, code;
+        if (code < 0)
+            return *error = sink->node.error, code;
     }
     for (uint32_t lane = 0; lane < pipeline->lane_count; lane++) {
         for (uint32_t i = 0; i < pipeline->plan->count; i++) {
             struct weir_engine_node *node = pipeline->lanes[lane].nodes[i];
             int code = node ? node_open(node, &pipeline->lanes[lane].machine) : 0;
-            if (code < 0) return *error = node->error, code;
+            if (code < 0)
+                return *error = node->error, code;
         }
     }
     for (uint32_t i = 0; i < pipeline->source_count; i++) {
         struct source *source = &pipeline->sources[i];
         int code = node_open(&source->node, &source->machine);
-        if (code < 0) return *error = source->node.error, code;
+        if (code < 0)
+            return *error = source->node.error, code;
     }
     return 0;
 }
@@ -256,14 +288,16 @@ static int open_parts(struct pipeline *pipeline, struct weir_error *error)
 static void name_place(struct weir_error *error, const struct plan *plan)
 {
     (void)plan;
-    if (!error->text[0]) snprintf(error->text, sizeof error->text, "%s", strerror(-error->code));
+    if (!error->text[0])
+        snprintf(error->text, sizeof error->text, "%s", strerror(-error->code));
 }
 
 int pipeline_open(const struct plan *plan, const struct pipeline_options *options, struct pipeline **ret,
                   struct weir_error *error)
 {
     struct pipeline *pipeline = memory_zeroed(1, sizeof *pipeline);
-    if (!pipeline) return fail_memory(error);
+    if (!pipeline)
+        return fail_memory(error);
     pipeline->plan = plan;
     pipeline->options = *options;
     pipeline->random = options->seed ? options->seed : plan->seed;
@@ -305,7 +339,8 @@ int64_t pipeline_now(struct pipeline *pipeline)
 int pipeline_start(struct pipeline *pipeline)
 {
     pipeline->started = pipeline_now(pipeline);
-    for (uint32_t i = 0; i < pipeline->machine_count; i++) pipeline->machines[i]->started_ns = pipeline->started;
+    for (uint32_t i = 0; i < pipeline->machine_count; i++)
+        pipeline->machines[i]->started_ns = pipeline->started;
     atomic_store(&pipeline->machines_left, pipeline->machine_count);
     pipeline->started_machines = true;
     return pipeline->options.simulated ? simulated_start(pipeline) : threads_start(pipeline);
@@ -316,7 +351,8 @@ void pipeline_machine_done(struct machine *machine)
 {
     machine->done = true;
     machine->ended_ns = weir_now(&machine->context);
-    if (atomic_fetch_sub(&machine->pipeline->machines_left, 1) == 1) waiter_wake(&machine->pipeline->waiter);
+    if (atomic_fetch_sub(&machine->pipeline->machines_left, 1) == 1)
+        waiter_wake(&machine->pipeline->waiter);
 }
 
 int pipeline_wait(struct pipeline *pipeline, int64_t until_ns)
@@ -324,19 +360,24 @@ int pipeline_wait(struct pipeline *pipeline, int64_t until_ns)
     const struct plan *plan = pipeline->plan;
     for (;;) {
         int64_t now = pipeline_now(pipeline), deadline = until_ns;
-        if (!atomic_load(&pipeline->machines_left)) return 1;
-        if (now >= until_ns) return 0;
+        if (!atomic_load(&pipeline->machines_left))
+            return 1;
+        if (now >= until_ns)
+            return 0;
         if (plan->duration > 0 && !atomic_load(&pipeline->stopping)) {
             int64_t end = pipeline->started + plan->duration;
-            if (now >= end) pipeline_stop(pipeline);
-            if (now < end && end < deadline) deadline = end;
+            if (now >= end)
+                pipeline_stop(pipeline);
+            if (now < end && end < deadline)
+                deadline = end;
         }
         int stuck = 0;
         if (pipeline->options.simulated)
             stuck = simulated_run(pipeline, deadline);
         else
             waiter_park(&pipeline->waiter, deadline);
-        if (stuck < 0) return stuck;
+        if (stuck < 0)
+            return stuck;
     }
 }
 
@@ -344,18 +385,21 @@ int pipeline_result(struct pipeline *pipeline, struct weir_error *error)
 {
     pthread_mutex_lock(&pipeline->lock);
     int code = pipeline->error.code;
-    if (code && error) *error = pipeline->error;
+    if (code && error)
+        *error = pipeline->error;
     pthread_mutex_unlock(&pipeline->lock);
     return code;
 }
 
-/* ---- Closing: everything in the reverse of the order it was opened in --------------------------------------------- */
+/* ---- Closing: everything in the reverse of the order it was opened in ---------------------------------------------
+ */
 
 static void close_sources(struct pipeline *pipeline)
 {
     for (uint32_t i = pipeline->source_count; pipeline->sources && i-- > 0;) {
         struct source *source = &pipeline->sources[i];
-        if (source->node.plan) node_close(&source->node);
+        if (source->node.plan)
+            node_close(&source->node);
         weir_schema_release(source->schema);
     }
 }
@@ -365,7 +409,8 @@ static void close_lanes(struct pipeline *pipeline)
     for (uint32_t i = pipeline->lane_count; pipeline->lanes && i-- > 0;) {
         struct lane *lane = &pipeline->lanes[i];
         for (uint32_t j = pipeline->plan->count; lane->nodes && j-- > 0;)
-            if (lane->nodes[j]) node_close(lane->nodes[j]);
+            if (lane->nodes[j])
+                node_close(lane->nodes[j]);
         decoder_free(lane->decoder);
         if (lane->stuck) {
             turn_discard_data(lane->stuck, OUTCOME_DROPPED);
@@ -382,7 +427,8 @@ static void close_sinks(struct pipeline *pipeline)
             turn_discard_data(sink->current, OUTCOME_DROPPED);
             turn_free(sink->current);
         }
-        if (sink->node.plan) node_close(&sink->node);
+        if (sink->node.plan)
+            node_close(&sink->node);
         weir_schema_release(sink->schema);
     }
 }
@@ -405,7 +451,8 @@ static void free_machines(struct pipeline *pipeline)
         pool_close(pipeline->machines[i]->pool);
     }
     for (uint32_t i = 0; pipeline->sources && i < pipeline->source_count; i++)
-        if (pipeline->sources[i].account.waiter) account_destroy(&pipeline->sources[i].account);
+        if (pipeline->sources[i].account.waiter)
+            account_destroy(&pipeline->sources[i].account);
     for (uint32_t i = 0; pipeline->lanes && i < pipeline->lane_count; i++) {
         for (uint32_t j = 0; pipeline->lanes[i].nodes && j < pipeline->plan->count; j++)
             memory_free(pipeline->lanes[i].nodes[j]);
@@ -419,12 +466,14 @@ static void free_machines(struct pipeline *pipeline)
 
 void pipeline_close(struct pipeline *pipeline)
 {
-    if (!pipeline) return;
+    if (!pipeline)
+        return;
     if (pipeline->started_machines && atomic_load(&pipeline->machines_left)) {
         pipeline_abort(pipeline);
         (void)pipeline_wait(pipeline, INT64_MAX);
     }
-    if (!pipeline->options.simulated) threads_join(pipeline);
+    if (!pipeline->options.simulated)
+        threads_join(pipeline);
     close_sources(pipeline);
     close_lanes(pipeline);
     close_sinks(pipeline);
@@ -432,7 +481,8 @@ void pipeline_close(struct pipeline *pipeline)
     symbols_free(pipeline->symbols);
     free_machines(pipeline);
     free_counters(pipeline);
-    if (pipeline->cancel_fd >= 0) close(pipeline->cancel_fd);
+    if (pipeline->cancel_fd >= 0)
+        close(pipeline->cancel_fd);
     pthread_mutex_destroy(&pipeline->lock);
     pthread_mutex_destroy(&pipeline->notice_lock);
     memory_free(pipeline);

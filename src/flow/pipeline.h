@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A running pipeline. main thread: pipeline_open → pipeline_start → (pipeline_snapshot …) → pipeline_wait → pipeline_close.
+ * A running pipeline. main thread: pipeline_open → pipeline_start → (pipeline_snapshot …) → pipeline_wait →
+ * pipeline_close.
  */
 #ifndef FLOW_PIPELINE_H
 #define FLOW_PIPELINE_H
@@ -10,23 +11,24 @@
 struct pipeline;
 
 struct pipeline_options {
-    bool simulated;  /* all machines on the calling thread, seeded order, simulated clock */
+    bool simulated; /* all machines on the calling thread, seeded order, simulated clock */
     uint64_t seed;
     /* A line for the user, already complete; called from any thread, never at the same time from two. */
     void (*notice)(void *owner, const char *line);
     void *owner;
 };
 
-/* Opens every part (sinks first, then stages, then sources) or closes again what it opened; error says which and why. */
+/* Opens every part (sinks first, then stages, then sources) or closes again what it opened; error says which and why.
+ */
 int pipeline_open(const struct plan *plan, const struct pipeline_options *options, struct pipeline **ret,
                   struct weir_error *error);
 /* Binds stages and sinks where the schema is known before any data comes (weir check). 0: all bound; 1: types not known
  * yet; negative: a mistake, with words. Optional. */
-int pipeline_start(struct pipeline *pipeline); /* starts the threads; returns at once (simulated: does nothing) */
+int pipeline_start(struct pipeline *pipeline);  /* starts the threads; returns at once (simulated: does nothing) */
 void pipeline_stop(struct pipeline *pipeline);  /* sources end, what was read drains; any thread, signal-safe */
 void pipeline_abort(struct pipeline *pipeline); /* drop what is in flight (counted); any thread, signal-safe */
-/* Waits until all is done or `until_ns` (weir_now's clock) has passed: 1 done, 0 not yet. Simulated: runs the machines on
- * this thread meanwhile; -EDEADLK when none can ever go on, which would be a bug of the engine or of a part. */
+/* Waits until all is done or `until_ns` (weir_now's clock) has passed: 1 done, 0 not yet. Simulated: runs the machines
+ * on this thread meanwhile; -EDEADLK when none can ever go on, which would be a bug of the engine or of a part. */
 int pipeline_wait(struct pipeline *pipeline, int64_t until_ns);
 /* After done: 0, or the first failure with words. */
 int pipeline_result(struct pipeline *pipeline, struct weir_error *error);
@@ -45,8 +47,8 @@ struct pipeline_source_view {
     uint64_t records_read; /* all records that came in, good or not */
     double offered;        /* records/s by its own schedule; 0 unknown */
     bool full_speed, ended;
-    int64_t lag_ns;        /* now − produced of the oldest unsettled record; 0: none */
-    bool waiting;          /* for credit: held back by what is downstream */
+    int64_t lag_ns; /* now − produced of the oldest unsettled record; 0: none */
+    bool waiting;   /* for credit: held back by what is downstream */
 };
 struct pipeline_edge_view { /* lane → sink, source → lanes */
     const char *from, *to;
@@ -77,7 +79,7 @@ struct pipeline_snapshot {
     struct pipeline_part_view *parts;
     struct pipeline_edge_view *edges;
     struct pipeline_thread_view *threads;
-    struct pipeline_counter_view *counters; /* refusals by reason, type mismatches by field, … */
+    struct pipeline_counter_view *counters;   /* refusals by reason, type mismatches by field, … */
     struct histogram latency, late_by, fetch; /* merged; ns */
 };
 /* Allocates arrays inside; free with pipeline_snapshot_free. -ENOMEM. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The engine with parts made for the test: a source that counts, stages that sum by key, filter and fail, a sink that
- * collects. Every run must account for each record, whatever the lanes, the batches, the seed and the moment it is stopped.
+ * collects. Every run must account for each record, whatever the lanes, the batches, the seed and the moment it is
+ * stopped.
  */
 #include "flow/pipeline.h"
 
@@ -33,11 +34,12 @@ static uint64_t next_random(uint64_t *state)
     return *state >> 33;
 }
 
-static struct weir_batch *counting_batch(struct weir_pool *pool, struct weir_schema *schema, int64_t first, uint32_t rows,
-                                         int64_t keys, int64_t now)
+static struct weir_batch *counting_batch(struct weir_pool *pool, struct weir_schema *schema, int64_t first,
+                                         uint32_t rows, int64_t keys, int64_t now)
 {
     struct weir_batch *batch = weir_batch_new(pool, schema, rows);
-    if (!batch) return NULL;
+    if (!batch)
+        return NULL;
     int64_t *time = weir_batch_column_data(batch, 0), *key = weir_batch_column_data(batch, 1);
     double *value = weir_batch_column_data(batch, 2);
     for (uint32_t i = 0; i < rows; i++) {
@@ -79,20 +81,26 @@ static int counting_run(void *self, struct weir_context *context, struct weir_em
     struct counting *options = &live->options;
     for (int64_t n = 0; n < options->records;) {
         int64_t rows = 1 + (int64_t)(next_random(&options->seed) % (uint64_t)options->most_rows);
-        if (rows > options->records - n) rows = options->records - n;
-        if (options->pause_ns && weir_sleep(context, options->pause_ns) < 0) return 0;
+        if (rows > options->records - n)
+            rows = options->records - n;
+        if (options->pause_ns && weir_sleep(context, options->pause_ns) < 0)
+            return 0;
         int error = weir_emit_batch(
-            context, out, counting_batch(live->pool, live->schema, n, (uint32_t)rows, options->keys, weir_now(context)));
-        if (error < 0) return error;
+            context, out,
+            counting_batch(live->pool, live->schema, n, (uint32_t)rows, options->keys, weir_now(context)));
+        if (error < 0)
+            return error;
         n += rows;
     }
     return 0;
 }
 
-static const struct weir_source source_counting = {
-    .part = {.kind = WEIR_SOURCE, .name = "counting", .size = sizeof(struct counting_live), .open = counting_open,
-             .close = counting_close},
-    .run = counting_run};
+static const struct weir_source source_counting = {.part = {.kind = WEIR_SOURCE,
+                                                            .name = "counting",
+                                                            .size = sizeof(struct counting_live),
+                                                            .open = counting_open,
+                                                            .close = counting_close},
+                                                   .run = counting_run};
 
 struct summing { /* keyed stage: running sum and number of the record within its key */
     const char *by;
@@ -117,8 +125,7 @@ static int summing_bind(void *self, struct weir_env *env, struct weir_schema *in
 {
     struct summing *summing = self;
     char sum[32], seen[32];
-    struct weir_key_options options = {.size = sizeof(struct summing_state),
-                                       .most_keys = (uint64_t)summing->most_keys};
+    struct weir_key_options options = {.size = sizeof(struct summing_state), .most_keys = (uint64_t)summing->most_keys};
     snprintf(sum, sizeof sum, "%s_sum", env->name);
     snprintf(seen, sizeof seen, "%s_seen", env->name);
     struct weir_field fields[] = {{.name = sum, .type = WEIR_F64}, {.name = seen, .type = WEIR_I64}};
@@ -134,10 +141,12 @@ static int summing_process(void *self, struct weir_env *env, struct weir_batch *
         memory_free(summing->live.states);
         summing->live.states = memory_allocate(in->count * sizeof(void *));
         summing->live.capacity = summing->live.states ? in->count : 0;
-        if (!summing->live.states) return -ENOMEM;
+        if (!summing->live.states)
+            return -ENOMEM;
     }
     int error = weir_key_states(env, &in, summing->live.states);
-    if (error < 0) return error;
+    if (error < 0)
+        return error;
     struct weir_schema *schema = NULL;
     char sum_name[32];
     struct weir_field fields[2] = {{.name = sum_name, .type = WEIR_F64}};
@@ -193,15 +202,18 @@ static int sieve_process(void *self, struct weir_env *env, struct weir_batch *in
 {
     struct sieve *sieve = self;
     uint32_t *rows = memory_allocate(in->count * sizeof *rows), count = 0;
-    if (!rows) return -ENOMEM;
-    if (sieve->cost_ns) weir_burn(env->context, sieve->cost_ns * in->count);
+    if (!rows)
+        return -ENOMEM;
+    if (sieve->cost_ns)
+        weir_burn(env->context, sieve->cost_ns * in->count);
     if (sieve->fail_at && ++sieve->batches == sieve->fail_at) {
         memory_free(rows);
         return weir_fail(env->error, -EIO, "the sieve broke");
     }
     for (uint32_t i = 0; i < in->count; i++) {
         uint32_t row = weir_batch_row(in, i);
-        if (!sieve->of || weir_batch_position(in, row) % (uint64_t)sieve->of) rows[count++] = row;
+        if (!sieve->of || weir_batch_position(in, row) % (uint64_t)sieve->of)
+            rows[count++] = row;
     }
     weir_out_emit(out, weir_filter(env, in, rows, count));
     memory_free(rows);
@@ -243,9 +255,12 @@ static int collecting_write(void *self, struct weir_env *env, struct weir_batch 
     (void)bytes;
     (void)size;
     sink->writes++;
-    if (sink->pause_ns) (void)weir_sleep(env->context, sink->pause_ns);
-    if (sink->fail_at == sink->writes) return weir_fail(env->error, -EIO, "the disk is gone");
-    if (sink->busy_at == sink->writes) return weir_fail(env->error, -EBUSY, "busy");
+    if (sink->pause_ns)
+        (void)weir_sleep(env->context, sink->pause_ns);
+    if (sink->fail_at == sink->writes)
+        return weir_fail(env->error, -EIO, "the disk is gone");
+    if (sink->busy_at == sink->writes)
+        return weir_fail(env->error, -EBUSY, "busy");
     if (into->count + in->count > into->capacity) {
         into->capacity = (into->count + in->count) * 2;
         into->rows = realloc(into->rows, into->capacity * sizeof *into->rows);
@@ -259,14 +274,16 @@ static int collecting_write(void *self, struct weir_env *env, struct weir_batch 
         to->key = in->columns[1].i64[row];
         to->last = number_at(in, in->schema->count - 1, row);
         to->sum = sum >= 0 ? in->columns[sum].f64[row] : 0;
-        if (into->last_position > to->position) into->in_order = false;
+        if (into->last_position > to->position)
+            into->in_order = false;
         into->last_position = to->position;
     }
     return 0;
 }
 
 static const struct weir_sink sink_collecting = {
-    .part = {.kind = WEIR_SINK, .name = "collecting", .size = sizeof(struct collecting)}, .write = collecting_write,
+    .part = {.kind = WEIR_SINK, .name = "collecting", .size = sizeof(struct collecting)},
+    .write = collecting_write,
     .keep_order = true};
 
 static int committing_commit(void *self, struct weir_env *env, uint64_t epoch)
@@ -277,8 +294,10 @@ static int committing_commit(void *self, struct weir_env *env, uint64_t epoch)
     return 0;
 }
 static const struct weir_sink sink_committing = {
-    .part = {.kind = WEIR_SINK, .name = "committing", .size = sizeof(struct collecting)}, .write = collecting_write,
-    .commit = committing_commit, .commit_rows = 100};
+    .part = {.kind = WEIR_SINK, .name = "committing", .size = sizeof(struct collecting)},
+    .write = collecting_write,
+    .commit = committing_commit,
+    .commit_rows = 100};
 static const struct weir_sink sink_nothing = {.part = {.kind = WEIR_SINK, .name = "nothing"}};
 
 /* ---- Plans ----------------------------------------------------------------------------------------------------- */
@@ -303,8 +322,10 @@ static uint32_t add(struct rig *rig, const struct weir_part *part, const char *n
     node->part = part;
     node->options = options;
     node->from = rig->from[index];
-    if (from >= 0) node->from[node->from_count++] = (uint32_t)from;
-    if (from2 >= 0) node->from[node->from_count++] = (uint32_t)from2;
+    if (from >= 0)
+        node->from[node->from_count++] = (uint32_t)from;
+    if (from2 >= 0)
+        node->from[node->from_count++] = (uint32_t)from2;
     return index;
 }
 
@@ -321,7 +342,8 @@ static void rig_init(struct rig *rig, uint32_t lanes)
 
 static void rig_free(struct rig *rig)
 {
-    for (int i = 0; i < 3; i++) free(rig->collections[i].rows);
+    for (int i = 0; i < 3; i++)
+        free(rig->collections[i].rows);
 }
 
 static struct pipeline_snapshot *run(struct rig *rig, bool simulated, uint64_t seed, int expect)
@@ -359,7 +381,8 @@ static void check_sums(struct collection *collection, int64_t records, int64_t k
     assert_non_null(sums);
     qsort(collection->rows, collection->count, sizeof *collection->rows, by_position);
     for (int64_t n = 0; n < records; n++) {
-        if (sieve_of && n % sieve_of == 0) continue;
+        if (sieve_of && n % sieve_of == 0)
+            continue;
         assert_true(at < collection->count);
         const struct row *row = &collection->rows[at++];
         sums[n % keys] += (double)(n % 1000) / 7.0;
@@ -512,7 +535,8 @@ static void test_drop_policies(void **state)
         assert_int_equal(snapshot->records_stored, rig.collections[0].count);
         bool last_kept = rig.collections[0].last_position == 19999;
         assert_true(rig.collections[0].in_order);
-        if (policy == PLAN_DROP_OLDEST) assert_true(last_kept);
+        if (policy == PLAN_DROP_OLDEST)
+            assert_true(last_kept);
         assert_int_equal(snapshot->edges[1].dropped_records, snapshot->records_dropped);
         pipeline_snapshot_free(snapshot);
         rig_free(&rig);
@@ -611,7 +635,8 @@ static void stop_somewhere(bool abort_it, uint64_t seed)
     assert_int_equal(snapshot->records_in,
                      snapshot->records_stored + snapshot->records_filtered + snapshot->records_dropped);
     assert_int_equal(snapshot->records_stored, rig.collections[0].count);
-    if (!abort_it) assert_int_equal(snapshot->records_dropped, 0);
+    if (!abort_it)
+        assert_int_equal(snapshot->records_dropped, 0);
     pipeline_snapshot_free(snapshot);
     pipeline_close(pipeline);
     rig_free(&rig);
@@ -620,7 +645,8 @@ static void stop_somewhere(bool abort_it, uint64_t seed)
 static void test_stop_drains_and_abort_drops(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 40; seed++) stop_somewhere(seed % 2, seed);
+    for (uint64_t seed = 1; seed <= 40; seed++)
+        stop_somewhere(seed % 2, seed);
 }
 
 /* Burst after burst into a stage that is too slow: 1 ms for a record, 100 records every 50 ms. Nothing is lost, and the
@@ -632,7 +658,8 @@ static void test_simulated_time_is_reproducible(void **state)
     for (int i = 0; i < 2; i++) {
         struct rig rig;
         chain(&rig, 1, &sink_collecting);
-        rig.counting[0] = (struct counting){.records = 1000, .keys = 5, .most_rows = 100, .seed = 4, .pause_ns = 50000000};
+        rig.counting[0] = (struct counting){
+            .records = 1000, .keys = 5, .most_rows = 100, .seed = 4, .pause_ns = 50000000};
         rig.sieve[0].cost_ns = 1000000;
         struct pipeline_snapshot *snapshot = run(&rig, true, 77, 0);
         ends[i] = snapshot->now - snapshot->started;

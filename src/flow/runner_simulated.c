@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The runner that has all machines on the calling thread, each as a coroutine, and time as a number. Which of the machines
- * that could run goes next is drawn from a seed: another seed, another interleaving; the same seed, the same run. When
- * none can run, time jumps to the next deadline. The simulated machine has one processor: work (weir_burn) takes
- * simulated time from all.
+ * The runner that has all machines on the calling thread, each as a coroutine, and time as a number. Which of the
+ * machines that could run goes next is drawn from a seed: another seed, another interleaving; the same seed, the same
+ * run. When none can run, time jumps to the next deadline. The simulated machine has one processor: work (weir_burn)
+ * takes simulated time from all.
  */
 #include "flow/engine.h"
 
@@ -18,7 +18,8 @@ static void machine_entry(void *argument)
     struct machine *machine = argument;
     for (;;) {
         enum step step = machine->step(machine);
-        if (step == STEP_DONE) break;
+        if (step == STEP_DONE)
+            break;
         if (step == STEP_RAN) {
             waiter_wake(&machine->waiter); /* runnable: but let others go first if the seed says so */
             machine->wake_at = INT64_MAX;
@@ -46,7 +47,8 @@ int simulated_start(struct pipeline *pipeline)
         machine->waiter.park_hook = park;
         machine->waiter.owner = machine;
         machine->coroutine = coroutine_new(machine_entry, machine, COROUTINE_STACK);
-        if (!machine->coroutine) return -ENOMEM;
+        if (!machine->coroutine)
+            return -ENOMEM;
         machine->wake_at = INT64_MAX;
         waiter_wake(&machine->waiter);
     }
@@ -69,7 +71,8 @@ static struct machine *choose(struct pipeline *pipeline, int64_t now)
     uint32_t start = (uint32_t)(draw(pipeline) % pipeline->machine_count);
     for (uint32_t i = 0; i < pipeline->machine_count; i++) {
         struct machine *machine = pipeline->machines[(start + i) % pipeline->machine_count];
-        if (runnable(machine, now)) return machine;
+        if (runnable(machine, now))
+            return machine;
     }
     return NULL;
 }
@@ -79,7 +82,8 @@ static int64_t next_deadline(const struct pipeline *pipeline)
     int64_t next = INT64_MAX;
     for (uint32_t i = 0; i < pipeline->machine_count; i++) {
         const struct machine *machine = pipeline->machines[i];
-        if (!machine->done && machine->wake_at < next) next = machine->wake_at;
+        if (!machine->done && machine->wake_at < next)
+            next = machine->wake_at;
     }
     return next;
 }
@@ -88,7 +92,8 @@ int simulated_run(struct pipeline *pipeline, int64_t until_ns)
 {
     while (atomic_load(&pipeline->machines_left)) {
         int64_t now = pipeline_now(pipeline);
-        if (now >= until_ns) return 0;
+        if (now >= until_ns)
+            return 0;
         struct machine *machine = choose(pipeline, now);
         if (machine) {
             coroutine_resume(machine->coroutine);
@@ -98,7 +103,8 @@ int simulated_run(struct pipeline *pipeline, int64_t until_ns)
         if (next == INT64_MAX && until_ns == INT64_MAX) {
             struct weir_error error = {0};
             weir_fail(&error, -EDEADLK, "nothing can go on: every machine waits for another");
-            if (pipeline_aborting(pipeline)) return -EDEADLK;
+            if (pipeline_aborting(pipeline))
+                return -EDEADLK;
             pipeline_fail(pipeline, &error);
             continue;
         }

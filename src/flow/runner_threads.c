@@ -19,8 +19,10 @@ static void *machine_main(void *argument)
     (void)pthread_setname_np(pthread_self(), name);
     for (;;) {
         enum step step = machine->step(machine);
-        if (step == STEP_DONE) break;
-        if (step != STEP_RAN) context_park(&machine->context, machine->deadline);
+        if (step == STEP_DONE)
+            break;
+        if (step != STEP_RAN)
+            context_park(&machine->context, machine->deadline);
     }
     pipeline_machine_done(machine);
     return NULL;
@@ -39,24 +41,27 @@ static int start_thread(struct machine *machine)
 
 int threads_start(struct pipeline *pipeline)
 {
-    /* Sources last: what they send has somebody to take it. When a thread cannot be had, those that run are stopped; the
-     * ones without are done by decree. */
+    /* Sources last: what they send has somebody to take it. When a thread cannot be had, those that run are stopped;
+     * the ones without are done by decree. */
     int failure = 0;
     for (uint32_t i = pipeline->machine_count; i-- > 0;) {
         struct machine *machine = pipeline->machines[i];
         int error = failure ? failure : start_thread(machine);
         if (error < 0 && !failure) {
             struct weir_error words = {0};
-            failure = weir_fail(&words, error, "cannot start thread %u of %u: %s; lower run.lanes or raise the limit on "
-                                "processes (ulimit -u)", pipeline->machine_count - i, pipeline->machine_count,
-                                strerror(-error));
+            failure = weir_fail(&words, error,
+                                "cannot start thread %u of %u: %s; lower run.lanes or raise the limit on "
+                                "processes (ulimit -u)",
+                                pipeline->machine_count - i, pipeline->machine_count, strerror(-error));
             pipeline_fail(pipeline, &words);
         }
     }
-    if (!failure) return 0;
+    if (!failure)
+        return 0;
     /* Lanes and sinks end when their sources have: with a source missing they never would. */
     for (uint32_t i = 0; i < pipeline->machine_count; i++)
-        if (!pipeline->machines[i]->has_thread) machine_main(pipeline->machines[i]);
+        if (!pipeline->machines[i]->has_thread)
+            machine_main(pipeline->machines[i]);
     return failure;
 }
 
@@ -64,7 +69,8 @@ void threads_join(struct pipeline *pipeline)
 {
     for (uint32_t i = 0; i < pipeline->machine_count; i++) {
         struct machine *machine = pipeline->machines[i];
-        if (machine->has_thread) pthread_join(machine->thread, NULL);
+        if (machine->has_thread)
+            pthread_join(machine->thread, NULL);
         machine->has_thread = false;
     }
 }

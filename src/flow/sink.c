@@ -17,7 +17,8 @@ void sink_encode(void *owner, struct turn *turn)
     struct sink *sink = owner;
     int64_t start = clock_monotonic();
     for (struct message *message = turn->first; message; message = message->next) {
-        if (message->kind != MESSAGE_DATA || pipeline_aborting(sink->machine.pipeline)) continue;
+        if (message->kind != MESSAGE_DATA || pipeline_aborting(sink->machine.pipeline))
+            continue;
         if (sink->ops->encode(sink->node.self, sink->machine.pipeline->symbols, message->batch, &message->encoded) < 0)
             message->encoded.failed = true;
     }
@@ -80,7 +81,8 @@ static enum step retry_or_fail(struct sink *sink, int error)
     }
     weir_count(&sink->node.env, "write retried", NULL, 1);
     int64_t wait = (now - sink->retry_since) / 2 + RETRY_FIRST_MS * CLOCK_MILLISECOND;
-    if (wait > RETRY_MOST_MS * CLOCK_MILLISECOND) wait = RETRY_MOST_MS * CLOCK_MILLISECOND;
+    if (wait > RETRY_MOST_MS * CLOCK_MILLISECOND)
+        wait = RETRY_MOST_MS * CLOCK_MILLISECOND;
     sink->retry_at = sink->machine.deadline = now + wait;
     return STEP_BLOCKED;
 }
@@ -90,10 +92,12 @@ static int call_timed(struct sink *sink, int (*call)(struct sink *sink, void *ar
     int64_t start = clock_monotonic();
     sink->node.error.code = 0;
     int error = call(sink, argument);
-    if (error < 0) weir_fail(&sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
+    if (error < 0)
+        weir_fail(&sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
     atomic_fetch_add_explicit(&sink->node.counters.busy_ns, (uint64_t)(clock_monotonic() - start),
                               memory_order_relaxed);
-    if (error >= 0) sink->retry_since = sink->retry_at = 0;
+    if (error >= 0)
+        sink->retry_since = sink->retry_at = 0;
     return error;
 }
 
@@ -106,7 +110,8 @@ static int call_commit(struct sink *sink, void *argument)
 static enum step commit(struct sink *sink)
 {
     int error = call_timed(sink, call_commit, NULL);
-    if (error < 0) return retry_or_fail(sink, error);
+    if (error < 0)
+        return retry_or_fail(sink, error);
     sink->epoch++;
     settle_pending(sink, true);
     return STEP_RAN;
@@ -115,12 +120,14 @@ static enum step commit(struct sink *sink)
 static int call_write(struct sink *sink, void *argument)
 {
     struct message *message = argument;
-    if (message->encoded.failed) return weir_fail(&sink->node.error, -ENOMEM, "%s: out of memory", sink->node.env.name);
-    if (!sink->schema || (sink->schema != message->batch->schema &&
-                          !weir_schema_equal(sink->schema, message->batch->schema))) {
+    if (message->encoded.failed)
+        return weir_fail(&sink->node.error, -ENOMEM, "%s: out of memory", sink->node.env.name);
+    if (!sink->schema ||
+        (sink->schema != message->batch->schema && !weir_schema_equal(sink->schema, message->batch->schema))) {
         if (sink->ops->bind) {
             int error = sink->ops->bind(sink->node.self, &sink->node.env, message->batch->schema);
-            if (error < 0) return error;
+            if (error < 0)
+                return error;
         }
         weir_schema_release(sink->schema);
         sink->schema = weir_schema_reference(message->batch->schema);
@@ -136,7 +143,8 @@ static void hold_until_commit(struct sink *sink, struct weir_batch *batch)
         settle_stored(sink, batch);
         return;
     }
-    if (!sink->pending) sink->pending_since = weir_now(&sink->machine.context);
+    if (!sink->pending)
+        sink->pending_since = weir_now(&sink->machine.context);
     pending->batch = weir_batch_reference(batch);
     *sink->pending_end = pending;
     sink->pending_end = &pending->next;
@@ -154,7 +162,8 @@ static enum step write_batch(struct sink *sink, struct message *message)
     int error = call_timed(sink, call_write, message);
     if (error < 0) {
         enum step step = retry_or_fail(sink, error);
-        if (step == STEP_RAN) receipt_settle_all(batch, OUTCOME_REFUSED);
+        if (step == STEP_RAN)
+            receipt_settle_all(batch, OUTCOME_REFUSED);
         return step;
     }
     count_up(&sink->node.counters.calls, 1);
@@ -168,7 +177,8 @@ static enum step write_batch(struct sink *sink, struct message *message)
 
 static void early_bind(struct sink *sink, struct weir_schema *schema)
 {
-    if (!sink->ops->bind || sink->failed || (sink->schema && weir_schema_equal(sink->schema, schema))) return;
+    if (!sink->ops->bind || sink->failed || (sink->schema && weir_schema_equal(sink->schema, schema)))
+        return;
     if (sink->ops->bind(sink->node.self, &sink->node.env, schema) < 0) {
         sink->node.error.code = 0; /* the first batch binds again, with retries */
         return;
@@ -185,7 +195,8 @@ static enum step run_current(struct sink *sink)
         struct message *message = turn->first;
         if (message->kind == MESSAGE_DATA) {
             enum step step = write_batch(sink, message);
-            if (step == STEP_BLOCKED) return step;
+            if (step == STEP_BLOCKED)
+                return step;
         } else if (message->kind == MESSAGE_SCHEMA) {
             early_bind(sink, message->schema);
         }
@@ -199,7 +210,8 @@ static enum step run_current(struct sink *sink)
 
 static bool commit_due(struct sink *sink)
 {
-    if (!sink->pending) return false;
+    if (!sink->pending)
+        return false;
     uint64_t rows = sink->ops->commit_rows ? sink->ops->commit_rows : 50000;
     int64_t ns = sink->ops->commit_ns ? sink->ops->commit_ns : CLOCK_SECOND;
     return sink->pending_rows >= rows || sink->pending_bytes >= COMMIT_BYTES ||
@@ -214,14 +226,19 @@ enum step sink_step(struct machine *machine)
         machine->deadline = sink->retry_at;
         return STEP_BLOCKED;
     }
-    if (sink->pending && pipeline_aborting(machine->pipeline)) return commit(sink); /* what was written is kept */
+    if (sink->pending && pipeline_aborting(machine->pipeline))
+        return commit(sink); /* what was written is kept */
     if (sink->current) {
         enum step step = run_current(sink);
-        if (step != STEP_RAN) return step;
+        if (step != STEP_RAN)
+            return step;
     }
-    if (commit_due(sink)) return commit(sink);
+    if (commit_due(sink))
+        return commit(sink);
     sink->current = edge_take(sink->edge);
-    if (sink->current) return run_current(sink);
-    if (sink->pending) return commit(sink);
+    if (sink->current)
+        return run_current(sink);
+    if (sink->pending)
+        return commit(sink);
     return edge_done(sink->edge) ? STEP_DONE : STEP_IDLE;
 }

@@ -39,7 +39,8 @@ static void look_at_sources(struct pipeline *pipeline, struct pipeline_snapshot 
         snapshot->unaccounted += read_counter(&account->unaccounted);
         look_at_source(source, &snapshot->sources[i], snapshot->now);
         snapshot->records_in += snapshot->sources[i].records_read;
-        if (snapshot->sources[i].lag_ns > snapshot->lag_ns) snapshot->lag_ns = snapshot->sources[i].lag_ns;
+        if (snapshot->sources[i].lag_ns > snapshot->lag_ns)
+            snapshot->lag_ns = snapshot->sources[i].lag_ns;
         pthread_mutex_lock(&account->lock);
         snapshot->in_flight_bytes += account->bytes;
         snapshot->in_flight_limit += account->bytes_limit;
@@ -107,11 +108,13 @@ static void look_at_edges(struct pipeline *pipeline, struct pipeline_snapshot *s
     uint64_t most = 0;
     for (uint32_t i = 0; i < pipeline->source_count; i++) {
         look_at_edge(pipeline->sources[i].edge, &snapshot->edges[count]);
-        if (snapshot->edges[count].full || snapshot->sources[i].waiting) snapshot->blocking = "the stages";
+        if (snapshot->edges[count].full || snapshot->sources[i].waiting)
+            snapshot->blocking = "the stages";
         count++;
     }
     for (uint32_t i = 0; i < pipeline->sink_count; i++) {
-        if (!pipeline->sinks[i].edge) continue;
+        if (!pipeline->sinks[i].edge)
+            continue;
         struct pipeline_edge_view *view = &snapshot->edges[count++];
         look_at_edge(pipeline->sinks[i].edge, view);
         uint64_t waiting = view->bytes + pipeline->sinks[i].pending_bytes;
@@ -132,7 +135,8 @@ static void look_at_threads(struct pipeline *pipeline, struct pipeline_snapshot 
         int64_t ended = atomic_load(&machine->ended_ns);
         memcpy(view->name, machine->name, sizeof view->name);
         view->busy_ns = (ended ? ended : snapshot->now) - pipeline->started - context_waited(&machine->context);
-        if (view->busy_ns < 0) view->busy_ns = 0;
+        if (view->busy_ns < 0)
+            view->busy_ns = 0;
     }
     snapshot->thread_count = pipeline->machine_count;
 }
@@ -142,9 +146,10 @@ static int copy_counters(struct pipeline *pipeline, struct pipeline_snapshot *sn
     pthread_mutex_lock(&pipeline->lock);
     snapshot->counters = memory_zeroed(pipeline->counter_count + 1, sizeof *snapshot->counters);
     for (const struct counter *counter = pipeline->counters; counter && snapshot->counters; counter = counter->next) {
-        if (counter->field[0] == '\n') continue; /* how often something was said */
-        snapshot->counters[snapshot->counter_count++] =
-            (struct pipeline_counter_view){counter->part, counter->what, counter->field, counter->number};
+        if (counter->field[0] == '\n')
+            continue; /* how often something was said */
+        snapshot->counters[snapshot->counter_count++] = (struct pipeline_counter_view){counter->part, counter->what,
+                                                                                       counter->field, counter->number};
     }
     pthread_mutex_unlock(&pipeline->lock);
     return snapshot->counters ? 0 : -ENOMEM;
@@ -162,7 +167,8 @@ static void look_at_memory(struct pipeline *pipeline, struct pipeline_snapshot *
 int pipeline_snapshot(struct pipeline *pipeline, struct pipeline_snapshot **ret)
 {
     struct pipeline_snapshot *snapshot = memory_zeroed(1, sizeof *snapshot);
-    if (!snapshot) return -ENOMEM;
+    if (!snapshot)
+        return -ENOMEM;
     histogram_init(&snapshot->latency);
     histogram_init(&snapshot->late_by);
     histogram_init(&snapshot->fetch);
@@ -190,7 +196,8 @@ int pipeline_snapshot(struct pipeline *pipeline, struct pipeline_snapshot **ret)
 
 void pipeline_snapshot_free(struct pipeline_snapshot *snapshot)
 {
-    if (!snapshot) return;
+    if (!snapshot)
+        return;
     memory_free(snapshot->sources);
     memory_free(snapshot->parts);
     memory_free(snapshot->edges);

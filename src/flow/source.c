@@ -13,14 +13,15 @@
 enum { GRAIN_NS = 5 * 1000 * 1000, ROWS_FIRST = 64, ROWS_MOST = 4096, BYTES_FIRST = 16 * 1024, RECORD_BYTES = 64 };
 enum { BYTES_MOST = 256 * 1024 - 256 }; /* with its header and padding a block fills a slab of the pool */
 
-
 /* Waits until one more batch may be in flight. */
 static int wait_for_credit(struct source *source)
 {
     struct weir_context *context = &source->machine.context;
     for (;;) {
-        if (source->limit_reached || weir_stopping(context)) return -ECANCELED;
-        if (account_credit(&source->account) && edge_credit(source->edge)) break;
+        if (source->limit_reached || weir_stopping(context))
+            return -ECANCELED;
+        if (account_credit(&source->account) && edge_credit(source->edge))
+            break;
         atomic_store_explicit(&source->waiting, true, memory_order_relaxed);
         context_park(context, INT64_MAX);
     }
@@ -33,18 +34,21 @@ static uint64_t take_from_limit(struct source *source, uint64_t records)
 {
     struct pipeline *pipeline = source->machine.pipeline;
     uint64_t left = atomic_load(&pipeline->read_limit_left), take;
-    if (left == UINT64_MAX) return records;
+    if (left == UINT64_MAX)
+        return records;
     do {
         take = records < left ? records : left;
     } while (!atomic_compare_exchange_weak(&pipeline->read_limit_left, &left, left - take));
-    if (left == take) source->limit_reached = true;
+    if (left == take)
+        source->limit_reached = true;
     return take;
 }
 
 static struct turn *begin_turn(struct source *source, bool announce)
 {
     struct turn *turn = turn_new(source->index, source->sequence);
-    if (!turn) return NULL;
+    if (!turn)
+        return NULL;
     if (announce && source->schema_new && source->schema) {
         struct message *message = turn_append(turn, MESSAGE_SCHEMA);
         if (!message) {
@@ -71,15 +75,18 @@ static int out_of_memory(struct source *source)
 int weir_emit_schema(struct weir_context *context, struct weir_emitter *out, struct weir_schema *schema)
 {
     struct source *source = out->source;
-    if (source->schema && weir_schema_equal(source->schema, schema)) return 0;
+    if (source->schema && weir_schema_equal(source->schema, schema))
+        return 0;
     int error = wait_for_credit(source);
     (void)context;
-    if (error < 0) return error;
+    if (error < 0)
+        return error;
     weir_schema_release(source->schema);
     source->schema = weir_schema_reference(schema);
     source->schema_new = true;
     struct turn *turn = begin_turn(source, true);
-    if (!turn) return out_of_memory(source);
+    if (!turn)
+        return out_of_memory(source);
     submit(source, turn);
     return 0;
 }
@@ -87,10 +94,13 @@ int weir_emit_schema(struct weir_context *context, struct weir_emitter *out, str
 static int trim_to_limit(struct source *source, struct weir_batch *batch)
 {
     uint64_t count = take_from_limit(source, batch->count);
-    if (count == batch->count) return 0;
+    if (count == batch->count)
+        return 0;
     uint32_t *rows = weir_batch_allocate(batch, (count ? count : 1) * sizeof *rows);
-    if (!rows) return -ENOMEM;
-    for (uint32_t i = 0; i < count; i++) rows[i] = weir_batch_row(batch, i);
+    if (!rows)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = weir_batch_row(batch, i);
     weir_batch_select(batch, rows, (uint32_t)count);
     return 0;
 }
@@ -98,29 +108,32 @@ static int trim_to_limit(struct source *source, struct weir_batch *batch)
 /* Rows that the source selected away (or the limit) were never records. */
 static int account_for(struct source *source, struct weir_batch *batch)
 {
-    struct receipt *receipt = receipt_new(&source->account, batch->produced_rows ? batch->produced_rows[0]
-                                                                                  : batch->produced,
-                                          weir_batch_bytes(batch));
-    if (!receipt) return -ENOMEM;
+    struct receipt *receipt = receipt_new(
+        &source->account, batch->produced_rows ? batch->produced_rows[0] : batch->produced, weir_batch_bytes(batch));
+    if (!receipt)
+        return -ENOMEM;
     if (receipt_attach(receipt, batch) < 0) {
         receipt_release(receipt);
         return -ENOMEM;
     }
     int error = receipt_set_records(receipt, batch->count, batch->rows);
-    if (error < 0) receipt->records = 0;
+    if (error < 0)
+        receipt->records = 0;
     return error;
 }
 
 static void grow_ramp(struct source *source)
 {
-    if (source->ramp_rows < ROWS_MOST) source->ramp_rows *= 2;
+    if (source->ramp_rows < ROWS_MOST)
+        source->ramp_rows *= 2;
 }
 
 int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, struct weir_batch *batch)
 {
     struct source *source = out->source;
     (void)context;
-    if (!batch) return out_of_memory(source);
+    if (!batch)
+        return out_of_memory(source);
     int error = wait_for_credit(source);
     if (error < 0) {
         weir_batch_release(batch);
@@ -139,10 +152,12 @@ int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, stru
     }
     batch->source = source->index;
     batch->sequence = source->sequence;
-    if (error >= 0) turn = begin_turn(source, true);
+    if (error >= 0)
+        turn = begin_turn(source, true);
     struct message *message = turn ? turn_append(turn, MESSAGE_DATA) : NULL;
     if (!message || account_for(source, batch) < 0) {
-        if (message) message->batch = NULL, message->kind = MESSAGE_WATERMARK;
+        if (message)
+            message->batch = NULL, message->kind = MESSAGE_WATERMARK;
         turn_free(turn);
         weir_batch_release(batch);
         return out_of_memory(source);
@@ -157,11 +172,14 @@ int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, stru
 /* Cuts the block behind the last line that the limit allows. */
 static void trim_block(struct source *source, struct weir_block *block)
 {
-    if (atomic_load(&source->machine.pipeline->read_limit_left) == UINT64_MAX) return;
+    if (atomic_load(&source->machine.pipeline->read_limit_left) == UINT64_MAX)
+        return;
     uint64_t lines = 0;
-    for (size_t i = 0; i < block->size; i++) lines += block->data[i] == '\n' || i + 1 == block->size;
+    for (size_t i = 0; i < block->size; i++)
+        lines += block->data[i] == '\n' || i + 1 == block->size;
     uint64_t allowed = take_from_limit(source, lines);
-    if (allowed == lines) return;
+    if (allowed == lines)
+        return;
     const char *end = block->data;
     for (uint64_t i = 0; i < allowed; i++) {
         const char *newline = memchr(end, '\n', block->size - (size_t)(end - block->data));
@@ -184,7 +202,8 @@ int weir_emit_block(struct weir_context *context, struct weir_emitter *out, cons
     int error = wait_for_credit(source);
     if (error >= 0) {
         trim_block(source, &block);
-        if (!block.size) error = -ECANCELED;
+        if (!block.size)
+            error = -ECANCELED;
     }
     if (error < 0) {
         release_block(&block);
@@ -194,7 +213,8 @@ int weir_emit_block(struct weir_context *context, struct weir_emitter *out, cons
     struct message *message = turn ? turn_append(turn, MESSAGE_BLOCK) : NULL;
     struct receipt *receipt = message ? receipt_new(&source->account, block.produced, block.size) : NULL;
     if (!receipt) {
-        if (message) message->kind = MESSAGE_WATERMARK;
+        if (message)
+            message->kind = MESSAGE_WATERMARK;
         turn_free(turn);
         release_block(&block);
         return out_of_memory(source);
@@ -217,19 +237,24 @@ uint32_t weir_emit_rows(struct weir_emitter *out)
 {
     struct source *source = out->source;
     struct pipeline *pipeline = source->machine.pipeline;
-    if (pipeline->plan->batch > 0) return (uint32_t)pipeline->plan->batch;
+    if (pipeline->plan->batch > 0)
+        return (uint32_t)pipeline->plan->batch;
     uint64_t cost = atomic_load_explicit(&pipeline->cost_ns_256, memory_order_relaxed);
     uint64_t rows = cost ? (uint64_t)GRAIN_NS * 256 / cost : ROWS_MOST;
-    if (rows > source->ramp_rows) rows = source->ramp_rows;
-    if (rows > ROWS_MOST) rows = ROWS_MOST;
+    if (rows > source->ramp_rows)
+        rows = source->ramp_rows;
+    if (rows > ROWS_MOST)
+        rows = ROWS_MOST;
     return rows ? (uint32_t)rows : 1;
 }
 
 size_t weir_emit_bytes(struct weir_emitter *out)
 {
     size_t bytes = (size_t)weir_emit_rows(out) * RECORD_BYTES;
-    if (out->source->machine.pipeline->plan->batch > 0) return bytes;
-    if (bytes >= (size_t)ROWS_MOST * RECORD_BYTES || bytes > BYTES_MOST) return BYTES_MOST;
+    if (out->source->machine.pipeline->plan->batch > 0)
+        return bytes;
+    if (bytes >= (size_t)ROWS_MOST * RECORD_BYTES || bytes > BYTES_MOST)
+        return BYTES_MOST;
     return bytes;
 }
 
