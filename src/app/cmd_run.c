@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "app/app.h"
@@ -193,10 +192,21 @@ static void watch(struct run *run)
 
 /* ---- At the end ------------------------------------------------------------------------------------------------- */
 
+/* From the kernel's text, since getrusage also counts what the program was that started us, until then a copy of it. */
 static uint64_t peak_resident(void)
 {
-    struct rusage usage;
-    return getrusage(RUSAGE_SELF, &usage) == 0 ? (uint64_t)usage.ru_maxrss * 1024 : 0;
+    char line[256];
+    unsigned long long kilobytes = 0;
+    FILE *file = fopen("/proc/self/status", "re");
+    while (file && fgets(line, sizeof line, file)) {
+        if (sscanf(line, "VmHWM: %llu kB", &kilobytes) == 1) {
+            break;
+        }
+    }
+    if (file) {
+        fclose(file);
+    }
+    return kilobytes * 1024;
 }
 
 static uint32_t lanes_of(const struct run *run, const struct pipeline_snapshot *snapshot)
@@ -262,15 +272,15 @@ static int conclude(struct run *run)
     if (report.interrupted) {
         code = APP_INTERRUPTED;
     } else if (result < 0) {
-        (void)app_report(&error);
+        code = app_report(&error);
+        code = error.mark.file ? code : APP_FAILED; /* a mistake in the file that showed when the columns were known */
         report.failure = error.text;
-        code = APP_FAILED;
     } else if (snapshot->unaccounted > 0) {
         code = APP_FAILED; /* the report says so */
     } else if (arguments->enforce && !goals_met(goals, report.goal_count)) {
         code = APP_GOAL_MISSED;
     }
-    int printed = print_report(arguments, &report);
+    int printed = code == APP_USAGE && !arguments->json ? APP_OK : print_report(arguments, &report);
     pipeline_snapshot_free(snapshot);
     return code != APP_OK ? code : printed;
 }

@@ -114,12 +114,31 @@ static void thin(struct verdict *verdict)
     verdict->spacing *= 2;
 }
 
+/* The lag, or, where nothing is unsettled just now, how late the records were that were stored since the last sample: a
+ * source that is behind its schedule has more that is due. In a simulation of one processor that is always so when a
+ * batch is done; on threads it is when the source itself is too slow. */
+static int64_t lag_of(const struct verdict *verdict, const struct verdict_sample *sample)
+{
+    if (sample->lag > 0 && sample->settled < sample->read) {
+        return sample->lag;
+    }
+    if (sample->stored <= verdict->last_stored) {
+        return 0;
+    }
+    double mean = (sample->latency_sum - verdict->last_latency_sum) / (double)(sample->stored - verdict->last_stored);
+    return mean > (double)LAG_SMALL ? (int64_t)mean : 0;
+}
+
 /* The newest sample is always kept; it takes the place of the one before when that one is not far enough from its own
  * predecessor. Changes of `settled` are noted with the time of the sample that first saw them, kept or not. */
 void verdict_add(struct verdict *verdict, const struct verdict_sample *sample)
 {
-    if (sample->lag > verdict->lag_worst) {
-        verdict->lag_worst = sample->lag;
+    struct verdict_sample added = *sample;
+    added.lag = lag_of(verdict, sample);
+    verdict->last_stored = sample->stored;
+    verdict->last_latency_sum = sample->latency_sum;
+    if (added.lag > verdict->lag_worst) {
+        verdict->lag_worst = added.lag;
     }
     if (verdict->closed) {
         return;
@@ -132,7 +151,6 @@ void verdict_add(struct verdict *verdict, const struct verdict_sample *sample)
             return;
         }
     }
-    struct verdict_sample added = *sample;
     if (verdict->count == 0) {
         verdict->started = verdict->busy_since = added.step_at = added.now;
         verdict->busy_settled = added.settled;
@@ -143,7 +161,7 @@ void verdict_add(struct verdict *verdict, const struct verdict_sample *sample)
         added.steps = last->steps + stepped;
         added.step_at = stepped ? added.now : last->step_at;
     }
-    if (added.lag <= 0 || added.settled == added.read) {
+    if (added.lag <= 0) {
         struct pace pace = verdict->count > 0 ? pace_of(verdict) : (struct pace){0};
         verdict->pace = pace.known ? pace.rate : verdict->pace;
         verdict->busy_since = added.now;
@@ -355,6 +373,8 @@ struct verdict_sample verdict_sample_of(const struct pipeline_snapshot *snapshot
                    snapshot->records_dropped,
         .dropped = snapshot->records_dropped,
         .memory = snapshot->memory_used,
+        .stored = snapshot->latency.count,
+        .latency_sum = (double)snapshot->latency.sum,
         .ended = snapshot->source_count > 0,
         .full_speed = snapshot->source_count > 0,
     };

@@ -35,7 +35,7 @@ enum { VERDICT_SAMPLES = 256, VERDICT_THREADS = 32 };
 /* What is seen at one moment. Counts are totals since the start. */
 struct verdict_sample {
     int64_t now; /* ns */
-    int64_t lag; /* ns; 0: nothing is unsettled */
+    int64_t lag; /* ns; 0: nothing is unsettled. In a sample that is kept: see lag_of */
     uint64_t read, settled, dropped;
     uint64_t memory; /* bytes of the budget that are used */
     double offered;  /* records/s of all running sources together by their schedules; 0: unknown for some */
@@ -44,6 +44,8 @@ struct verdict_sample {
     bool waiting;    /* some source waits for credit */
     uint32_t thread_count;
     int64_t busy[VERDICT_THREADS]; /* ns of each thread since the start */
+    uint64_t stored;               /* records in the histogram of latencies, and their sum */
+    double latency_sum;            /* ns */
     /* Set by verdict_add: */
     uint64_t steps;  /* how often `settled` was seen to change */
     int64_t step_at; /* when it was last seen to change */
@@ -62,7 +64,9 @@ struct verdict {
     int64_t started;    /* now of the first sample */
     int64_t busy_since; /* when nothing was unsettled the last time, and the count then */
     uint64_t busy_settled, busy_steps;
-    double pace;       /* records/s at which the last stretch of work was done; 0: unknown */
+    double pace;          /* records/s at which the last stretch of work was done; 0: unknown */
+    uint64_t last_stored; /* of the sample added last, kept or not */
+    double last_latency_sum;
     bool recovered;    /* the lag came back to nothing after records had been settled */
     bool closed;       /* the sources ended: what follows is draining, not keeping up */
     int64_t lag_worst; /* of all samples ever, draining too */

@@ -271,6 +271,29 @@ static void dropping(void **state)
     }
 }
 
+/* A source that can only hand on when the batch before is done: nothing is ever unsettled when one looks. */
+static void late_although_nothing_is_unsettled(void **state)
+{
+    (void)state;
+    struct verdict verdict;
+    struct verdict_sample sample = {.offered = 1000};
+    verdict_init(&verdict, NULL);
+    for (int i = 0; i < 100; i++) {
+        sample.now += CLOCK_SECOND / 2;
+        sample.read = sample.settled += 400;
+        sample.stored += 400;
+        sample.latency_sum += 400 * 0.2 * (double)sample.now;
+        verdict_add(&verdict, &sample);
+    }
+    expect_behind(verdict_judge(&verdict), 12, 0.5);
+    struct verdict_answer answer = verdict_judge(&verdict);
+    assert_int_equal(answer.lag / CLOCK_SECOND, 10);
+    assert_int_equal(answer.lag_worst, answer.lag);
+    sample.now += CLOCK_SECOND; /* and then nothing is left */
+    verdict_add(&verdict, &sample);
+    expect(verdict_judge(&verdict), VERDICT_KEEPING_UP);
+}
+
 static void start_up(void **state)
 {
     (void)state;
@@ -451,6 +474,7 @@ int main(void)
         cmocka_unit_test(a_short_stall_is_no_matter),
         cmocka_unit_test(one_outlier),
         cmocka_unit_test(dropping),
+        cmocka_unit_test(late_although_nothing_is_unsettled),
         cmocka_unit_test(start_up),
         cmocka_unit_test(full_speed),
         cmocka_unit_test(idle),

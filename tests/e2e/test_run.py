@@ -15,12 +15,12 @@ from conftest import BINARY, SLOWNESS, check_account, environment
 
 STEADY = """
 sources: {fleet: {type: generate, rate: 20000/s, keys: 10}}
-stages: [{filter: sequence % 2 == 0}]
+stages: [{filter: seq % 2 == 0}]
 sinks: {out: {type: "null"}}
 """
 FINITE = """
 sources: {fleet: {type: generate, rate: unlimited, count: 10000, keys: 10}}
-stages: [{filter: {name: even, when: sequence < 9000}}]
+stages: [{filter: {name: even, when: seq < 9000}}]
 sinks: {out: {type: "null"}}
 goals: {latency_p99: 10s, rate: 10/s}
 """
@@ -167,6 +167,12 @@ def test_help(weir):
                    "--simulated", "--seed"):
         assert option in outcome.stdout
     assert "130" in outcome.stdout
+
+
+def test_a_mistake_that_shows_when_columns_are_known(weir, tmp_path):
+    outcome = weir("run", write(tmp_path, FINITE.replace("seq <", "sequence <")), status=2)
+    assert '"sequence"' in outcome.stderr
+    assert "read " not in outcome.stderr  # no report of a run that never was
 
 
 def test_a_run_that_fails(weir, tmp_path):
