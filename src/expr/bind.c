@@ -10,10 +10,10 @@
 #include "base/memory.h"
 
 static const char *const operator_names[] = {
-    [NODE_NEGATE] = "`-`",        [NODE_NOT] = "`not`",        [NODE_ADD] = "`+`",    [NODE_SUBTRACT] = "`-`",
-    [NODE_MULTIPLY] = "`*`",      [NODE_DIVIDE] = "`/`",       [NODE_MODULO] = "`%`", [NODE_POWER] = "`^`",
-    [NODE_EQUAL] = "`=`",         [NODE_UNEQUAL] = "`!=`",     [NODE_LESS] = "`<`",   [NODE_LESS_EQUAL] = "`<=`",
-    [NODE_GREATER] = "`>`",       [NODE_GREATER_EQUAL] = "`>=`", [NODE_AND] = "`and`", [NODE_OR] = "`or`",
+    [NODE_NEGATE] = "`-`",   [NODE_NOT] = "`not`",          [NODE_ADD] = "`+`",    [NODE_SUBTRACT] = "`-`",
+    [NODE_MULTIPLY] = "`*`", [NODE_DIVIDE] = "`/`",         [NODE_MODULO] = "`%`", [NODE_POWER] = "`^`",
+    [NODE_EQUAL] = "`=`",    [NODE_UNEQUAL] = "`!=`",       [NODE_LESS] = "`<`",   [NODE_LESS_EQUAL] = "`<=`",
+    [NODE_GREATER] = "`>`",  [NODE_GREATER_EQUAL] = "`>=`", [NODE_AND] = "`and`",  [NODE_OR] = "`or`",
 };
 
 static int emit(struct binder *binder, kernel_function *kernel, int out_type, const struct operand *inputs,
@@ -51,8 +51,8 @@ static int no_column(struct binder *binder, const struct node *node)
         return expr_mistake(binder->expr, binder->error, node->span, "no column \"%.80s\"; there are none at all",
                             node->text.data);
     }
-    return expr_mistake(binder->expr, binder->error, node->span, "no column \"%.80s\"; there are %s%s", node->text.data, all,
-                        used >= sizeof(all) ? "…" : "");
+    return expr_mistake(binder->expr, binder->error, node->span, "no column \"%.80s\"; there are %s%s", node->text.data,
+                        all, used >= sizeof(all) ? "…" : "");
 }
 
 static int bind_column(struct binder *binder, const struct node *node, struct operand *ret)
@@ -215,7 +215,8 @@ static int bind_comparison(struct binder *binder, const struct node *node, uint3
     return emit(binder, kernel_compare[type][comparison], WEIR_BOOL, inputs, 2, ret);
 }
 
-static int bind_logic(struct binder *binder, const struct node *node, uint32_t left, uint32_t right, struct operand *ret)
+static int bind_logic(struct binder *binder, const struct node *node, uint32_t left, uint32_t right,
+                      struct operand *ret)
 {
     int r;
 
@@ -267,7 +268,8 @@ static int result_type(int type)
     }
 }
 
-int expr_bind(struct expr *expr, const struct weir_schema *schema, struct weir_symbols *symbols, struct weir_error *error)
+int expr_bind(struct expr *expr, const struct weir_schema *schema, struct weir_symbols *symbols,
+              struct weir_error *error)
 {
     struct binder binder = {
         .expr = expr, .program = &expr->program, .schema = schema, .symbols = symbols, .error = error};

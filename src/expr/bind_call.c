@@ -65,9 +65,11 @@ static int list_type(struct binder *binder, uint32_t node)
 
 int bind_in(struct binder *binder, uint32_t node)
 {
-    static int (*const orders[])(const void *, const void *) = {
-        [WEIR_F64] = order_f64, [WEIR_I64] = order_i64, [WEIR_TIME] = order_i64, [WEIR_SYMBOL] = order_symbol,
-        [WEIR_TEXT] = order_text};
+    static int (*const orders[])(const void *, const void *) = {[WEIR_F64] = order_f64,
+                                                                [WEIR_I64] = order_i64,
+                                                                [WEIR_TIME] = order_i64,
+                                                                [WEIR_SYMBOL] = order_symbol,
+                                                                [WEIR_TEXT] = order_text};
     const struct node *nodes = binder->expr->nodes;
     uint32_t first = nodes[node].first;
     struct kernel_list *list;
@@ -106,7 +108,8 @@ int bind_in(struct binder *binder, uint32_t node)
     int r = program_emit(binder->program, kernel_in[type], list, WEIR_BOOL, &binder->results[first], 1,
                          &binder->results[node]);
     if (r == 0 && nodes[node].kind == NODE_NOT_IN) {
-        r = program_emit(binder->program, kernel_not, NULL, WEIR_BOOL, &binder->results[node], 1, &binder->results[node]);
+        r = program_emit(binder->program, kernel_not, NULL, WEIR_BOOL, &binder->results[node], 1,
+                         &binder->results[node]);
     }
     return r < 0 ? bind_no_memory(binder) : 0;
 }
@@ -173,7 +176,8 @@ static int emit_clamp(struct binder *binder, const struct arguments *arguments, 
     int r = program_emit(binder->program, whole ? kernel_max_i64 : kernel_max_f64, NULL, type, inputs, 2, &inputs[0]);
 
     inputs[1] = binder->results[arguments->nodes[2]];
-    return r < 0 ? r : program_emit(binder->program, whole ? kernel_min_i64 : kernel_min_f64, NULL, type, inputs, 2, ret);
+    return r < 0 ? r
+                 : program_emit(binder->program, whole ? kernel_min_i64 : kernel_min_f64, NULL, type, inputs, 2, ret);
 }
 
 static int emit_plain(struct binder *binder, const struct expr_function *function, const struct arguments *arguments,

@@ -9,8 +9,8 @@
 const char *bind_type_words(int type)
 {
     static const char *const words[] = {
-        [WEIR_TIME] = "a time",   [WEIR_F64] = "a number",    [WEIR_I64] = "a whole number",
-        [WEIR_BOOL] = "a bool",   [WEIR_SYMBOL] = "a string", [WEIR_TEXT] = "a string",
+        [WEIR_TIME] = "a time",    [WEIR_F64] = "a number",         [WEIR_I64] = "a whole number",
+        [WEIR_BOOL] = "a bool",    [WEIR_SYMBOL] = "a string",      [WEIR_TEXT] = "a string",
         [WEIR_ARRAY] = "an array", [VALUE_DURATION] = "a duration", [VALUE_STRING] = "a string",
         [VALUE_NULL] = "null",
     };
@@ -105,7 +105,8 @@ static int cast_string(struct binder *binder, struct span span, struct weir_text
     if (binder->symbols) {
         id = symbols_intern(binder->symbols, text.data, text.length);
         if (id == SYMBOLS_FULL) {
-            return expr_mistake(binder->expr, binder->error, span, "no room for another string in the table of symbols");
+            return expr_mistake(binder->expr, binder->error, span,
+                                "no room for another string in the table of symbols");
         }
         text = symbols_text(binder->symbols, id);
     }
@@ -174,8 +175,7 @@ int bind_bool(struct binder *binder, uint32_t node, const char *who)
 bool bind_is_null(const struct binder *binder, const struct operand *constant)
 {
     uint8_t truth = 1;
-    struct kernel_call call = {
-        .out = &truth, .in = {&binder->program->constants[constant->index].value}, .count = 1};
+    struct kernel_call call = {.out = &truth, .in = {&binder->program->constants[constant->index].value}, .count = 1};
 
     if (constant->type < WEIR_ARRAY) {
         kernel_is_null[constant->type](&call);

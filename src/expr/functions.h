@@ -17,8 +17,8 @@ struct expr_function {
     const char *arguments; /* as written in help */
     uint8_t least, most;   /* number of arguments */
     enum function_rule rule;
-    kernel_function *f64;  /* NULL: made of others in bind.c */
-    kernel_function *i64;  /* NULL: whole numbers stay as they are */
+    kernel_function *f64; /* NULL: made of others in bind.c */
+    kernel_function *i64; /* NULL: whole numbers stay as they are */
     const char *help;
 };
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to the kernels: the loops that an expression of `a` (and `b`) is put into. */
+/* Private to the kernels: the loops that an expression of `a` (and `b`) is put into. A semicolon follows. */
 #ifndef EXPR_KERNEL_LOOPS_H
 #define EXPR_KERNEL_LOOPS_H
 #include "expr/kernels.h"
@@ -16,7 +16,8 @@
             const IN a = x[i];                                                                                         \
             out[i] = (OUT)(RESULT);                                                                                    \
         }                                                                                                              \
-    }
+    }                                                                                                                  \
+    struct kernel_call
 
 /* A loop for each shape: with a constant in a register a comparison reads half as much. */
 #define BINARY(NAME, IN, OUT, RESULT)                                                                                  \
@@ -43,6 +44,7 @@
                 out[i] = (OUT)(RESULT);                                                                                \
             }                                                                                                          \
         }                                                                                                              \
-    }
+    }                                                                                                                  \
+    struct kernel_call
 
 #endif

@@ -9,12 +9,12 @@
 
 /* ---- Arithmetic ------------------------------------------------------------------------------------------------ */
 
-static BINARY(add_f64, double, double, a + b)
-static BINARY(subtract_f64, double, double, a - b)
-static BINARY(multiply_f64, double, double, a * b)
-static BINARY(divide_f64, double, double, a / b)
-static BINARY(modulo_f64, double, double, fmod(a, b))
-static BINARY(power_f64, double, double, a != a || b != b ? (double)NAN : pow(a, b)) /* pow(NaN, 0) is 1 */
+static BINARY(add_f64, double, double, a + b);
+static BINARY(subtract_f64, double, double, a - b);
+static BINARY(multiply_f64, double, double, (a * b));
+static BINARY(divide_f64, double, double, a / b);
+static BINARY(modulo_f64, double, double, fmod(a, b));
+static BINARY(power_f64, double, double, a != a || b != b ? (double)NAN : pow(a, b)); /* pow(NaN, 0) is 1 */
 
 /* What overflows is null: int64 has no infinity. Unsigned arithmetic wraps; the signs tell whether it did. */
 static inline int64_t add_checked(int64_t a, int64_t b)
@@ -44,16 +44,17 @@ static inline int64_t modulo_checked(int64_t a, int64_t b)
     return bad ? NULL_I64 : b == -1 ? 0 : a % b;
 }
 
-static BINARY(add_i64, int64_t, int64_t, add_checked(a, b))
-static BINARY(subtract_i64, int64_t, int64_t, subtract_checked(a, b))
-static BINARY(multiply_i64, int64_t, int64_t, multiply_checked(a, b))
-static BINARY(modulo_i64, int64_t, int64_t, modulo_checked(a, b))
+static BINARY(add_i64, int64_t, int64_t, add_checked(a, b));
+static BINARY(subtract_i64, int64_t, int64_t, subtract_checked(a, b));
+static BINARY(multiply_i64, int64_t, int64_t, multiply_checked(a, b));
+static BINARY(modulo_i64, int64_t, int64_t, modulo_checked(a, b));
 
-kernel_function *const kernel_arithmetic_f64[] = {add_f64, subtract_f64, multiply_f64, divide_f64, modulo_f64, power_f64};
+kernel_function *const kernel_arithmetic_f64[] = {add_f64,    subtract_f64, multiply_f64,
+                                                  divide_f64, modulo_f64,   power_f64};
 kernel_function *const kernel_arithmetic_i64[] = {add_i64, subtract_i64, multiply_i64, NULL, modulo_i64, NULL};
 
-UNARY(kernel_negate_f64, double, double, -a)
-UNARY(kernel_negate_i64, int64_t, int64_t, -(uint64_t)a) /* null stays null */
+UNARY(kernel_negate_f64, double, double, -a);
+UNARY(kernel_negate_i64, int64_t, int64_t, -(uint64_t)a); /* null stays null */
 
 /* Exact to the last digit of the double; times more than 292 years apart are subtracted as doubles. */
 static inline double seconds_between(int64_t a, int64_t b)
@@ -63,9 +64,9 @@ static inline double seconds_between(int64_t a, int64_t b)
     double ns = far ? (double)a - (double)b : (double)difference;
     return (a == NULL_I64) | (b == NULL_I64) ? (double)NAN : ns / 1e9;
 }
-BINARY(kernel_time_difference, int64_t, double, seconds_between(a, b))
+BINARY(kernel_time_difference, int64_t, double, seconds_between(a, b));
 
-UNARY(kernel_i64_to_f64, int64_t, double, a == NULL_I64 ? (double)NAN : (double)a)
+UNARY(kernel_i64_to_f64, int64_t, double, a == NULL_I64 ? (double)NAN : (double)a);
 
 void kernel_symbol_to_text(const struct kernel_call *call)
 {
@@ -79,16 +80,16 @@ void kernel_symbol_to_text(const struct kernel_call *call)
 
 /* ---- Functions ------------------------------------------------------------------------------------------------- */
 
-UNARY(kernel_abs_f64, double, double, fabs(a))
-UNARY(kernel_abs_i64, int64_t, int64_t, a < 0 ? -(uint64_t)a : (uint64_t)a)
-UNARY(kernel_sign_f64, double, double, a != a ? a : (double)((a > 0) - (a < 0)))
-UNARY(kernel_sign_i64, int64_t, int64_t, a == NULL_I64 ? a : (int64_t)((a > 0) - (a < 0)))
-UNARY(kernel_sqrt, double, double, sqrt(a))
-UNARY(kernel_exp, double, double, exp(a))
-UNARY(kernel_log, double, double, log(a))
-UNARY(kernel_floor, double, double, floor(a))
-UNARY(kernel_ceil, double, double, ceil(a))
-UNARY(kernel_round, double, double, round(a))
+UNARY(kernel_abs_f64, double, double, fabs(a));
+UNARY(kernel_abs_i64, int64_t, int64_t, a < 0 ? -(uint64_t)a : (uint64_t)a);
+UNARY(kernel_sign_f64, double, double, a != a ? a : (double)((a > 0) - (a < 0)));
+UNARY(kernel_sign_i64, int64_t, int64_t, a == NULL_I64 ? a : (int64_t)((a > 0) - (a < 0)));
+UNARY(kernel_sqrt, double, double, sqrt(a));
+UNARY(kernel_exp, double, double, exp(a));
+UNARY(kernel_log, double, double, log(a));
+UNARY(kernel_floor, double, double, floor(a));
+UNARY(kernel_ceil, double, double, ceil(a));
+UNARY(kernel_round, double, double, round(a));
 
 static inline double min_f64(double a, double b)
 {
@@ -102,13 +103,14 @@ static inline double max_f64(double a, double b)
     return a != a ? a : most;
 }
 
-BINARY(kernel_min_f64, double, double, min_f64(a, b))
-BINARY(kernel_max_f64, double, double, max_f64(a, b))
-BINARY(kernel_min_i64, int64_t, int64_t, a < b ? a : b) /* null is the least of all */
-BINARY(kernel_max_i64, int64_t, int64_t, (a == NULL_I64) | (b == NULL_I64) ? NULL_I64 : a > b ? a : b)
+BINARY(kernel_min_f64, double, double, min_f64(a, b));
+BINARY(kernel_max_f64, double, double, max_f64(a, b));
+BINARY(kernel_min_i64, int64_t, int64_t, a < b ? a : b); /* null is the least of all */
+BINARY(kernel_max_i64, int64_t, int64_t, (a == NULL_I64) | (b == NULL_I64) ? NULL_I64 : a > b ? a : b);
 
-/* The upper tail is 0.5 erfc((x - mean) / (stddev √2)). Far out erfc multiplies a relative error of its argument by twice
- * the square of it (at 37 stddev by 1400), so the rounding errors of the argument are kept and put in to first order. */
+/* The upper tail is 0.5 erfc((x - mean) / (stddev √2)). Far out erfc multiplies a relative error of its argument by
+ * twice the square of it (at 37 stddev by 1400), so the rounding errors of the argument are kept and put in to first
+ * order. */
 static inline double normal_tail(double x, double mean, double stddev)
 {
     const double high = 0x1.6a09e667f3bcdp-1, low = -0x1.bdd3413b26456p-55; /* 1/√2 = high + low */
@@ -138,20 +140,20 @@ void kernel_normal_tail(const struct kernel_call *call)
 
 /* ---- Truth ----------------------------------------------------------------------------------------------------- */
 
-/* With false 0, true 1, null 0xff: `and` is 0 when a & b is 0 (either is false), else null when either is: a | b. `or` is 1
- * when either is 1, else a | b. */
-BINARY(kernel_and, uint8_t, uint8_t, (a & b) ? (a | b) : 0)
-BINARY(kernel_or, uint8_t, uint8_t, (a == 1) | (b == 1) ? 1 : (a | b))
-UNARY(kernel_not, uint8_t, uint8_t, a == 0xff ? 0xff : a ^ 1)
+/* With false 0, true 1, null 0xff: `and` is 0 when a & b is 0 (either is false), else null when either is: a | b. `or`
+ * is 1 when either is 1, else a | b. */
+BINARY(kernel_and, uint8_t, uint8_t, (a & b) != 0 ? (a | b) : 0);
+BINARY(kernel_or, uint8_t, uint8_t, (a == 1) | (b == 1) ? 1 : (a | b));
+UNARY(kernel_not, uint8_t, uint8_t, a == 0xff ? 0xff : (a ^ 1));
 
 #define NULL_TESTS(SUFFIX, TYPE, IS_NULL)                                                                              \
-    static UNARY(is_null_##SUFFIX, TYPE, uint8_t, (IS_NULL))                                                           \
+    static UNARY(is_null_##SUFFIX, TYPE, uint8_t, (IS_NULL));                                                          \
     static UNARY(is_not_null_##SUFFIX, TYPE, uint8_t, !(IS_NULL))
-NULL_TESTS(f64, double, a != a)
-NULL_TESTS(i64, int64_t, a == NULL_I64)
-NULL_TESTS(bool, uint8_t, a == WEIR_BOOL_NULL)
-NULL_TESTS(symbol, uint32_t, a == WEIR_SYMBOL_NULL)
-NULL_TESTS(text, struct weir_text, a.data == NULL)
+NULL_TESTS(f64, double, a != a);
+NULL_TESTS(i64, int64_t, a == NULL_I64);
+NULL_TESTS(bool, uint8_t, a == WEIR_BOOL_NULL);
+NULL_TESTS(symbol, uint32_t, a == WEIR_SYMBOL_NULL);
+NULL_TESTS(text, struct weir_text, a.data == NULL);
 
 #define BY_TYPE(PREFIX)                                                                                                \
     {                                                                                                                  \
@@ -161,10 +163,10 @@ NULL_TESTS(text, struct weir_text, a.data == NULL)
 kernel_function *const kernel_is_null[WEIR_TYPE_COUNT] = BY_TYPE(is_null);
 kernel_function *const kernel_is_not_null[WEIR_TYPE_COUNT] = BY_TYPE(is_not_null);
 
-static BINARY(coalesce_f64, double, double, a != a ? b : a)
-static BINARY(coalesce_i64, int64_t, int64_t, a == NULL_I64 ? b : a)
-static BINARY(coalesce_bool, uint8_t, uint8_t, a == WEIR_BOOL_NULL ? b : a)
-static BINARY(coalesce_symbol, uint32_t, uint32_t, a == WEIR_SYMBOL_NULL ? b : a)
+static BINARY(coalesce_f64, double, double, a != a ? b : a);
+static BINARY(coalesce_i64, int64_t, int64_t, a == NULL_I64 ? b : a);
+static BINARY(coalesce_bool, uint8_t, uint8_t, a == WEIR_BOOL_NULL ? b : a);
+static BINARY(coalesce_symbol, uint32_t, uint32_t, a == WEIR_SYMBOL_NULL ? b : a);
 
 #define IF(SUFFIX, TYPE)                                                                                               \
     static void if_##SUFFIX(const struct kernel_call *call)                                                            \
@@ -176,12 +178,13 @@ static BINARY(coalesce_symbol, uint32_t, uint32_t, a == WEIR_SYMBOL_NULL ? b : a
             const TYPE a = x[i], b = y[i];                                                                             \
             out[i] = truth[i] == 1 ? a : b;                                                                            \
         }                                                                                                              \
-    }
-IF(f64, double)
-IF(i64, int64_t)
-IF(bool, uint8_t)
-IF(symbol, uint32_t)
-IF(text, struct weir_text)
+    }                                                                                                                  \
+    struct kernel_call
+IF(f64, double);
+IF(i64, int64_t);
+IF(bool, uint8_t);
+IF(symbol, uint32_t);
+IF(text, struct weir_text);
 
 /* A macro cannot cast to a struct type. */
 static void coalesce_text(const struct kernel_call *call)
@@ -234,10 +237,11 @@ enum { LIST_SHORT = 12 };
                 out[i] |= find_##SUFFIX(entries, entry_count, x[i]);                                                   \
             }                                                                                                          \
         }                                                                                                              \
-    }
-IN_LIST(f64, double, f64, a != a)
-IN_LIST(i64, int64_t, i64, a == NULL_I64)
-IN_LIST(symbol, uint32_t, symbols, a == WEIR_SYMBOL_NULL)
+    }                                                                                                                  \
+    struct kernel_call
+IN_LIST(f64, double, f64, a != a);
+IN_LIST(i64, int64_t, i64, a == NULL_I64);
+IN_LIST(symbol, uint32_t, symbols, a == WEIR_SYMBOL_NULL);
 
 static void in_text(const struct kernel_call *call)
 {

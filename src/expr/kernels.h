@@ -30,7 +30,12 @@ struct kernel_list {
 
 enum kernel_arithmetic { KERNEL_ADD, KERNEL_SUBTRACT, KERNEL_MULTIPLY, KERNEL_DIVIDE, KERNEL_MODULO, KERNEL_POWER };
 enum kernel_comparison {
-    KERNEL_EQUAL, KERNEL_UNEQUAL, KERNEL_LESS, KERNEL_LESS_EQUAL, KERNEL_GREATER, KERNEL_GREATER_EQUAL
+    KERNEL_EQUAL,
+    KERNEL_UNEQUAL,
+    KERNEL_LESS,
+    KERNEL_LESS_EQUAL,
+    KERNEL_GREATER,
+    KERNEL_GREATER_EQUAL
 };
 
 extern kernel_function *const kernel_arithmetic_f64[]; /* by enum kernel_arithmetic */

@@ -9,18 +9,21 @@
 /* 0, 1, or 0xff where an input is null. */
 #define TRUTH(IS_NULL, RESULT) (-(IS_NULL) | (RESULT))
 #define COMPARE_ALL(SUFFIX, TYPE, IS_NULL)                                                                             \
-    static BINARY(equal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a == b))                                               \
-    static BINARY(unequal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a != b))                                             \
-    static BINARY(less_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a < b))                                                 \
-    static BINARY(less_equal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a <= b))                                          \
-    static BINARY(greater_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a > b))                                              \
+    static BINARY(equal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a == b));                                              \
+    static BINARY(unequal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a != b));                                            \
+    static BINARY(less_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a < b));                                                \
+    static BINARY(less_equal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a <= b));                                         \
+    static BINARY(greater_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a > b));                                             \
     static BINARY(greater_equal_##SUFFIX, TYPE, uint8_t, TRUTH(IS_NULL, a >= b))
 #define COMPARE_ROW(SUFFIX)                                                                                            \
-    {equal_##SUFFIX, unequal_##SUFFIX, less_##SUFFIX, less_equal_##SUFFIX, greater_##SUFFIX, greater_equal_##SUFFIX}
+    {                                                                                                                  \
+        equal_##SUFFIX, unequal_##SUFFIX, less_##SUFFIX, less_equal_##SUFFIX, greater_##SUFFIX, greater_equal_##SUFFIX \
+    }
 
 #ifdef __SSE2__
-/* The compiler narrows eight vectors of 64-bit truths to one of bytes by way of general shuffles; packing with saturation
- * takes half as long: null is -1 in each half of a lane, true is 1 in the lower half, and both stay what they are. */
+/* The compiler narrows eight vectors of 64-bit truths to one of bytes by way of general shuffles; packing with
+ * saturation takes half as long: null is -1 in each half of a lane, true is 1 in the lower half, and both stay what
+ * they are. */
 static inline __m128i pack_truths(const __m128d lanes[8])
 {
     __m128i words[4];
@@ -57,21 +60,22 @@ static inline __m128i pack_truths(const __m128d lanes[8])
         for (; i < call->count; i++) {                                                                                 \
             out[i] = NAME##_one(x[i * x_step], y[i * y_step]);                                                         \
         }                                                                                                              \
-    }
-COMPARE_F64(equal_f64, _mm_cmpeq_pd, a == b)
-COMPARE_F64(unequal_f64, _mm_cmpneq_pd, a != b)
-COMPARE_F64(less_f64, _mm_cmplt_pd, a < b)
-COMPARE_F64(less_equal_f64, _mm_cmple_pd, a <= b)
-COMPARE_F64(greater_f64, _mm_cmpgt_pd, a > b)
-COMPARE_F64(greater_equal_f64, _mm_cmpge_pd, a >= b)
+    }                                                                                                                  \
+    struct kernel_call
+COMPARE_F64(equal_f64, _mm_cmpeq_pd, a == b);
+COMPARE_F64(unequal_f64, _mm_cmpneq_pd, a != b);
+COMPARE_F64(less_f64, _mm_cmplt_pd, a < b);
+COMPARE_F64(less_equal_f64, _mm_cmple_pd, a <= b);
+COMPARE_F64(greater_f64, _mm_cmpgt_pd, a > b);
+COMPARE_F64(greater_equal_f64, _mm_cmpge_pd, a >= b);
 #else
-COMPARE_ALL(f64, double, (a != a) | (b != b))
+COMPARE_ALL(f64, double, (a != a) | (b != b));
 #endif
-COMPARE_ALL(i64, int64_t, (a == NULL_I64) | (b == NULL_I64))
-static BINARY(equal_bool, uint8_t, uint8_t, TRUTH((a == 0xff) | (b == 0xff), a == b))
-static BINARY(unequal_bool, uint8_t, uint8_t, TRUTH((a == 0xff) | (b == 0xff), a != b))
-static BINARY(equal_symbol, uint32_t, uint8_t, TRUTH((a == 0) | (b == 0), a == b))
-static BINARY(unequal_symbol, uint32_t, uint8_t, TRUTH((a == 0) | (b == 0), a != b))
+COMPARE_ALL(i64, int64_t, (a == NULL_I64) | (b == NULL_I64));
+static BINARY(equal_bool, uint8_t, uint8_t, TRUTH((a == 0xff) | (b == 0xff), a == b));
+static BINARY(unequal_bool, uint8_t, uint8_t, TRUTH((a == 0xff) | (b == 0xff), a != b));
+static BINARY(equal_symbol, uint32_t, uint8_t, TRUTH((a == 0) | (b == 0), a == b));
+static BINARY(unequal_symbol, uint32_t, uint8_t, TRUTH((a == 0) | (b == 0), a != b));
 
 int kernel_text_order(struct weir_text a, struct weir_text b)
 {
@@ -83,7 +87,7 @@ int kernel_text_order(struct weir_text a, struct weir_text b)
 
 static inline bool text_equal(struct weir_text a, struct weir_text b)
 {
-    return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
+    return a.data && b.data && a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
 }
 
 static inline uint8_t text_truth(struct weir_text a, struct weir_text b, bool result)
@@ -94,12 +98,12 @@ static inline int text_order(struct weir_text a, struct weir_text b)
 {
     return a.data && b.data ? kernel_text_order(a, b) : 0;
 }
-static BINARY(equal_text, struct weir_text, uint8_t, text_truth(a, b, a.data && b.data && text_equal(a, b)))
-static BINARY(unequal_text, struct weir_text, uint8_t, text_truth(a, b, a.data && b.data && !text_equal(a, b)))
-static BINARY(less_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) < 0))
-static BINARY(less_equal_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) <= 0))
-static BINARY(greater_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) > 0))
-static BINARY(greater_equal_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) >= 0))
+static BINARY(equal_text, struct weir_text, uint8_t, text_truth(a, b, text_equal(a, b)));
+static BINARY(unequal_text, struct weir_text, uint8_t, text_truth(a, b, !text_equal(a, b)));
+static BINARY(less_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) < 0));
+static BINARY(less_equal_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) <= 0));
+static BINARY(greater_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) > 0));
+static BINARY(greater_equal_text, struct weir_text, uint8_t, text_truth(a, b, text_order(a, b) >= 0));
 
 kernel_function *const kernel_compare[WEIR_TYPE_COUNT][6] = {
     [WEIR_F64] = COMPARE_ROW(f64),

@@ -19,11 +19,13 @@ static const struct keyword {
 };
 
 /* Longer ones first. With `remedy` the spelling is one of another language. */
-static const struct operator {
+static const struct operator
+{
     const char *text;
     enum token_kind kind;
     const char *remedy;
-} operators[] = {
+}
+operators[] = {
     {"&&", TOKEN_END, "and"},
     {"||", TOKEN_END, "or"},
     {"**", TOKEN_END, "^"},
@@ -126,9 +128,9 @@ static int lex_number(struct lexer *lexer, struct token *ret)
     if (unit) {
         ret->kind = TOKEN_DURATION;
         if (units_duration(copy, &ret->i64) != 0) {
-            return expr_mistake(expr, lexer->error, ret->span,
-                                "`%.40s` is neither a number nor a duration; durations are written 500ms, 10s, 5m, 1.5h or 1d",
-                                copy);
+            return expr_mistake(
+                expr, lexer->error, ret->span,
+                "`%.40s` is neither a number nor a duration; durations are written 500ms, 10s, 5m, 1.5h or 1d", copy);
         }
         return 0;
     }
@@ -222,7 +224,7 @@ static int lex_operator(struct lexer *lexer, struct token *ret)
     const char *text = expr->text + lexer->at;
 
     for (size_t i = 0; i < sizeof(operators) / sizeof(operators[0]); i++) {
-        const struct operator *op = &operators[i];
+        const struct operator* op = & operators[i];
         size_t length = strlen(op->text);
         if (strncmp(text, op->text, length) != 0) {
             continue;

@@ -78,8 +78,8 @@ static int new_node(struct parser *parser, enum node_kind kind, struct span span
     struct expr *expr = parser->expr;
 
     if (expr->count >= EXPR_NODES_MAX) {
-        return expr_mistake(expr, parser->error, span, "the expression is too large: more than %d operations and values",
-                            EXPR_NODES_MAX);
+        return expr_mistake(expr, parser->error, span,
+                            "the expression is too large: more than %d operations and values", EXPR_NODES_MAX);
     }
     if (expr->count == expr->capacity) {
         uint32_t capacity = expr->capacity ? expr->capacity * 2 : 16;
@@ -105,8 +105,8 @@ static int expect(struct parser *parser, enum token_kind kind, const char *words
 {
     if (parser->token.kind != kind) {
         if (parser->token.kind == TOKEN_END) {
-            return expr_mistake(parser->expr, parser->error, parser->token.span, "the expression ends where %s is missing",
-                                words);
+            return expr_mistake(parser->expr, parser->error, parser->token.span,
+                                "the expression ends where %s is missing", words);
         }
         const char *word = keyword_in_capitals(&parser->token);
         return word ? expr_mistake(parser->expr, parser->error, parser->token.span, "write `%s` in small letters", word)
@@ -252,8 +252,9 @@ static int no_operand(struct parser *parser, const struct token *token)
                                                : "the expression is empty");
     }
     if (token->kind == TOKEN_NOT) {
-        return expr_mistake(parser->expr, parser->error, token->span, "`not` binds less than what stands before it; put "
-                                                                      "it in parentheses");
+        return expr_mistake(parser->expr, parser->error, token->span,
+                            "`not` binds less than what stands before it; put "
+                            "it in parentheses");
     }
     return expr_mistake(parser->expr, parser->error, token->span,
                         "expected a value here: a number, a 'string', a column, a function or `(`");

@@ -66,7 +66,7 @@ struct program {
     uint32_t register_count, register_capacity;
     uint32_t constant_count, constant_capacity;
     uint32_t list_count, list_capacity;
-    char *scratch;                /* registers and spread-out constants */
+    char *scratch; /* registers and spread-out constants */
     size_t scratch_size;
     struct operand result;
     bool bound;
@@ -77,8 +77,8 @@ void program_clear(struct program *program); /* frees everything; the program is
 /* All return 0 or -ENOMEM. */
 int program_constant(struct program *program, int type, union value value, struct operand *ret);
 int program_list(struct program *program, size_t count, size_t width, struct kernel_list **ret);
-/* Adds a step, or its result if all inputs are constants. Registers of the inputs become free. Kernels with three inputs
- * take no scalars: constants among their inputs are spread out. */
+/* Adds a step, or its result if all inputs are constants. Registers of the inputs become free. Kernels with three
+ * inputs take no scalars: constants among their inputs are spread out. */
 int program_emit(struct program *program, kernel_function *kernel, const void *extra, int out_type,
                  const struct operand *inputs, unsigned count, struct operand *ret);
 /* Lays out the scratch memory and fills constants; `result` becomes program->result. */

@@ -100,7 +100,7 @@ struct node {
         int64_t i64;
         double f64;
         bool boolean;
-        struct weir_text text;            /* string, name of a column */
+        struct weir_text text; /* string, name of a column */
         const struct expr_function *call;
     };
 };

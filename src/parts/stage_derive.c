@@ -89,9 +89,10 @@ static int bind_column(struct derive *derive, struct weir_env *env, size_t i, st
     struct weir_field field = {.name = pair->name.text, .type = expr_type(derived->expr)};
     int32_t old = weir_schema_find(*schema, field.name);
     if (old >= 0 && old == (*schema)->time && field.type != WEIR_TIME) {
-        return weir_fail_at(env->error, -EINVAL, pair->name.mark,
-                            "\"%s\" is the column with the time of the records; what replaces it must be a time, not %s",
-                            field.name, weir_type_name(field.type));
+        return weir_fail_at(
+            env->error, -EINVAL, pair->name.mark,
+            "\"%s\" is the column with the time of the records; what replaces it must be a time, not %s", field.name,
+            weir_type_name(field.type));
     }
     if (old < 0 && (*schema)->count >= WEIR_FIELDS_MAX) {
         return weir_fail_at(env->error, -EINVAL, pair->name.mark, "a record has at most %d columns", WEIR_FIELDS_MAX);
@@ -131,7 +132,8 @@ static int derive_bind(void *self, struct weir_env *env, struct weir_schema *in,
 static int derive_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
 {
     struct derive *derive = self;
-    struct weir_batch view = {.rows = in->rows, .count = in->count, .selection = in->selection, .columns = derive->view};
+    struct weir_batch view = {
+        .rows = in->rows, .count = in->count, .selection = in->selection, .columns = derive->view};
     struct weir_batch *batch = weir_batch_derive(env->pool, in, derive->out);
 
     if (!batch) {
@@ -152,7 +154,10 @@ static int derive_process(void *self, struct weir_env *env, struct weir_batch *i
 }
 
 static const struct weir_option derive_options[] = {
-    {.name = "columns", .type = WEIR_OPTION_MAP, .offset = offsetof(struct derive, columns), .flags = WEIR_OPTION_MAIN,
+    {.name = "columns",
+     .type = WEIR_OPTION_MAP,
+     .offset = offsetof(struct derive, columns),
+     .flags = WEIR_OPTION_MAIN,
      .help = "name: expression for each new column, in order; later ones may use earlier ones"},
     {.type = WEIR_OPTION_END},
 };

@@ -86,7 +86,9 @@ static int filter_process(void *self, struct weir_env *env, struct weir_batch *i
 }
 
 static const struct weir_option filter_options[] = {
-    {.name = "when", .type = WEIR_OPTION_EXPRESSION, .offset = offsetof(struct filter, when),
+    {.name = "when",
+     .type = WEIR_OPTION_EXPRESSION,
+     .offset = offsetof(struct filter, when),
      .flags = WEIR_OPTION_REQUIRED | WEIR_OPTION_MAIN,
      .help = "records for which this is true are kept; where it is null they are not"},
     {.type = WEIR_OPTION_END},

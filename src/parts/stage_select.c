@@ -32,8 +32,9 @@ static int select_open(void *self, struct weir_env *env)
     const struct weir_list *columns = &selector->columns, *drop = &selector->drop;
 
     if (columns->count > 0 && drop->count > 0) {
-        return weir_fail_at(env->error, -EINVAL, drop->items[0].value.mark,
-                            "select takes either the columns to keep (`columns`) or those to leave out (`drop`), not both");
+        return weir_fail_at(
+            env->error, -EINVAL, drop->items[0].value.mark,
+            "select takes either the columns to keep (`columns`) or those to leave out (`drop`), not both");
     }
     if (columns->count == 0 && drop->count == 0 && selector->rename.count == 0) {
         return weir_fail_at(env->error, -EINVAL, env->mark,
@@ -107,8 +108,8 @@ static int check_names(const struct selector *selector, struct weir_env *env, co
         bool stays = selector->columns.count ? names(&selector->columns, pair->name.text)
                                              : !names(&selector->drop, pair->name.text);
         if (r == 0 && !stays) {
-            r = weir_fail_at(env->error, -EINVAL, pair->name.mark, "the column \"%s\" is not kept: it cannot be renamed",
-                             pair->name.text);
+            r = weir_fail_at(env->error, -EINVAL, pair->name.mark,
+                             "the column \"%s\" is not kept: it cannot be renamed", pair->name.text);
         }
     }
     return r;
@@ -195,7 +196,8 @@ static int select_bind(void *self, struct weir_env *env, struct weir_schema *in,
     }
     uint32_t *from = memory_zeroed((size_t)in->count + 1, sizeof(*from));
     struct weir_field *fields = memory_zeroed((size_t)in->count + 1, sizeof(*fields));
-    r = from && fields ? build(selector, env, in, from, fields, &schema) : weir_fail(env->error, -ENOMEM, "out of memory");
+    r = from && fields ? build(selector, env, in, from, fields, &schema)
+                       : weir_fail(env->error, -ENOMEM, "out of memory");
     memory_free(fields);
     if (r < 0) {
         memory_free(from);
@@ -235,11 +237,18 @@ static int select_process(void *self, struct weir_env *env, struct weir_batch *i
 }
 
 static const struct weir_option select_options[] = {
-    {.name = "columns", .type = WEIR_OPTION_STRINGS, .offset = offsetof(struct selector, columns),
-     .flags = WEIR_OPTION_MAIN, .help = "the columns to keep, in this order"},
-    {.name = "drop", .type = WEIR_OPTION_STRINGS, .offset = offsetof(struct selector, drop),
+    {.name = "columns",
+     .type = WEIR_OPTION_STRINGS,
+     .offset = offsetof(struct selector, columns),
+     .flags = WEIR_OPTION_MAIN,
+     .help = "the columns to keep, in this order"},
+    {.name = "drop",
+     .type = WEIR_OPTION_STRINGS,
+     .offset = offsetof(struct selector, drop),
      .help = "instead of `columns`: those to leave out"},
-    {.name = "rename", .type = WEIR_OPTION_MAP, .offset = offsetof(struct selector, rename),
+    {.name = "rename",
+     .type = WEIR_OPTION_MAP,
+     .offset = offsetof(struct selector, rename),
      .help = "old: new for columns that get another name"},
     {.type = WEIR_OPTION_END},
 };
