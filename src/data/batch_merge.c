@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Merging in two steps: first the order (for each row of the result, which batch and which of its rows), from a heap of
- * the batches by the position each has come to; then every column is gathered in that order.
+ * Merging in two steps: first the order (for each row of the result, which batch and which of its rows), by merging
+ * pairs of neighbours until one list is left; then every column is gathered in that order.
+ *
+ * Pairs rather than a heap of all: which of two comes first is a matter of arithmetic, without a branch that the
+ * processor would have to guess, and an earlier argument stays before a later one of the same position by itself.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -12,10 +15,10 @@
 #include "data/gather.h"
 #include "data/pool.h"
 
-struct head {
+struct item {
     uint64_t position;
-    uint32_t batch; /* index of the argument: earlier ones win a tie */
-    uint32_t next;  /* the selected row that it has come to */
+    uint32_t batch; /* index of the argument */
+    uint32_t row;   /* its physical row */
 };
 
 struct merge {
@@ -23,9 +26,11 @@ struct merge {
     uint32_t batch_count;
     uint32_t rows;          /* of the result */
     uint32_t receipt_count; /* of all arguments; those in common more than once */
-    struct head *heap;
+    struct item *items;     /* the order that is being made; `spare` has room for the next step */
+    struct item *spare;
+    uint32_t *ends;          /* of the lists in items, each in order by itself */
     const void **arrays;     /* one for each batch: the column that is being gathered */
-    uint32_t *from, *row;    /* the order */
+    uint32_t *from, *row;    /* the order, for the gathering */
     uint32_t *receipt_first; /* of each batch, in receipt_map */
     uint32_t *receipt_map;   /* a batch's receipt → the result's */
     void *scratch;           /* holds all of the above; a slab, or NULL */
@@ -76,91 +81,72 @@ static bool merge_prepare(struct merge *merge, struct weir_pool *pool, struct we
     *merge = (struct merge){
         .batches = batches, .batch_count = count, .rows = (uint32_t)rows, .receipt_count = (uint32_t)receipts};
     size_t order = batch_room(rows, sizeof *merge->from);
-    size_t heads = batch_room(count, sizeof *merge->heap);
+    size_t items = batch_room(rows, sizeof *merge->items);
+    size_t ends = batch_room(count, sizeof *merge->ends);
     size_t arrays = batch_room(count, sizeof *merge->arrays);
     size_t firsts = batch_room(count, sizeof *merge->receipt_first);
     size_t map = batch_room(receipts, sizeof *merge->receipt_map);
-    char *at = merge->scratch = pool_take(pool, 2 * order + heads + arrays + firsts + map);
+    char *at = merge->scratch = pool_take(pool, 2 * order + 2 * items + ends + arrays + firsts + map);
     if (!at) {
         return false;
     }
     merge->from = (uint32_t *)at;
     merge->row = (uint32_t *)(at += order);
-    merge->heap = (struct head *)(at += order);
-    merge->arrays = (const void **)(at += heads);
+    merge->items = (struct item *)(at += order);
+    merge->spare = (struct item *)(at += items);
+    merge->ends = (uint32_t *)(at += items);
+    merge->arrays = (const void **)(at += ends);
     merge->receipt_first = (uint32_t *)(at += arrays);
     merge->receipt_map = (uint32_t *)(at + firsts);
     return true;
 }
 
-static inline bool earlier(const struct head *a, const struct head *b)
+static struct item *put_items(struct item *out, const struct weir_batch *batch, uint32_t index)
 {
-    return a->position < b->position || (a->position == b->position && a->batch < b->batch);
-}
-
-static void sift_down(struct head *heap, uint32_t count, uint32_t at)
-{
-    struct head moving = heap[at];
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        if (child >= count) {
-            break;
-        }
-        if (child + 1 < count && earlier(&heap[child + 1], &heap[child])) {
-            child++;
-        }
-        if (!earlier(&heap[child], &moving)) {
-            break;
-        }
-        heap[at] = heap[child];
-        at = child;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        uint32_t row = weir_batch_row(batch, i);
+        *out++ = (struct item){.position = weir_batch_position(batch, row), .batch = index, .row = row};
     }
-    heap[at] = moving;
+    return out;
 }
 
-/* Writes rows of the batch at the top of the heap as long as they are earlier than `rival`'s; false: it has no more. */
-static bool take_run(struct merge *merge, struct head *top, const struct head *rival, uint32_t *written)
+static void merge_pair(struct item *out, const struct item *a, const struct item *a_end, const struct item *b,
+                       const struct item *b_end)
 {
-    const struct weir_batch *batch = merge->batches[top->batch];
-    uint32_t at = *written;
-    do {
-        merge->from[at] = top->batch;
-        merge->row[at++] = weir_batch_row(batch, top->next);
-        if (++top->next == batch->count) {
-            *written = at;
-            return false;
+    if (a < a_end && b < b_end && a_end[-1].position > b->position) {
+        while (a < a_end && b < b_end) {
+            bool second = b->position < a->position;
+            *out++ = second ? *b : *a;
+            a += !second;
+            b += second;
         }
-        top->position = weir_batch_position(batch, weir_batch_row(batch, top->next));
-    } while (!rival || earlier(top, rival));
-    *written = at;
-    return true;
+    }
+    memcpy(out, a, (size_t)(a_end - a) * sizeof *a);
+    memcpy(out + (a_end - a), b, (size_t)(b_end - b) * sizeof *b);
 }
 
 static void find_order(struct merge *merge)
 {
-    struct head *heap = merge->heap;
-    uint32_t count = 0, written = 0;
+    struct item *end = merge->items;
     for (uint32_t i = 0; i < merge->batch_count; i++) {
-        const struct weir_batch *batch = merge->batches[i];
-        if (batch->count) {
-            uint64_t position = weir_batch_position(batch, weir_batch_row(batch, 0));
-            heap[count++] = (struct head){.position = position, .batch = i};
-        }
+        end = put_items(end, merge->batches[i], i);
+        merge->ends[i] = (uint32_t)(end - merge->items);
     }
-    for (uint32_t i = count / 2; i-- > 0;) {
-        sift_down(heap, count, i);
+    for (uint32_t lists = merge->batch_count; lists > 1; lists = (lists + 1) / 2) {
+        uint32_t start = 0;
+        for (uint32_t i = 0; i < lists; i += 2) {
+            uint32_t middle = merge->ends[i], stop = i + 1 < lists ? merge->ends[i + 1] : middle;
+            merge_pair(merge->spare + start, merge->items + start, merge->items + middle, merge->items + middle,
+                       merge->items + stop);
+            merge->ends[i / 2] = start = stop;
+        }
+        struct item *made = merge->spare;
+        merge->spare = merge->items;
+        merge->items = made;
     }
-    while (count) {
-        const struct head *rival = count > 1 ? &heap[1] : NULL;
-        if (count > 2 && earlier(&heap[2], rival)) {
-            rival = &heap[2];
-        }
-        if (!take_run(merge, &heap[0], rival, &written)) {
-            heap[0] = heap[--count];
-        }
-        if (count) {
-            sift_down(heap, count, 0);
-        }
+    for (uint32_t i = 0; i < merge->rows; i++) {
+        merge->from[i] = merge->items[i].batch;
+        merge->row[i] = merge->items[i].row;
     }
 }
 
@@ -265,7 +251,7 @@ static bool merge_hidden(struct merge *merge, struct weir_batch *out)
         return false;
     }
     for (uint32_t i = 0; i < out->rows; i++) {
-        positions[i] = weir_batch_position(merge->batches[merge->from[i]], merge->row[i]);
+        positions[i] = merge->items[i].position;
     }
     out->positions = positions;
     out->position = out->rows ? positions[0] : merge->batches[0]->position;

@@ -238,9 +238,29 @@ static bool read_decimal(const char *text, size_t length, struct decimal *ret)
     return at == end;
 }
 
+/* scale_decimal for the usual number: no exponent, and no overflow possible. */
+static int64_t scale_short(const struct decimal *number, int32_t shift)
+{
+    int64_t value = 0;
+    for (size_t i = 0; i < number->whole_digits; i++) {
+        value = value * 10 + (number->whole[i] - '0');
+    }
+    size_t digits = number->fraction_digits < (size_t)shift ? number->fraction_digits : (size_t)shift;
+    for (size_t i = 0; i < digits; i++) {
+        value = value * 10 + (number->fraction[i] - '0');
+    }
+    value *= powers[(size_t)shift - digits];
+    return number->negative ? -value : value;
+}
+
 /* The number × 10^shift, cut off towards zero. */
 static int scale_decimal(const struct decimal *number, int32_t shift, int64_t *ret)
 {
+    size_t digits = number->whole_digits + (size_t)shift;
+    if (number->exponent == 0 && (digits <= 18 || (digits == 19 && number->whole_digits && *number->whole < '9'))) {
+        *ret = scale_short(number, shift);
+        return 0;
+    }
     int64_t places = (int64_t)number->whole_digits + number->exponent + shift; /* digits before the point, then */
     uint64_t value = 0;
     for (int64_t i = 0; i < places; i++) {
@@ -331,22 +351,25 @@ static inline char *put_pair(char *out, uint32_t value)
     return out + 2;
 }
 
-/* ".123", ".123456", ".123456789" or nothing, for `digits` (9, 6, 3, 0) digits of which value has at most so many. */
+static inline char *put_triple(char *out, uint32_t value)
+{
+    *out = (char)('0' + value / 100);
+    return put_pair(out + 1, value % 100);
+}
+
+/* ".123", ".123456", ".123456789" or nothing, for a number of `digits` (9, 6, 3, 0) digits. */
 static char *put_fraction(char *out, uint32_t value, int digits)
 {
-    if (value == 0) {
+    uint32_t left = value * powers[9 - digits]; /* as if they were nine */
+    if (left == 0) {
         return out;
     }
-    while (value % 1000 == 0) {
-        value /= 1000;
-        digits -= 3;
-    }
     *out++ = '.';
-    for (int i = digits - 1; i >= 0; i--) {
-        out[i] = (char)('0' + value % 10);
-        value /= 10;
+    out = put_triple(out, left / 1000000);
+    if (left % 1000000) {
+        out = put_triple(out, left / 1000 % 1000);
     }
-    return out + digits;
+    return left % 1000 ? put_triple(out, left % 1000) : out;
 }
 
 static char *put_number(char *out, uint64_t value)
