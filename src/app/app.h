@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the commands share. A command is one file cmd_<name>.c with one function `int cmd_<name>(int argc, char **argv)`:
- * argv[0] is the command's name, the result is the exit code. Only this folder reads argv, prints and exits: data goes to
- * stdout, words go to stderr.
+ * What the commands share. A command is one file cmd_<name>.c with one function `int cmd_<name>(int argc, char
+ * **argv)`: argv[0] is the command's name, the result is the exit code. Only this folder reads argv, prints and exits:
+ * data goes to stdout, words go to stderr.
  */
 #ifndef APP_APP_H
 #define APP_APP_H
@@ -16,9 +16,9 @@
 
 enum app_exit {
     APP_OK = 0,
-    APP_FAILED = 1,      /* it began and failed: a part, the disk, the network */
-    APP_USAGE = 2,       /* a mistake on the command line or in the configuration; nothing was started */
-    APP_GOAL_MISSED = 3, /* run --enforce: all went well, but a declared goal was missed */
+    APP_FAILED = 1,       /* it began and failed: a part, the disk, the network */
+    APP_USAGE = 2,        /* a mistake on the command line or in the configuration; nothing was started */
+    APP_GOAL_MISSED = 3,  /* run --enforce: all went well, but a declared goal was missed */
     APP_INTERRUPTED = 130 /* Ctrl-C twice: records in flight were dropped (and counted) */
 };
 

@@ -34,7 +34,8 @@ static int fail_option(const struct app_usage *usage, const char *argument)
     char word[64];
     for (const struct app_option *option = usage->options; option && option->name && count < APP_LIST_MAX; option++)
         names[count++] = option->name;
-    snprintf(word, sizeof word, "%.*s", (int)strcspn(argument + strspn(argument, "-"), "="), argument + strspn(argument, "-"));
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(argument + strspn(argument, "-"), "="),
+             argument + strspn(argument, "-"));
     const char *nearest = error_nearest(word, names, count);
     int command = (int)strcspn(usage->synopsis, " ");
     if (nearest)
@@ -56,7 +57,8 @@ static const struct app_option *find_option(const struct app_usage *usage, const
             *ret_value = argument[2] ? argument + 2 : NULL;
             return option;
         }
-        if (argument[1] == '-' && strlen(option->name) == length - 2 && strncmp(option->name, argument + 2, length - 2) == 0) {
+        if (argument[1] == '-' && strlen(option->name) == length - 2 &&
+            strncmp(option->name, argument + 2, length - 2) == 0) {
             *ret_value = equals ? equals + 1 : NULL;
             return option;
         }
@@ -95,7 +97,8 @@ static int parse_option(const struct app_usage *usage, int argc, char **argv, in
     if (!value && *at + 1 < argc)
         value = argv[++*at];
     if (!value) {
-        app_say("--%s needs a value: --%s %s", option->name, option->name, option->argument ? option->argument : "VALUE");
+        app_say("--%s needs a value: --%s %s", option->name, option->name,
+                option->argument ? option->argument : "VALUE");
         return APP_USAGE;
     }
     return store(option, value);
@@ -121,7 +124,8 @@ int app_parse(const struct app_usage *usage, int argc, char **argv, int *ret_ope
         }
     }
     if ((size_t)operands < usage->operands_least || (size_t)operands > usage->operands_most) {
-        app_say("%s: usage: weir %s", (size_t)operands < usage->operands_least ? "something is missing" : "one argument too many",
+        app_say("%s: usage: weir %s",
+                (size_t)operands < usage->operands_least ? "something is missing" : "one argument too many",
                 usage->synopsis);
         return APP_USAGE;
     }

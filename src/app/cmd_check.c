@@ -36,7 +36,7 @@ static void add_options(struct weir_buffer *out, const struct plan_node *node)
             out->failed = true;
         else if (*text)
             buffer_format(out, "    %-12s %s%s\n", option->name, text,
-                          option->fallback && strcmp(option->fallback, text) == 0 ? "  (default)" : "");
+                          conf_option_is_default(option, node->options) ? "  (default)" : "");
         memory_free(text);
     }
 }
@@ -44,10 +44,10 @@ static void add_options(struct weir_buffer *out, const struct plan_node *node)
 static void add_columns(struct weir_buffer *out, const struct weir_schema *schema)
 {
     if (!schema) {
-        buffer_string(out, "    columns      types not known yet: they come with the first records\n");
+        buffer_string(out, "    -> types not known yet: they come with the first records\n");
         return;
     }
-    buffer_string(out, "    columns     ");
+    buffer_string(out, "    ->");
     for (uint32_t i = 0; i < schema->count; i++)
         buffer_format(out, "%s %s %s%s%s", i ? "," : "", schema->fields[i].name, weir_type_name(schema->fields[i].type),
                       schema->time == (int32_t)i ? " (time)" : "", schema->key == (int32_t)i ? " (key)" : "");
@@ -87,8 +87,8 @@ static void add_run(struct weir_buffer *out, const struct plan *plan)
         buffer_format(out, "    %-12s %" PRIu32 "\n", "lanes", plan->lanes);
     else
         buffer_format(out, "    %-12s auto: %ld on this machine\n", "lanes", processors > 0 ? processors : 1);
-    buffer_format(out, "    %-12s %s in all: records on their way and queues, the state of keys, and symbols\n", "memory",
-                  option_show_size(plan->memory, text, sizeof text));
+    buffer_format(out, "    %-12s %s in all: records on their way and queues, the state of keys, and symbols\n",
+                  "memory", option_show_size(plan->memory, text, sizeof text));
     if (plan->batch)
         buffer_format(out, "    %-12s %" PRId64 "\n", "batch", plan->batch);
     else
@@ -106,7 +106,7 @@ static void add_goals(struct weir_buffer *out, const struct plan *plan)
     bool any = false;
     for (const struct weir_option *option = conf_goal_options; option->type != WEIR_OPTION_END; option++) {
         char *text = conf_option_text(option, &plan->goals);
-        bool given = text && strcmp(text, "0s") != 0 && strcmp(text, "unlimited") != 0;
+        bool given = text && *text;
         if (given)
             buffer_format(out, "%s    %-12s %s\n", any ? "" : "\n  goals\n", option->name, text);
         any = any || given;
@@ -127,7 +127,8 @@ static void add_json_node(struct weir_buffer *out, const struct plan *plan, cons
     bool first = true;
     buffer_string(out, "{\"name\": ");
     add_json_text(out, node->name);
-    buffer_format(out, ", \"kind\": \"%s\", \"type\": \"%s\", \"from\": [", app_kind_name(node->part->kind), node->part->name);
+    buffer_format(out, ", \"kind\": \"%s\", \"type\": \"%s\", \"from\": [", app_kind_name(node->part->kind),
+                  node->part->name);
     for (uint32_t i = 0; i < node->from_count; i++) {
         buffer_string(out, i ? ", " : "");
         add_json_text(out, plan->nodes[node->from[i]].name);
@@ -158,9 +159,11 @@ static void add_json(struct weir_buffer *out, const struct plan *plan, struct we
         buffer_string(out, i ? ",\n  " : "\n  ");
         add_json_node(out, plan, &plan->nodes[i], schemas[i]);
     }
-    buffer_format(out, "],\n \"run\": {\"lanes\": %" PRIu32 ", \"memory\": %" PRId64 ", \"batch\": %" PRId64, plan->lanes,
-                  plan->memory, plan->batch);
-    buffer_format(out, ", \"linger_seconds\": %.9g, \"limit\": %" PRId64 ", \"duration_seconds\": %.9g, \"seed\": %" PRIu64 "}}\n",
+    buffer_format(out, "],\n \"run\": {\"lanes\": %" PRIu32 ", \"memory\": %" PRId64 ", \"batch\": %" PRId64,
+                  plan->lanes, plan->memory, plan->batch);
+    buffer_format(out,
+                  ", \"linger_seconds\": %.9g, \"limit\": %" PRId64 ", \"duration_seconds\": %.9g, \"seed\": %" PRIu64
+                  "}}\n",
                   (double)plan->linger / 1e9, plan->limit, (double)plan->duration / 1e9, plan->seed);
 }
 
@@ -174,18 +177,24 @@ static int parse(struct arguments *arguments, int argc, char **argv)
     const struct app_option options[] = {
         {.name = "json", .help = "the resolved configuration as one JSON object", .flag = &arguments->json},
         {.name = "quiet", .letter = 'q', .help = "say nothing when all is well", .flag = &arguments->quiet},
-        {.name = "to", .argument = "TYPE", .help = "as if all sinks were one of this type", .value = &arguments->overrides.to},
+        {.name = "to",
+         .argument = "TYPE",
+         .help = "as if all sinks were one of this type",
+         .value = &arguments->overrides.to},
         {.name = "lanes", .argument = "N", .help = "as if run.lanes were N", .value = &lanes},
         {.name = "memory", .argument = "SIZE", .help = "as if run.memory were SIZE", .value = &memory},
-        {.name = "set", .argument = "PATH=VALUE", .help = "as if PATH (run.batch, stages.NAME.OPTION) were VALUE",
+        {.name = "set",
+         .argument = "PATH=VALUE",
+         .help = "as if PATH (run.batch, stages.NAME.OPTION) were VALUE",
          .list = &arguments->set},
         {.name = NULL},
     };
     const struct app_usage usage = {
         .synopsis = "check FILE [options]",
         .summary = "Validates a configuration, draws its graph, and shows what every option resolves to.",
-        .description = "Nothing runs and nothing is written. Where a data file can be read, its beginning tells the columns,\n"
-                       "and the stages are checked against them. FILE may be - for stdin.",
+        .description =
+            "Nothing runs and nothing is written. Where a data file can be read, its beginning tells the columns,\n"
+            "and the stages are checked against them. FILE may be - for stdin.",
         .options = options,
         .operands_least = 1,
         .operands_most = 1,

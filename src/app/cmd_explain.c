@@ -13,10 +13,18 @@
 enum { NAMES_MAX = 128, HELP_WIDTH = 70 };
 
 static const char *const type_names[] = {
-    [WEIR_OPTION_BOOL] = "true or false",     [WEIR_OPTION_INTEGER] = "whole number", [WEIR_OPTION_NUMBER] = "number",
-    [WEIR_OPTION_STRING] = "text",            [WEIR_OPTION_DURATION] = "duration",    [WEIR_OPTION_SIZE] = "size",
-    [WEIR_OPTION_RATE] = "rate",              [WEIR_OPTION_CHOICE] = "choice",        [WEIR_OPTION_EXPRESSION] = "expression",
-    [WEIR_OPTION_COLUMN] = "column",          [WEIR_OPTION_STRINGS] = "text or list", [WEIR_OPTION_NUMBERS] = "number or list",
+    [WEIR_OPTION_BOOL] = "true or false",
+    [WEIR_OPTION_INTEGER] = "whole number",
+    [WEIR_OPTION_NUMBER] = "number",
+    [WEIR_OPTION_STRING] = "text",
+    [WEIR_OPTION_DURATION] = "duration",
+    [WEIR_OPTION_SIZE] = "size",
+    [WEIR_OPTION_RATE] = "rate",
+    [WEIR_OPTION_CHOICE] = "choice",
+    [WEIR_OPTION_EXPRESSION] = "expression",
+    [WEIR_OPTION_COLUMN] = "column",
+    [WEIR_OPTION_STRINGS] = "text or list",
+    [WEIR_OPTION_NUMBERS] = "number or list",
     [WEIR_OPTION_MAP] = "map",
 };
 
@@ -46,10 +54,12 @@ static void add_form(struct weir_buffer *out, const struct weir_option *option)
         for (size_t i = 0; option->choices[i]; i++)
             buffer_format(out, "%s%s", i ? " | " : "", option->choices[i]);
     } else {
-        buffer_string(out, option->type == WEIR_OPTION_MAP && option->flags & WEIR_OPTION_EXPRESSIONS ? "map of expressions"
-                                                                                                     : type_names[option->type]);
+        buffer_string(out, option->type == WEIR_OPTION_MAP && option->flags & WEIR_OPTION_EXPRESSIONS
+                               ? "map of expressions"
+                               : type_names[option->type]);
     }
-    bool above = has_limits(option) && option->least > 1; /* 0 and 1 go without saying, as do limits that nobody meets */
+    bool above = has_limits(option) &&
+                 option->least > 1; /* 0 and 1 go without saying, as do limits that nobody meets */
     bool below = has_limits(option) && option->most < 1e9 && option->type == WEIR_OPTION_INTEGER;
     below = below || (has_limits(option) && option->type == WEIR_OPTION_NUMBER && option->most < 1e9);
     if (below) {
@@ -109,7 +119,8 @@ static void add_part(struct weir_buffer *out, const struct weir_part *part)
     if (main_option && part->kind == WEIR_STAGE && main_option->type != WEIR_OPTION_MAP)
         buffer_format(out, "\nThe main option can be given without its name: - %s: VALUE\n", part->name);
     else if (main_option && main_option->type == WEIR_OPTION_MAP)
-        buffer_format(out, "\nKeys that are no options go into %s: - %s: {NAME: VALUE}\n", main_option->name, part->name);
+        buffer_format(out, "\nKeys that are no options go into %s: - %s: {NAME: VALUE}\n", main_option->name,
+                      part->name);
     if (part->kind != WEIR_SOURCE)
         buffer_format(out, "\n%s are options too: weir explain wiring\n",
                       part->kind == WEIR_STAGE ? "name and from" : "from, when_full and queue");

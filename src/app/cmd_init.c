@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* weir init: looks at a data file and writes a first configuration for it, with a comment for every line that was inferred. */
+/* weir init: looks at a data file and writes a first configuration for it, with a comment for every line that was
+ * inferred. */
 #include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -40,7 +41,7 @@ static void make_name(struct init *init)
     for (size_t i = 0; i < length && used < NAME_BYTES; i++)
         init->name[used++] = (char)(isalnum((unsigned char)base[i]) ? base[i] : '_');
     if (used == 0)
-        strcpy(init->name, "input");
+        memcpy(init->name, "input", sizeof "input");
 }
 
 static int read_layout(struct init *init, struct weir_error *error)
@@ -49,8 +50,8 @@ static int read_layout(struct init *init, struct weir_error *error)
     uint64_t lines = 0;
     codec_layout_release(init->layout);
     init->layout = NULL;
-    int code = codec_layout_new(init->format, &init->options, &env, init->sample.data, init->sample.size, init->sample.whole,
-                                NULL, &init->layout, &init->skip, &lines);
+    int code = codec_layout_new(init->format, &init->options, &env, init->sample.data, init->sample.size,
+                                init->sample.whole, NULL, &init->layout, &init->skip, &lines);
     if (code < 0)
         return code;
     size_t size = init->sample.size;
@@ -80,7 +81,8 @@ static void guess_delimiter(struct init *init)
 
 static bool key_name(const char *name)
 {
-    static const char *const words[] = {"sensor", "device", "machine", "key", "host", "tag", "station", "unit", "channel", "id"};
+    static const char *const words[] = {"sensor", "device",  "machine", "key",     "host",
+                                        "tag",    "station", "unit",    "channel", "id"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         const char *at = strcasestr(name, words[i]);
         size_t length = strlen(words[i]);
@@ -91,7 +93,8 @@ static bool key_name(const char *name)
     return false;
 }
 
-/* A column of words that come again and again says which sensor a record is from: by its name, else the first such one. */
+/* A column of words that come again and again says which sensor a record is from: by its name, else the first such one.
+ */
 static int32_t find_key(const struct init *init)
 {
     const struct profile *profile = &init->profile;
@@ -218,8 +221,8 @@ static void add_column_note(struct weir_buffer *out, const struct init *init, ui
         size_t a = time_show_rfc3339((int64_t)column->least, least), b = time_show_rfc3339((int64_t)column->most, most);
         buffer_format(out, "%.*s to %.*s", (int)(a < 19 ? a : 19), least, (int)(b < 19 ? b : 19), most);
     } else if (field->type == WEIR_F64 || field->type == WEIR_I64) {
-        buffer_format(out, "%.6g to %.6g, mean %.6g, standard deviation %.4g", column->least, column->most, column->mean,
-                      profile_stddev(column));
+        buffer_format(out, "%.6g to %.6g, mean %.6g, standard deviation %.4g", column->least, column->most,
+                      column->mean, profile_stddev(column));
     } else if (field->type == WEIR_TEXT || field->type == WEIR_SYMBOL) {
         buffer_format(out, "%s%" PRIu64 " different: ", column->distinct == PROFILE_DISTINCT_MOST ? "at least " : "",
                       column->distinct);
@@ -250,12 +253,15 @@ static void add_head(struct init *init)
     struct weir_buffer *out = &init->out;
     buffer_string(out, "# Written by: weir init ");
     add_comment_text(out, init->path);
-    buffer_format(out, "\n#\n# A first pipeline for this data. It runs as it is:  weir run THIS_FILE\n#\n# Looked at %" PRIu64
-                       " records (%s); %s.\n",
-                  init->profile.records, init->format == CODEC_CSV ? "CSV" : "NDJSON",
-                  init->sample.whole ? "that is all of the file" : "the file goes on, so ranges may be wider");
+    buffer_format(
+        out,
+        "\n#\n# A first pipeline for this data. It runs as it is:  weir run THIS_FILE\n#\n# Looked at %" PRIu64
+        " records (%s); %s.\n",
+        init->profile.records, init->format == CODEC_CSV ? "CSV" : "NDJSON",
+        init->sample.whole ? "that is all of the file" : "the file goes on, so ranges may be wider");
     if (init->profile.refused)
-        buffer_format(out, "# %" PRIu64 " lines could not be read; weir run tells which, and goes on.\n", init->profile.refused);
+        buffer_format(out, "# %" PRIu64 " lines could not be read; weir run tells which, and goes on.\n",
+                      init->profile.refused);
     buffer_string(out, "#\n");
     for (uint32_t i = 0; i < init->profile.schema->count; i++)
         add_column_note(out, init, i);
@@ -270,7 +276,10 @@ static void add_source(struct init *init)
     buffer_format(out, "   # relative to the folder that weir is started in\n    format: %s\n",
                   init->format == CODEC_CSV ? "csv" : "ndjson");
     if (init->format == CODEC_CSV && strcmp(init->options.delimiter, ",") != 0)
-        buffer_format(out, "    delimiter: %s\n", init->options.delimiter[0] == '\t' ? "\"\\t\"" : init->options.delimiter[0] == ';' ? "\";\"" : "\"|\"");
+        buffer_format(out, "    delimiter: %s\n",
+                      init->options.delimiter[0] == '\t'  ? "\"\\t\""
+                      : init->options.delimiter[0] == ';' ? "\";\""
+                                                          : "\"|\"");
     if (schema->time >= 0) {
         buffer_string(out, "    time: ");
         add_yaml(out, schema->fields[schema->time].name);
@@ -309,7 +318,8 @@ static void add_stages(struct init *init)
     add_number_text(&expression, round_out(column->most + margin, true), 6);
     buffer_append(&expression, "", 1);
     out->failed = out->failed || expression.failed;
-    buffer_string(out, "\nstages:\n  # Keeps what is plausible: the range of the sample and half of it more on each side. What fails is\n"
+    buffer_string(out, "\nstages:\n  # Keeps what is plausible: the range of the sample and half of it more on each "
+                       "side. What fails is\n"
                        "  # counted as filtered.\n  - filter: ");
     if (!out->failed && (strchr(expression.data, '`') || strstr(expression.data, ": ") || strchr(expression.data, '#')))
         buffer_json_string(out, expression.data, strlen(expression.data));
@@ -317,7 +327,8 @@ static void add_stages(struct init *init)
         buffer_string(out, expression.data);
     buffer_free(&expression);
     if (stddev > 0) {
-        buffer_string(out, "\n  # How many standard deviations from the mean of the sample? A new column, z.\n  - normalize: {field: ");
+        buffer_string(out, "\n  # How many standard deviations from the mean of the sample? A new column, z.\n  - "
+                           "normalize: {field: ");
         add_yaml(out, name);
         buffer_string(out, ", mean: ");
         add_number_text(out, column->mean, 8);
@@ -325,8 +336,9 @@ static void add_stages(struct init *init)
         add_number_text(out, stddev, 8);
         buffer_string(out, ", as: z}");
     }
-    buffer_format(out, "\n  # Statistics of the last 10 records%s: new columns, named after the field.\n  - rolling: {field: ",
-                  init->key >= 0 ? " of each sensor" : "");
+    buffer_format(
+        out, "\n  # Statistics of the last 10 records%s: new columns, named after the field.\n  - rolling: {field: ",
+        init->key >= 0 ? " of each sensor" : "");
     add_yaml(out, name);
     buffer_string(out, ", window: 10, compute: [mean, stddev, min, max]}\n");
 }
@@ -335,8 +347,10 @@ static void add_rest(struct init *init)
 {
     struct weir_buffer *out = &init->out;
     if (app_part(WEIR_SINK, "sqlite"))
-        buffer_format(out, "\nsinks:\n  store:\n    type: sqlite\n    path: %s.db\n    table: readings\n"
-                           "    if_exists: replace   # or append\n", init->name);
+        buffer_format(out,
+                      "\nsinks:\n  store:\n    type: sqlite\n    path: %s.db\n    table: readings\n"
+                      "    if_exists: replace   # or append\n",
+                      init->name);
     else
         buffer_format(out, "\nsinks:\n  store: {type: file, path: %s.out.ndjson}\n", init->name);
     buffer_string(out, "  # To see records pass instead: weir run THIS_FILE --to stdout --limit 10\n"
@@ -349,8 +363,8 @@ static void add_rest(struct init *init)
 static void tell(const struct init *init)
 {
     const struct weir_schema *schema = init->profile.schema;
-    app_say("%s: %" PRIu64 " records, %" PRIu32 " columns; time: %s, key: %s", init->path, init->profile.records, schema->count,
-            schema->time >= 0 ? schema->fields[schema->time].name : "none found",
+    app_say("%s: %" PRIu64 " records, %" PRIu32 " columns; time: %s, key: %s", init->path, init->profile.records,
+            schema->count, schema->time >= 0 ? schema->fields[schema->time].name : "none found",
             init->key >= 0 ? schema->fields[init->key].name : "none found");
 }
 
@@ -379,10 +393,11 @@ int cmd_init(int argc, char **argv)
     const struct app_usage usage = {
         .synopsis = "init DATA.csv|DATA.ndjson",
         .summary = "Looks at a data file and writes a first configuration for it, on stdout.",
-        .description = "  weir init data.csv > mine.yaml && weir check mine.yaml && weir run mine.yaml\n"
-                       "\n"
-                       "Columns and their types, the time, the key (which sensor) and ranges are inferred from the first 8 MiB;\n"
-                       "comments say how.",
+        .description =
+            "  weir init data.csv > mine.yaml && weir check mine.yaml && weir run mine.yaml\n"
+            "\n"
+            "Columns and their types, the time, the key (which sensor) and ranges are inferred from the first 8 MiB;\n"
+            "comments say how.",
         .options = options,
         .operands_least = 1,
         .operands_most = 1,

@@ -13,8 +13,8 @@ static int print_json(void)
     buffer_string(&out, "[");
     for (size_t i = 0; weir_parts[i]; i++) {
         const struct weir_part *part = weir_parts[i];
-        buffer_format(&out, "%s\n  {\"kind\": \"%s\", \"name\": \"%s\", \"summary\": ", i ? "," : "", app_kind_name(part->kind),
-                      part->name);
+        buffer_format(&out, "%s\n  {\"kind\": \"%s\", \"name\": \"%s\", \"summary\": ", i ? "," : "",
+                      app_kind_name(part->kind), part->name);
         buffer_json_string(&out, part->summary, strlen(part->summary));
         buffer_string(&out, "}");
     }
@@ -47,7 +47,8 @@ static int kind_of(const char *word)
 {
     for (int kind = WEIR_SOURCE; kind <= WEIR_SINK; kind++) {
         size_t length = strlen(app_kind_name((enum weir_kind)kind));
-        if (strncmp(word, app_kind_name((enum weir_kind)kind), length) == 0 && (!word[length] || strcmp(word + length, "s") == 0))
+        if (strncmp(word, app_kind_name((enum weir_kind)kind), length) == 0 &&
+            (!word[length] || strcmp(word + length, "s") == 0))
             return kind;
     }
     return -1;

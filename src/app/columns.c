@@ -26,7 +26,8 @@ static const struct weir_stage *stage_of(const struct weir_part *part)
     return (const struct weir_stage *)part; /* the head is its first member */
 }
 
-static int check_key(const struct plan_node *node, const void *self, const struct weir_schema *in, struct weir_error *error)
+static int check_key(const struct plan_node *node, const void *self, const struct weir_schema *in,
+                     struct weir_error *error)
 {
     const struct weir_stage *stage = stage_of(node->part);
     const char *key = stage->key ? stage->key(self) : WEIR_UNKEYED, *names[NAMES_MAX];
@@ -47,8 +48,8 @@ static int check_key(const struct plan_node *node, const void *self, const struc
 }
 
 /* One instance, opened, bound to one schema, closed. */
-static int bind_stage(struct bench *bench, const struct plan_node *node, struct weir_schema *in, struct weir_schema **ret,
-                      struct weir_error *error)
+static int bind_stage(struct bench *bench, const struct plan_node *node, struct weir_schema *in,
+                      struct weir_schema **ret, struct weir_error *error)
 {
     const struct weir_stage *stage = stage_of(node->part);
     void *self = memory_zeroed(1, node->part->size + 1);

@@ -4,7 +4,8 @@
  *                                     +-> alarms (filter) --> alarm (stdout)
  *     spare --> filter ...
  *
- * Each part is drawn once with all that comes after it; where a second branch joins it, its name and "..." stand for it.
+ * Each part is drawn once with all that comes after it; where a second branch joins it, its name and "..." stand for
+ * it.
  */
 #include "app/draw.h"
 

@@ -21,7 +21,8 @@ enum { COMMANDS = sizeof commands / sizeof *commands };
 static void print_help(FILE *out)
 {
     fputs("weir runs pipelines of sensor records: sources → stages → sinks.\n\n"
-          "Usage: weir COMMAND [ARGUMENTS]\n\nCommands:\n", out);
+          "Usage: weir COMMAND [ARGUMENTS]\n\nCommands:\n",
+          out);
     for (size_t i = 0; i < COMMANDS; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
     fputs("\nweir COMMAND --help tells more. A first journey:\n"
@@ -29,7 +30,8 @@ static void print_help(FILE *out)
           "  weir check mine.yaml\n"
           "  weir run mine.yaml\n"
           "\nExit codes: 0 all went well; 1 it began and failed; 2 a mistake on the command line or in the\n"
-          "configuration, nothing was started; 3 a goal was missed (run --enforce); 130 interrupted twice.\n", out);
+          "configuration, nothing was started; 3 a goal was missed (run --enforce); 130 interrupted twice.\n",
+          out);
 }
 
 static const struct command *find_command(const char *name)

@@ -88,7 +88,8 @@ static int fill(struct profile *profile, const struct weir_batch *batch, const s
     return 0;
 }
 
-int profile_new(struct codec_layout *layout, const char *data, size_t size, struct profile *ret, struct weir_error *error)
+int profile_new(struct codec_layout *layout, const char *data, size_t size, struct profile *ret,
+                struct weir_error *error)
 {
     struct profile profile = {.schema = weir_schema_reference(codec_layout_schema(layout))};
     struct decoder_events events = {.owner = &profile.refused, .refused = count_refusal, .counted = ignore_count};

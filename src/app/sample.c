@@ -106,7 +106,8 @@ int sample_schema(const struct plan_node *source, struct weir_schema **ret, stru
     enum codec_format format = (enum codec_format)options->format;
     if (format == CODEC_AUTO)
         format = codec_guess(path, sample.data, sample.size);
-    int code = codec_layout_new(format, options, &env, sample.data, sample.size, sample.whole, NULL, &layout, &skip, &lines);
+    int code = codec_layout_new(format, options, &env, sample.data, sample.size, sample.whole, NULL, &layout, &skip,
+                                &lines);
     if (code == 0)
         *ret = weir_schema_reference(codec_layout_schema(layout));
     codec_layout_release(layout);

@@ -8,7 +8,7 @@
 struct sample {
     char *data;
     size_t size;
-    bool whole;      /* the file holds no more */
+    bool whole; /* the file holds no more */
     uint64_t file_size;
 };
 /* Reads up to `most` bytes. Only regular files: a pipe would lose what is read here (-ESPIPE). */
@@ -18,8 +18,8 @@ void sample_free(struct sample *sample);
 /* The options with which a part reads bytes (CODEC_READ_OPTIONS), inside its options; NULL if it has none. */
 const struct codec_read_options *sample_read_options(const struct weir_part *part, const void *options);
 
-/* The schema of the records of a source, from its first file: 0 and *ret a reference, or *ret NULL when it cannot be known
- * yet (no file, a stream). Negative: a mistake, with words. */
+/* The schema of the records of a source, from its first file: 0 and *ret a reference, or *ret NULL when it cannot be
+ * known yet (no file, a stream). Negative: a mistake, with words. */
 int sample_schema(const struct plan_node *source, struct weir_schema **ret, struct weir_error *error);
 
 #endif

@@ -23,11 +23,13 @@ const struct topic topics[] = {
      "indented. A stage that is given one bare value puts it into its main option (weir explain PART marks it).\n",
      NULL},
     {"wiring", "names, from: and what to do when a sink is slow",
-     "Without from: the stages are a chain: the first reads all sources, each next one the stage before it, and the sinks\n"
+     "Without from: the stages are a chain: the first reads all sources, each next one the stage before it, and the "
+     "sinks\n"
      "read the last stage. from: NAME, or from: [NAME, NAME], says otherwise; it stands among the options of a stage\n"
      "or sink. What a stage passes on goes to everybody who reads from it.\n"
      "\n"
-     "A source or sink is called what stands before its colon. A stage is called by its type, unless it has a name:. Two\n"
+     "A source or sink is called what stands before its colon. A stage is called by its type, unless it has a name:. "
+     "Two\n"
      "unnamed filters are filter_1 and filter_2.\n"
      "\n"
      "  stages:\n"
@@ -42,12 +44,14 @@ const struct topic topics[] = {
      "  queue      how much may wait for this sink, for example 4MiB; without it a share of run.memory\n",
      NULL},
     {"run", "the section run: lanes, memory, batches, limits",
-     "How the pipeline runs. On the command line of weir run and weir check: --limit, --duration, --lanes, --memory, and\n"
+     "How the pipeline runs. On the command line of weir run and weir check: --limit, --duration, --lanes, --memory, "
+     "and\n"
      "--set run.KEY=VALUE for all of them.\n",
      conf_run_options},
     {"goals", "the section goals: what a run is held against",
      "Goals are declared, not guessed. The report says for each whether it was met; weir run --enforce ends with exit\n"
-     "code 3 when one was missed. Latency is the time from when a record came into being for weir until it was stored.\n",
+     "code 3 when one was missed. Latency is the time from when a record came into being for weir until it was "
+     "stored.\n",
      conf_goal_options},
     {"units", "how durations, sizes and rates are written",
      "  duration  500ms, 10s, 15min, 1.5h, 2d     ns us ms s min h d\n"
@@ -63,15 +67,18 @@ const struct topic topics[] = {
      "              normal_tail(x, mean, stddev)\n"
      "\n"
      "A value that is missing is null; what is computed from null is null, and a filter keeps a record only when its\n"
-     "expression is true. Dividing gives a number with a fraction. Times compare with text: ts >= '2024-01-01T00:00:00Z'.\n"
-     "In YAML, put quotes around an expression that has \": \" or \" #\" in it, or that begins with a quote or a backquote.\n",
+     "expression is true. Dividing gives a number with a fraction. Times compare with text: ts >= "
+     "'2024-01-01T00:00:00Z'.\n"
+     "In YAML, put quotes around an expression that has \": \" or \" #\" in it, or that begins with a quote or a "
+     "backquote.\n",
      NULL},
     {"environment", "${VAR} in a configuration, and variables weir looks at",
      "  ${NAME}            the value of the environment variable; a mistake if it is not set\n"
      "  ${NAME:-default}   the same with a default for when it is not set or empty\n"
      "  $${                the two characters ${\n"
      "\n"
-     "They are filled in in values, not in keys. Between { } or [ ] YAML wants quotes around them: {path: \"${DIR}/a.csv\"}.\n"
+     "They are filled in in values, not in keys. Between { } or [ ] YAML wants quotes around them: {path: "
+     "\"${DIR}/a.csv\"}.\n"
      "Values of options called password, token or secret are never shown.\n"
      "\n"
      "  NO_COLOR           set to anything: no colours\n",

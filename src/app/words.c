@@ -20,25 +20,25 @@ void app_say(const char *format, ...)
     va_end(args);
 }
 
-/* The line that the mark is in, from the file: parts know where an option stands, not what it looks like. Lines with a secret
- * in them are not shown. */
+/* The line that the mark is in, from the file: parts know where an option stands, not what it looks like. Lines with a
+ * secret in them are not shown. */
 static bool read_line(const struct weir_mark *mark, char *out, size_t size)
 {
+    out[0] = 0;
     FILE *file = fopen(mark->file, "re");
-    char *line = NULL;
-    size_t capacity = 0;
-    int number = 0;
+    int number = 1;
     bool found = false;
-    while (file && number < mark->line && getline(&line, &capacity, file) >= 0)
+    while (file && !found && fgets(out, (int)size, file)) { /* a longer line is read in pieces: its first is shown */
+        bool whole = strchr(out, '\n');
+        found = number == mark->line;
+        for (int c = 0; !whole && c != EOF && c != '\n';)
+            c = getc(file);
         number++;
-    if (file && number == mark->line && number > 0 && !conf_is_secret(line)) {
-        snprintf(out, size, "%.*s", (int)strcspn(line, "\r\n"), line);
-        found = true;
     }
-    free(line);
     if (file)
         fclose(file);
-    return found;
+    out[strcspn(out, "\r\n")] = 0;
+    return found && !conf_is_secret(out);
 }
 
 /* How many characters from the mark on are one word. */

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 struct arena;
-struct arena *arena_new(void); /* NULL: out of memory */
+struct arena *arena_new(void);        /* NULL: out of memory */
 void arena_free(struct arena *arena); /* NULL is allowed */
 
 /* Zeroed, 64-byte aligned when at least that large, else 16; NULL: out of memory. */

@@ -18,9 +18,11 @@ static const char *const sections[] = {"sources", "stages", "sinks", "goals", "r
 
 /* ---- goals and run --------------------------------------------------------------------------------------------- */
 
-#define GOAL(field, words)                                                                                              \
-    {.name = #field, .type = WEIR_OPTION_DURATION, .offset = offsetof(struct plan_goals, field), .least = 1,            \
-     .most = 0x1p62, .help = words}
+#define GOAL(field, words)                                                                                             \
+    {                                                                                                                  \
+        .name = #field, .type = WEIR_OPTION_DURATION, .offset = offsetof(struct plan_goals, field), .least = 1,        \
+        .most = 0x1p62, .help = words                                                                                  \
+    }
 
 const struct weir_option conf_goal_options[] = {
     GOAL(latency_p50, "half of the records are stored within this time"),
@@ -29,7 +31,11 @@ const struct weir_option conf_goal_options[] = {
     GOAL(latency_p999, "99.9 % of the records are stored within this time"),
     GOAL(latency_max, "every record is stored within this time"),
     GOAL(max_lag, "the oldest record not yet stored is never older than this"),
-    {.name = "rate", .type = WEIR_OPTION_RATE, .offset = offsetof(struct plan_goals, rate), .least = 1e-9, .most = 1e15,
+    {.name = "rate",
+     .type = WEIR_OPTION_RATE,
+     .offset = offsetof(struct plan_goals, rate),
+     .least = 1e-9,
+     .most = 1e15,
      .help = "at least so many records are read per second"},
     {.type = WEIR_OPTION_END},
 };
@@ -48,7 +54,8 @@ const struct weir_option conf_run_options[] = {
      .help = "most records in a batch; auto adapts to the load"},
     {RUN(linger), .type = WEIR_OPTION_DURATION, .fallback = "5ms", .least = 0, .most = 3600e9,
      .help = "how long a batch that is not full may wait for more records"},
-    {RUN(limit), .type = WEIR_OPTION_INTEGER, .least = 1, .most = 0x1p62, .help = "stop after so many records were read"},
+    {RUN(limit), .type = WEIR_OPTION_INTEGER, .least = 1, .most = 0x1p62,
+     .help = "stop after so many records were read"},
     {RUN(duration), .type = WEIR_OPTION_DURATION, .least = 1, .most = 0x1p62, .help = "stop after this time"},
     {RUN(seed), .type = WEIR_OPTION_INTEGER, .fallback = "1", .least = 0, .most = 0x1p62,
      .help = "what chance begins with, so that a run can be repeated"},
@@ -151,7 +158,8 @@ static int apply_set(struct conf *conf, struct tree *root, const char *set)
 
 static int check_sections(struct conf *conf, const struct tree_text *text, const struct tree *root)
 {
-    static const char example[] = "it has the sections sources, stages, sinks, goals and run; weir init DATA.csv writes one";
+    static const char example[] =
+        "it has the sections sources, stages, sinks, goals and run; weir init DATA.csv writes one";
     if (!root || tree_is_null(root)) {
         struct tree top = {.text = text, .line = 1, .column = 1, .width = 1};
         return conf_fail(conf, &top, example, "this configuration is empty");
@@ -186,8 +194,8 @@ static int read_plan(struct conf *conf, const struct tree_text *text, struct pla
     return error;
 }
 
-int conf_parse(const char *name, const char *text, size_t size, const struct conf_overrides *overrides, struct plan **ret,
-               struct weir_error *error)
+int conf_parse(const char *name, const char *text, size_t size, const struct conf_overrides *overrides,
+               struct plan **ret, struct weir_error *error)
 {
     struct weir_error ignored = {0};
     struct arena *arena = arena_new();

@@ -75,7 +75,8 @@ static int set_name(struct conf *conf, struct entry *entry, const struct tree *n
     if (name->kind != TREE_SCALAR)
         return conf_fail(conf, name, NULL, "a name is one word");
     if (name->size == 0 || name->size > NAME_MAX_LENGTH || strspn(name->value, allowed) != name->size)
-        return conf_fail(conf, name, "use up to 64 letters, digits, _ and -", "\"%.80s\" cannot be a name", name->value);
+        return conf_fail(conf, name, "use up to 64 letters, digits, _ and -", "\"%.80s\" cannot be a name",
+                         name->value);
     entry->name = name->value;
     return 0;
 }
@@ -96,7 +97,8 @@ static int check_twins(struct conf *conf, struct entries *entries)
         if (!entry->name || first == entry)
             continue;
         return conf_fail(conf, entry->at, "names are unique in the whole file",
-                         "a %s is called \"%s\" already (line %d)", entry_kind(first->kind), entry->name, first->at->line);
+                         "a %s is called \"%s\" already (line %d)", entry_kind(first->kind), entry->name,
+                         first->at->line);
     }
     return 0;
 }
@@ -216,9 +218,9 @@ static int read_section(struct conf *conf, const struct tree *root, struct entri
     if (!section || tree_is_null(section))
         return 0;
     if (section->kind == TREE_SCALAR)
-        return conf_fail(conf, section, kind == WEIR_STAGE ? "write - filter: value > 0 below it"
-                                                           : "write name: {type: …} below it",
-                         "%s is a %s of parts, not a single value", section_names[kind], kind == WEIR_STAGE ? "list" : "map");
+        return conf_fail(
+            conf, section, kind == WEIR_STAGE ? "write - filter: value > 0 below it" : "write name: {type: …} below it",
+            "%s is a %s of parts, not a single value", section_names[kind], kind == WEIR_STAGE ? "list" : "map");
     if (kind == WEIR_STAGE && section->kind == TREE_MAP)
         return conf_fail(conf, section, "begin each stage with \"- \"", "stages is a list: their order matters");
     for (struct tree_item *item = section->items; item && !error; item = item->next)
@@ -327,10 +329,12 @@ static int apply_set(struct conf *conf, struct entries *entries, const char *set
     size_t size = equals ? (size_t)(equals - set) : 0;
     char *path = arena_text(conf->arena, set, size);
     struct tree_text *text = arena_allocate(conf->arena, 2 * sizeof *text);
-    struct tree *value = NULL, place = {.kind = TREE_SCALAR, .text = &text[1], .line = 1, .column = 1, .width = (int)size};
+    struct tree *value = NULL,
+                place = {.kind = TREE_SCALAR, .text = &text[1], .line = 1, .column = 1, .width = (int)size};
     if (!path || !text)
         return conf_no_memory(conf);
-    text[0] = (struct tree_text){.name = arena_text(conf->arena, set, size), .data = equals + 1, .size = strlen(equals + 1)};
+    text[0] = (struct tree_text){
+        .name = arena_text(conf->arena, set, size), .data = equals + 1, .size = strlen(equals + 1)};
     text[1] = (struct tree_text){.name = "--set", .data = set, .size = strlen(set)};
     place.value = text[0].name;
     for (int kind = WEIR_SOURCE; kind <= WEIR_SINK; kind++) {

@@ -184,7 +184,8 @@ static int check_readers(struct conf *conf, const struct entries *entries, const
             continue;
         char hint[200];
         snprintf(hint, sizeof hint, "add a sink with from: %s, or remove the %s", entry->name, entry_kind(entry->kind));
-        return conf_fail(conf, entry->at, hint, "nothing reads from the %s \"%s\"", entry_kind(entry->kind), entry->name);
+        return conf_fail(conf, entry->at, hint, "nothing reads from the %s \"%s\"", entry_kind(entry->kind),
+                         entry->name);
     }
     return 0;
 }
@@ -198,10 +199,18 @@ struct edge_settings {
     int64_t queue;
 };
 static const struct weir_option edge_options[] = {
-    {.name = "when_full", .type = WEIR_OPTION_CHOICE, .offset = offsetof(struct edge_settings, when_full),
-     .fallback = "block", .choices = policies, .help = "what happens while this sink cannot keep up"},
-    {.name = "queue", .type = WEIR_OPTION_SIZE, .offset = offsetof(struct edge_settings, queue), .least = 64 << 10,
-     .most = 0x1p40, .help = "how much may wait for this sink; without it a share of the memory"},
+    {.name = "when_full",
+     .type = WEIR_OPTION_CHOICE,
+     .offset = offsetof(struct edge_settings, when_full),
+     .fallback = "block",
+     .choices = policies,
+     .help = "what happens while this sink cannot keep up"},
+    {.name = "queue",
+     .type = WEIR_OPTION_SIZE,
+     .offset = offsetof(struct edge_settings, queue),
+     .least = 64 << 10,
+     .most = 0x1p40,
+     .help = "how much may wait for this sink; without it a share of the memory"},
     {.type = WEIR_OPTION_END},
 };
 
@@ -277,11 +286,11 @@ static int check_ends(struct conf *conf, const struct tree *root, const struct e
     struct tree top = {.text = root->text, .line = root->line, .column = 1, .width = 1};
     struct tree_item *section = tree_item(root, entries->sources == 0 ? "sources" : "sinks");
     if (entries->sources == 0)
-        return conf_fail(conf, section ? section->key : &top, "for example sources: {input: {type: file, path: data.csv}}",
-                         "there is no source");
+        return conf_fail(conf, section ? section->key : &top,
+                         "for example sources: {input: {type: file, path: data.csv}}", "there is no source");
     if (!sink)
-        return conf_fail(conf, section ? section->key : &top, "for example sinks: {output: {type: stdout}}; or run with --to stdout",
-                         "there is no sink");
+        return conf_fail(conf, section ? section->key : &top,
+                         "for example sinks: {output: {type: stdout}}; or run with --to stdout", "there is no sink");
     return 0;
 }
 
@@ -290,9 +299,9 @@ int graph_read(struct conf *conf, const struct tree *root, struct plan *plan)
     struct entries entries = {0};
     int error = entries_read(conf, root, &entries);
     if (!error)
-        error = check_ends(conf, root, &entries);
-    if (!error)
         error = entries_fill(conf, &entries);
+    if (!error)
+        error = check_ends(conf, root, &entries);
     if (!error)
         error = wire(conf, &entries);
     if (error)

@@ -5,8 +5,8 @@
 #include "conf/tree.h"
 #include "flow/plan.h"
 
-/* Fills plan->nodes and plan->count; all memory is conf's arena. `set`: overrides of the form "sources.name.option=value"
- * (others are left alone). */
+/* Fills plan->nodes and plan->count; all memory is conf's arena. `set`: overrides of the form
+ * "sources.name.option=value" (others are left alone). */
 int graph_read(struct conf *conf, const struct tree *root, struct plan *plan);
 
 #endif

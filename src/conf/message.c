@@ -61,6 +61,25 @@ static size_t column_offset(const char *line, size_t size, int column)
     return at;
 }
 
+/* Is this byte part of a well-formed character? (Overlong forms pass: they hurt no terminal.) */
+static bool follows_utf8(const char *text, size_t size, size_t at)
+{
+    size_t begin = at, length;
+    while (begin > 0 && at - begin < 3 && ((unsigned char)text[begin] & 0xc0) == 0x80)
+        begin--;
+    unsigned char first = (unsigned char)text[begin];
+    length = first < 0x80             ? 1
+             : (first & 0xe0) == 0xc0 ? 2
+             : (first & 0xf0) == 0xe0 ? 3
+             : (first & 0xf8) == 0xf0 ? 4
+                                      : 0;
+    for (size_t i = 1; i < length; i++) {
+        if (begin + i >= size || ((unsigned char)text[begin + i] & 0xc0) != 0x80)
+            return false;
+    }
+    return at < begin + length;
+}
+
 /* Appends "\n<line>\n<caret>" to out. Secrets and what follows them are left out. */
 static void add_excerpt(struct conf *conf, const struct tree *at, bool cut_after, char *out, size_t size)
 {
@@ -74,7 +93,7 @@ static void add_excerpt(struct conf *conf, const struct tree *at, bool cut_after
     size_t offset = column_offset(line, length, at->column);
     size_t end = column_offset(line + offset, length - offset, at->width + 1) + offset;
     size_t open = secret_begin(line, length);
-    if (offset > open || (offset == open && open < length))
+    if (length == 0 || offset > open || (offset == open && open < length))
         return;
     if (cut_after && end < open)
         open = end;
@@ -83,7 +102,7 @@ static void add_excerpt(struct conf *conf, const struct tree *at, bool cut_after
         return;
     memcpy(copy, line, open);
     for (size_t i = 0; i < open; i++) {
-        if (iscntrl((unsigned char)copy[i]) && copy[i] != '\t')
+        if ((iscntrl((unsigned char)copy[i]) && copy[i] != '\t') || !follows_utf8(copy, open, i))
             copy[i] = '?';
     }
     if (open < length)
@@ -95,10 +114,11 @@ static void add_excerpt(struct conf *conf, const struct tree *at, bool cut_after
         out[used - 1] = 0;
 }
 
-static int fail(struct conf *conf, const struct tree *at, bool cut_after, const char *hint, const char *format, va_list args)
-    __attribute__((format(printf, 5, 0)));
+static int fail(struct conf *conf, const struct tree *at, bool cut_after, const char *hint, const char *format,
+                va_list args) __attribute__((format(printf, 5, 0)));
 
-static int fail(struct conf *conf, const struct tree *at, bool cut_after, const char *hint, const char *format, va_list args)
+static int fail(struct conf *conf, const struct tree *at, bool cut_after, const char *hint, const char *format,
+                va_list args)
 {
     char text[WEIR_ERROR_MAX];
     vsnprintf(text, sizeof text / 3, format, args);

@@ -49,11 +49,13 @@ static const struct {
 static const struct {
     const char *slip, *unit;
 } slips[] = {
-    {"sec", "s"}, {"secs", "s"}, {"second", "s"}, {"seconds", "s"}, {"minute", "min"}, {"minutes", "min"}, {"mins", "min"},
-    {"hour", "h"}, {"hours", "h"}, {"hr", "h"}, {"hrs", "h"}, {"day", "d"}, {"days", "d"}, {"msec", "ms"}, {"millis", "ms"},
-    {"milliseconds", "ms"}, {"usec", "us"}, {"microseconds", "us"}, {"nanoseconds", "ns"}, {"K", "KiB"}, {"M", "MiB"},
-    {"G", "GiB"}, {"bytes", "B"}, {"/sec", "/s"}, {"/second", "/s"}, {"per second", "/s"}, {"ps", "/s"}, {"Hz", "/s"},
-    {"/minute", "/min"}, {"per minute", "/min"}, {"/m", "/min"}, {"/hour", "/h"}, {"per hour", "/h"},
+    {"sec", "s"},           {"secs", "s"},   {"second", "s"},        {"seconds", "s"},      {"minute", "min"},
+    {"minutes", "min"},     {"mins", "min"}, {"hour", "h"},          {"hours", "h"},        {"hr", "h"},
+    {"hrs", "h"},           {"day", "d"},    {"days", "d"},          {"msec", "ms"},        {"millis", "ms"},
+    {"milliseconds", "ms"}, {"usec", "us"},  {"microseconds", "us"}, {"nanoseconds", "ns"}, {"K", "KiB"},
+    {"M", "MiB"},           {"G", "GiB"},    {"bytes", "B"},         {"/sec", "/s"},        {"/second", "/s"},
+    {"per second", "/s"},   {"ps", "/s"},    {"Hz", "/s"},           {"/minute", "/min"},   {"per minute", "/min"},
+    {"/m", "/min"},         {"/hour", "/h"}, {"per hour", "/h"},
 };
 static const char *const duration_units[] = {"ns", "us", "ms", "s", "min", "h", "d", NULL};
 static const char *const size_units[] = {"B", "KiB", "MiB", "GiB", "TiB", "kB", "MB", "GB", "TB", NULL};
@@ -172,7 +174,8 @@ static int set_number(struct conf *conf, const struct option_target *target, con
     else if (option->type == WEIR_OPTION_SIZE)
         error = units_size(value->value, &whole);
     else {
-        error = option->type == WEIR_OPTION_RATE ? units_rate(value->value, &number) : units_number(value->value, &number);
+        error = option->type == WEIR_OPTION_RATE ? units_rate(value->value, &number)
+                                                 : units_number(value->value, &number);
         integer = false;
     }
     if (error == -ERANGE)
@@ -216,7 +219,8 @@ static int fail_shape(struct conf *conf, const struct option_target *target, con
                       const struct tree *value, const char *wanted)
 {
     static const char *const names[] = {[TREE_SCALAR] = "a single value", [TREE_LIST] = "a list", [TREE_MAP] = "a map"};
-    return conf_fail(conf, value, NULL, "%s of %s is %s, not %s", option->name, target->what, wanted, names[value->kind]);
+    return conf_fail(conf, value, NULL, "%s of %s is %s, not %s", option->name, target->what, wanted,
+                     names[value->kind]);
 }
 
 static int set_strings(struct conf *conf, const struct option_target *target, const struct weir_option *option,
@@ -265,7 +269,8 @@ static int set_numbers(struct conf *conf, const struct option_target *target, co
     return 0;
 }
 
-/* Takes over the pairs of `map` for which option_find finds nothing else when `rest` is set (the MAIN map of a part). */
+/* Takes over the pairs of `map` for which option_find finds nothing else when `rest` is set (the MAIN map of a part).
+ */
 static int set_map(struct conf *conf, const struct option_target *target, const struct weir_option *option,
                    const struct tree *map, bool rest, struct weir_list *field)
 {
@@ -322,7 +327,8 @@ static int set_option(struct conf *conf, const struct option_target *target, con
         return check_expression(conf, tree_quoted(value));
     case WEIR_OPTION_COLUMN:
         if (value->size == 0)
-            return conf_fail(conf, value, NULL, "%s of %s: the name of a column is missing", option->name, target->what);
+            return conf_fail(conf, value, NULL, "%s of %s: the name of a column is missing", option->name,
+                             target->what);
         *(struct weir_quoted *)field = tree_quoted(value);
         return 0;
     default:
@@ -378,8 +384,8 @@ static int fill_from_map(struct conf *conf, const struct option_target *target, 
         if (!option || tree_is(item->value, "~"))
             continue;
         if (tree_is_null(item->value))
-            error = conf_fail(conf, item->key, "write a value after the colon, or remove the line", "%s of %s has no value",
-                              option->name, target->what);
+            error = conf_fail(conf, item->key, "write a value after the colon, or remove the line",
+                              "%s of %s has no value", option->name, target->what);
         else
             error = set_option(conf, target, option, item->value);
         if (error)

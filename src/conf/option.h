@@ -10,11 +10,11 @@ struct option_target {
     const struct weir_option *table; /* NULL: no options */
     void *base;                      /* zeroed; offsets count from here */
     const struct tree *at;           /* where the part stands */
-    const char *const *others;       /* keys of the map that mean something to somebody else; NULL-terminated, or NULL */
+    const char *const *others; /* keys of the map that mean something to somebody else; NULL-terminated, or NULL */
 };
 
-/* Sets every option of the table: from `values` (NULL, nothing: all defaults), else its fallback. Strings live in conf's
- * arena. Expressions are parsed, to find mistakes now. */
+/* Sets every option of the table: from `values` (NULL, nothing: all defaults), else its fallback. Strings live in
+ * conf's arena. Expressions are parsed, to find mistakes now. */
 int option_fill(struct conf *conf, const struct option_target *target, const struct tree *values);
 
 /* The option called `name`, or NULL. `table` may be NULL. */

@@ -35,10 +35,17 @@ char *option_show_size(int64_t bytes, char *out, size_t size)
 char *option_show_duration(int64_t ns, char *out, size_t size)
 {
     static const struct unit units[] = {
-        {INT64_C(86400000000000), "d"}, {INT64_C(3600000000000), "h"}, {INT64_C(60000000000), "min"},
-        {1000000000, "s"}, {1000000, "ms"}, {1000, "us"}, {1, "ns"},
+        {INT64_C(86400000000000), "d"},
+        {INT64_C(3600000000000), "h"},
+        {INT64_C(60000000000), "min"},
+        {1000000000, "s"},
+        {1000000, "ms"},
+        {1000, "us"},
+        {1, "ns"},
     };
-    return show_unit(ns, units + (ns == 0 ? 3 : 0), out, size);
+    if (ns == 0)
+        snprintf(out, size, "0s");
+    return ns == 0 ? out : show_unit(ns, units, out, size);
 }
 
 char *option_show_number(double number, char *out, size_t size)
@@ -95,9 +102,17 @@ static void add_numbers(struct weir_buffer *out, const struct weir_numbers *numb
     buffer_string(out, "]");
 }
 
+/* Zero without a default is as good as not given. */
+static bool is_nothing(const struct weir_option *option, double number)
+{
+    return number == 0 && !option->fallback && !(option->flags & WEIR_OPTION_REQUIRED);
+}
+
 static void add_whole(struct weir_buffer *out, const struct weir_option *option, int64_t whole)
 {
     char text[64];
+    if (is_nothing(option, (double)whole))
+        return;
     if (option->type == WEIR_OPTION_DURATION)
         buffer_string(out, option_show_duration(whole, text, sizeof text));
     else if (option->type == WEIR_OPTION_SIZE)
@@ -123,10 +138,12 @@ static void add_value(struct weir_buffer *out, const struct weir_option *option,
         add_whole(out, option, *(const int64_t *)field);
         break;
     case WEIR_OPTION_NUMBER:
-        buffer_string(out, option_show_number(*(const double *)field, text, sizeof text));
+        if (!is_nothing(option, *(const double *)field))
+            buffer_string(out, option_show_number(*(const double *)field, text, sizeof text));
         break;
     case WEIR_OPTION_RATE:
-        buffer_string(out, option_show_rate(*(const double *)field, text, sizeof text));
+        if (!is_nothing(option, *(const double *)field))
+            buffer_string(out, option_show_rate(*(const double *)field, text, sizeof text));
         break;
     case WEIR_OPTION_CHOICE:
         buffer_string(out, option->choices[*(const int *)field]);
@@ -152,6 +169,27 @@ static void add_value(struct weir_buffer *out, const struct weir_option *option,
     case WEIR_OPTION_END:
         break;
     }
+}
+
+bool conf_option_is_default(const struct weir_option *option, const void *options)
+{
+    struct weir_error error = {0};
+    struct arena *arena = arena_new();
+    struct conf conf = {.arena = arena, .error = &error};
+    struct weir_option table[2] = {*option, {.type = WEIR_OPTION_END}};
+    struct tree_text text = {.name = option->name, .data = ""};
+    struct tree at = {.text = &text};
+    void *base = arena ? arena_allocate(arena, option->offset + sizeof(struct weir_quoted)) : NULL;
+    struct option_target target = {.what = option->name, .table = table, .base = base, .at = &at};
+    bool same = false;
+    if (base && option->fallback && !(option->flags & WEIR_OPTION_REQUIRED) && option_fill(&conf, &target, NULL) == 0) {
+        char *is = conf_option_text(option, options), *would_be = conf_option_text(option, base);
+        same = is && would_be && strcmp(is, would_be) == 0;
+        memory_free(is);
+        memory_free(would_be);
+    }
+    arena_free(arena);
+    return same;
 }
 
 char *conf_option_text(const struct weir_option *option, const void *options)

@@ -243,7 +243,8 @@ static int check_key(struct builder *b, const struct tree *map, const struct tre
 static int merge(struct builder *b, struct tree *map, const struct tree *key, const struct tree *base)
 {
     if (base->kind != TREE_MAP)
-        return conf_fail(b->conf, key, "for example <<: *base with &base before a map", "\"<<\" takes over the keys of a map");
+        return conf_fail(b->conf, key, "for example <<: *base with &base before a map",
+                         "\"<<\" takes over the keys of a map");
     int error = 0;
     for (const struct tree_item *item = base->items; item && !error; item = item->next) {
         if (++b->nodes > TREE_NODES_MAX || map->count >= TREE_ITEMS_MAX)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A YAML text as a tree of maps, lists and scalars that know where they stand. All values are still text: only the option that a
- * scalar is for knows its type, so `1e6`, `yes` and `2024-01-01` mean nothing here.
+ * A YAML text as a tree of maps, lists and scalars that know where they stand. All values are still text: only the
+ * option that a scalar is for knows its type, so `1e6`, `yes` and `2024-01-01` mean nothing here.
  *
  * Everything lives in the arena of the struct conf. Aliases share the node of their anchor.
  */
@@ -41,9 +41,9 @@ struct tree_item {
 struct tree {
     enum tree_kind kind;
     const struct tree_text *text;
-    int line, column; /* from 1; columns are characters */
-    int width;        /* characters on the first line, for the caret; at least 1 */
-    bool quoted;      /* a scalar in quotes: its text begins one column later */
+    int line, column;  /* from 1; columns are characters */
+    int width;         /* characters on the first line, for the caret; at least 1 */
+    bool quoted;       /* a scalar in quotes: its text begins one column later */
     const char *value; /* scalar: terminated, ${…} resolved */
     size_t size;
     uint64_t hash; /* of value */
@@ -51,8 +51,8 @@ struct tree {
     size_t count;
 };
 
-/* Builds the tree of the one document in `text` (which must live as long as the arena's user). *ret is NULL when the text
- * holds nothing. -EINVAL with words, or -ENOMEM. */
+/* Builds the tree of the one document in `text` (which must live as long as the arena's user). *ret is NULL when the
+ * text holds nothing. -EINVAL with words, or -ENOMEM. */
 int tree_parse(struct conf *conf, const struct tree_text *text, struct tree **ret);
 
 struct tree *tree_find(const struct tree *map, const char *key); /* the value, or NULL; `map` may be NULL or no map */
