@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What SQLite itself can do: a bare loop around one prepared INSERT, with the pragmas and the table of the sqlite sink and
- * values that are ready in memory. The sink is measured against this.
+ * What SQLite itself can do: a bare loop around one prepared INSERT, with the pragmas and the table of the sqlite sink
+ * and values that are ready in memory. The sink is measured against this.
  *
  *     sqlite_limit FILE [RECORDS [RECORDS_PER_COMMIT [RECORDS_PER_INSERT]]]
  *
@@ -52,7 +52,8 @@ static sqlite3 *create(const char *path)
     }
     check(NULL, sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL));
     check(db, sqlite3_exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL", NULL, NULL, NULL));
-    check(db, sqlite3_exec(db, "CREATE TABLE readings (ts TEXT, sensor TEXT, value REAL, seq INTEGER)", NULL, NULL, NULL));
+    check(db,
+          sqlite3_exec(db, "CREATE TABLE readings (ts TEXT, sensor TEXT, value REAL, seq INTEGER)", NULL, NULL, NULL));
     return db;
 }
 

@@ -2,6 +2,9 @@
 /* The registry: which parts are built in, in the order in which `weir list` shows them. */
 #include "parts/parts.h"
 
+/* Tables are laid out by hand: */
+/* clang-format off */
+
 const struct weir_part *const weir_parts[] = {
     &source_file.part,
     &source_generate.part,

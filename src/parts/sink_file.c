@@ -124,7 +124,8 @@ static int check_header(struct sink_file *self, struct weir_env *env)
     if (!same)
         return weir_fail_at(env->error, -EEXIST, env->mark,
                             "%s: its first line does not name the columns that are to be appended; choose another "
-                            "`path`, or leave out `append` to replace it", self->path);
+                            "`path`, or leave out `append` to replace it",
+                            self->path);
     self->header.size = 0;
     return 0;
 }
@@ -171,7 +172,8 @@ static int sink_bind(void *state, struct weir_env *env, struct weir_schema *in)
             return 0;
         return weir_fail_at(env->error, -EINVAL, env->mark,
                             "%s: csv has one set of columns, and here come others; use format: ndjson, or `select` the "
-                            "same columns before", self->path);
+                            "same columns before",
+                            self->path);
     }
     int error = codec_encode_header(&self->write, in, &self->header);
     if (error < 0)
@@ -245,11 +247,15 @@ static int sink_commit(void *state, struct weir_env *env, uint64_t epoch)
     return error;
 }
 
+/* Tables are laid out by hand: */
+/* clang-format off */
+
 static const struct weir_option options[] = {
     {.name = "path", .type = WEIR_OPTION_STRING, .offset = offsetof(struct sink_file, path),
      .flags = WEIR_OPTION_REQUIRED | WEIR_OPTION_MAIN, .help = "the file; it is replaced, unless `append` is true"},
     {.name = "format", .type = WEIR_OPTION_CHOICE, .offset = offsetof(struct sink_file, write.format),
-     .fallback = "auto", .choices = format_names, .help = "how records are written; auto is csv for *.csv, else ndjson"},
+     .fallback = "auto", .choices = format_names,
+     .help = "how records are written; auto is csv for *.csv, else ndjson"},
     {.name = "append", .type = WEIR_OPTION_BOOL, .offset = offsetof(struct sink_file, append), .fallback = "false",
      .help = "keep what is in the file and write behind it"},
     {.name = "time_format", .type = WEIR_OPTION_CHOICE, .offset = offsetof(struct sink_file, write.time_format),

@@ -3,10 +3,11 @@
 #include "parts/parts.h"
 
 const struct weir_sink sink_null = {
-    .part = {
-        .kind = WEIR_SINK,
-        .name = "null",
-        .summary = "takes records and keeps nothing",
-        .example = "sinks: {nowhere: {type: null}}\n",
-    },
+    .part =
+        {
+            .kind = WEIR_SINK,
+            .name = "null",
+            .summary = "takes records and keeps nothing",
+            .example = "sinks: {nowhere: {type: null}}\n",
+        },
 };

@@ -42,9 +42,9 @@ struct sink_sqlite {
     bool created;                           /* the table was seen to, in a transaction that was committed */
     bool creating;                          /* ... in the open one */
     bool in_transaction;
-    struct weir_batch **batches;            /* of the transaction; a reference each */
+    struct weir_batch **batches; /* of the transaction; a reference each */
     size_t batch_count, batch_room;
-    char (*times)[TIME_TEXT_MAX];           /* texts of one INSERT */
+    char (*times)[TIME_TEXT_MAX]; /* texts of one INSERT */
     size_t time_room;
 };
 
@@ -67,9 +67,10 @@ static int explain(struct sink_sqlite *self, struct weir_env *env, int result)
         return weir_fail(error, -EINVAL, "%s: this is not a SQLite database, or it is damaged; choose another `path`",
                          self->path);
     case SQLITE_CANTOPEN:
-        return weir_fail(error, -ENOENT,
-                         "%s: cannot be opened (%s); check that its folder exists and may be written, or choose another "
-                         "`path`", self->path, strerror(self->db ? sqlite3_system_errno(self->db) : EIO));
+        return weir_fail(
+            error, -ENOENT,
+            "%s: cannot be opened (%s); check that its folder exists and may be written, or choose another `path`",
+            self->path, strerror(self->db ? sqlite3_system_errno(self->db) : EIO));
     case SQLITE_READONLY:
     case SQLITE_PERM:
         return weir_fail(error, -EACCES, "%s: no permission to write it; see ls -l, or choose another `path`",
@@ -244,9 +245,10 @@ static int check_names(struct sink_sqlite *self, struct weir_env *env, const str
     for (uint32_t i = 0; i < schema->count; i++) {
         for (uint32_t k = 0; k < i; k++) {
             if (sqlite3_stricmp(schema->fields[i].name, schema->fields[k].name) == 0)
-                return weir_fail_at(env->error, -EINVAL, env->mark,
-                                    "%s: SQLite takes the columns %s and %s for one; `select` one of them, or rename it",
-                                    self->path, schema->fields[k].name, schema->fields[i].name);
+                return weir_fail_at(
+                    env->error, -EINVAL, env->mark,
+                    "%s: SQLite takes the columns %s and %s for one; `select` one of them, or rename it", self->path,
+                    schema->fields[k].name, schema->fields[i].name);
         }
     }
     return 0;
@@ -259,11 +261,12 @@ static int mismatch(struct sink_sqlite *self, struct weir_env *env, const struct
         i++;
     return weir_fail_at(env->error, -EEXIST, env->mark,
                         "%s: table %s exists and has no column %s; choose another `table`, or if_exists: replace, or "
-                        "`select` the columns that it has", self->path, self->table, schema->fields[i].name);
+                        "`select` the columns that it has",
+                        self->path, self->table, schema->fields[i].name);
 }
 
 /* Sees that the table has all columns of the schema. `change`: make it so, in the open transaction; else only find out
- * what cannot be made so. A table that was there before must match at first; once this run writes to it, it may grow. */
+ * what cannot be made so. A table that was there before must match at first; once we write to it, it may grow. */
 static int fit_table(struct sink_sqlite *self, struct weir_env *env, const struct weir_schema *schema, bool change)
 {
     bool lacks[WEIR_FIELDS_MAX];
@@ -312,8 +315,8 @@ static int sink_bind(void *state, struct weir_env *env, struct weir_schema *in)
 
 static int bind_time(const struct sink_sqlite *self, sqlite3_stmt *insert, int at, int64_t value, char *text)
 {
-    static const int64_t unit[] = {[TIME_EPOCH_S] = 1000000000, [TIME_EPOCH_MS] = 1000000, [TIME_EPOCH_US] = 1000,
-                                   [TIME_EPOCH_NS] = 1};
+    static const int64_t unit[] = {
+        [TIME_EPOCH_S] = 1000000000, [TIME_EPOCH_MS] = 1000000, [TIME_EPOCH_US] = 1000, [TIME_EPOCH_NS] = 1};
     if (value == WEIR_TIME_NULL)
         return sqlite3_bind_null(insert, at);
     if (self->time_format < TIME_EPOCH_S)
@@ -511,8 +514,8 @@ static int sink_commit(void *state, struct weir_env *env, uint64_t epoch)
 static int sink_open(void *state, struct weir_env *env)
 {
     struct sink_sqlite *self = state;
-    int result = sqlite3_open_v2(self->path, &self->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                                 NULL);
+    int result = sqlite3_open_v2(self->path, &self->db,
+                                 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     if (result != SQLITE_OK)
         return explain(self, env, result);
     sqlite3_extended_result_codes(self->db, 1);
@@ -540,6 +543,9 @@ static void sink_close(void *state, struct weir_env *env)
     sqlite3_close(self->db);
     self->db = NULL;
 }
+
+/* Tables are laid out by hand: */
+/* clang-format off */
 
 static const struct weir_option options[] = {
     {.name = "path", .type = WEIR_OPTION_STRING, .offset = offsetof(struct sink_sqlite, path),

@@ -52,9 +52,10 @@ static int sink_bind(void *state, struct weir_env *env, struct weir_schema *in)
     if (self->schema && weir_schema_equal(self->schema, in))
         return 0;
     if (self->schema && self->write.format == CODEC_CSV)
-        return weir_fail_at(env->error, -EINVAL, env->mark,
-                            "csv has one set of columns, and here come others; use format: ndjson, or `select` the same "
-                            "columns before");
+        return weir_fail_at(
+            env->error, -EINVAL, env->mark,
+            "csv has one set of columns, and here come others; use format: ndjson, or `select` the same "
+            "columns before");
     return 0;
 }
 
@@ -122,6 +123,9 @@ static int sink_write(void *state, struct weir_env *env, struct weir_batch *in, 
     self->begun_bytes = done;
     return error;
 }
+
+/* Tables are laid out by hand: */
+/* clang-format off */
 
 static const struct weir_option options[] = {
     {.name = "format", .type = WEIR_OPTION_CHOICE, .offset = offsetof(struct sink_stdout, write.format),

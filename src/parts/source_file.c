@@ -27,13 +27,14 @@
 enum {
     SAMPLE_BYTES = 256 << 10, /* of each file, for its layout */
     BLOCK_LEAST = 16 << 10,
-    BLOCK_SPARE = 256,        /* what the pool adds to a block, so that its slab stays a power of two */
-    SAMPLE_LINES = 64,        /* of a stream, unless its fields are declared */
-    ROWS_COUNTED = 256,       /* blocks of fewer rows are cut by the line, larger ones by bytes */
+    BLOCK_SPARE = 256,     /* what the pool adds to a block, so that its slab stays a power of two */
+    SAMPLE_LINES = 64,     /* of a stream, unless its fields are declared */
+    SAMPLE_MOST = 8 << 20, /* when a file begins with a line that is too long */
+    ROWS_COUNTED = 256,    /* blocks of fewer rows are cut by the line, larger ones by bytes */
 };
-#define SAMPLE_PATIENCE (250 * CLOCK_MILLISECOND)  /* how long a stream's first records wait for more of the sample */
-#define PACE_LEAST (50 * CLOCK_MICROSECOND)        /* shortest sleep worth its switch */
-#define MEMORY_PATIENCE (10 * CLOCK_SECOND)        /* how long to wait for blocks that are in flight to come back */
+#define SAMPLE_PATIENCE (250 * CLOCK_MILLISECOND) /* how long a stream's first records wait for more of the sample */
+#define PACE_LEAST (50 * CLOCK_MICROSECOND)       /* shortest sleep worth its switch */
+#define MEMORY_PATIENCE (10 * CLOCK_SECOND)       /* how long to wait for blocks that are in flight to come back */
 
 struct source_file {
     struct weir_list path;
@@ -488,7 +489,16 @@ static int fill_from_file(struct reader *reader)
     return 0;
 }
 
-/* Finds out the columns from the first block. -ENODATA: the file is empty. */
+/* Has what was read no more in it than a line that is too long? Then there is nothing yet to make a layout of. */
+static bool sample_useless(const struct reader *reader, size_t sample)
+{
+    size_t line_max = (size_t)reader->source->read.line_max;
+    if (reader->ended || reader->source->read.fields.count > 0 || reader->filled > line_max + SAMPLE_MOST)
+        return false;
+    return sample == 0 || (sample > line_max && count_lines(reader->memory->data, sample) == 1);
+}
+
+/* Finds out the columns from the first block. -ENODATA: the file is empty; -EAGAIN: more of it is needed. */
 static int start_file(struct reader *reader)
 {
     struct source_file *self = reader->source;
@@ -499,6 +509,8 @@ static int start_file(struct reader *reader)
     if (reader->format == CODEC_AUTO)
         reader->format = codec_guess(reader->name, data, reader->filled);
     size_t sample = reader->ended ? reader->filled : codec_cut(reader->format, &self->read, data, reader->filled);
+    if (sample_useless(reader, sample))
+        return -EAGAIN;
     if (sample == 0)
         sample = reader->filled;
 
@@ -533,6 +545,8 @@ static int read_records(struct reader *reader)
             error = reader->stream ? fill_from_stream(reader) : fill_from_file(reader);
         if (error == 0 && !reader->started)
             error = start_file(reader);
+        if (error == -EAGAIN)
+            continue;
         if (error < 0)
             return error;
         if (reader->skipping && !skip_line(reader) && !reader->ended)
@@ -626,6 +640,9 @@ static int source_run(void *state, struct weir_context *context, struct weir_emi
     }
     return 0;
 }
+
+/* Tables are laid out by hand: */
+/* clang-format off */
 
 static const struct weir_option options[] = {
     {.name = "path", .type = WEIR_OPTION_STRINGS, .offset = offsetof(struct source_file, path),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A simulated fleet of sensors. Record n is of sensor n mod keys, and everything in it follows from the seed and n, so a
- * run can be repeated bit for bit however its records are cut into batches; only the default of `start`, the wall clock,
- * has to be given for that.
+ * A simulated fleet of sensors. Record n is of sensor n mod keys, and everything in it follows from the seed and n, so
+ * a run can be repeated bit for bit however its records are cut into batches; only the default of `start`, the wall
+ * clock, has to be given for that.
  *
  *   value = mean + amplitude × waveform(time ÷ period + sensor ÷ keys) + noise × gaussian + drift × seconds since start
  *
@@ -53,12 +53,12 @@ struct source_generate {
 
     struct weir_env *env;
     struct weir_schema *schema;
-    uint32_t *ids;        /* symbol of each sensor */
-    double *walks;        /* random walk: where each sensor is */
-    double *held;         /* stuck: the value that each sensor repeats */
-    double *quantiles;    /* of the normal distribution, QUANTILES + 1 */
-    double between_ns;    /* event time between records */
-    int64_t start_ns;     /* event time of record 0 */
+    uint32_t *ids;     /* symbol of each sensor */
+    double *walks;     /* random walk: where each sensor is */
+    double *held;      /* stuck: the value that each sensor repeats */
+    double *quantiles; /* of the normal distribution, QUANTILES + 1 */
+    double between_ns; /* event time between records */
+    int64_t start_ns;  /* event time of record 0 */
     bool start_given;
     uint64_t noise_seed, fault_seed;
     uint64_t next;        /* number of the next record */
@@ -73,7 +73,7 @@ static uint64_t random_bits(uint64_t seed, uint64_t number)
     return hash_u64(seed + number * 0x9e3779b97f4a7c15ULL);
 }
 
-/* The z below which a normal number lies with probability p, p < 0.5: Newton's method on erfc, from the tail's shape. */
+/* The z below which a normal number lies with probability p < 0.5: Newton's method on erfc, from the tail's shape. */
 static double lower_quantile(double p)
 {
     double z = -sqrt(-2 * log(p));
@@ -99,8 +99,8 @@ static void fill_quantiles(double *quantiles)
     quantiles[QUANTILES] = quantiles[QUANTILES - 1];
 }
 
-/* The upper ten bits choose a piece of the table, the rest a place in it; the two outermost pieces, the tails beyond 3.1,
- * are computed. */
+/* The upper ten bits choose a piece of the table, the rest a place in it; the two outermost pieces, the tails
+ * beyond 3.1, are computed. */
 static inline double gaussian(const double *quantiles, uint64_t bits)
 {
     uint32_t piece = (uint32_t)(bits >> 54);
@@ -121,8 +121,13 @@ static inline double sine_of_turns(double x)
     double y = fabs(x);
     y = (y > 0.25 ? 0.5 - y : y) * (2 * M_PI);
     double z = y * y;
-    double sum = 1 + z * (-1.0 / 6 + z * (1.0 / 120 + z * (-1.0 / 5040 + z * (1.0 / 362880 + z * (-1.0 / 39916800 +
-                 z * (1.0 / 6227020800))))));
+    double sum = 1.0 / 6227020800;
+    sum = sum * z - 1.0 / 39916800;
+    sum = sum * z + 1.0 / 362880;
+    sum = sum * z - 1.0 / 5040;
+    sum = sum * z + 1.0 / 120;
+    sum = sum * z - 1.0 / 6;
+    sum = sum * z + 1;
     return copysign(y * sum, x);
 }
 
@@ -359,12 +364,14 @@ static int name_sensors(struct source_generate *self, struct weir_env *env)
                          self->key_format, NAME_MAX_BYTES - 32);
     for (int64_t i = 0; i < self->keys; i++) {
         char name[NAME_MAX_BYTES];
-        int before = place ? (int)(place - self->key_format) : 0;
-        int length = place ? snprintf(name, sizeof(name), "%.*s%lld%s", before, self->key_format, (long long)i, place + 2)
-                           : snprintf(name, sizeof(name), "%s", self->key_format);
+        int before = place ? (int)(place - self->key_format) : (int)strlen(self->key_format);
+        int length = snprintf(name, sizeof(name), "%.*s", before, self->key_format);
+        if (place)
+            length += snprintf(name + before, sizeof(name) - (size_t)before, "%lld%s", (long long)i, place + 2);
         self->ids[i] = symbols_intern(env->symbols, name, (size_t)length);
         if (self->ids[i] == SYMBOLS_FULL)
-            return weir_fail(env->error, -ENOSPC, "no room for the names of %lld sensors; raise `memory` or lower `keys`",
+            return weir_fail(env->error, -ENOSPC,
+                             "no room for the names of %lld sensors; raise `memory` or lower `keys`",
                              (long long)self->keys);
     }
     return 0;
@@ -435,6 +442,9 @@ static void source_close(void *state, struct weir_env *env)
 
 #define FIELD(member) .offset = offsetof(struct source_generate, member)
 
+/* Tables are laid out by hand: */
+/* clang-format off */
+
 static const struct weir_option options[] = {
     {.name = "keys", .type = WEIR_OPTION_INTEGER, FIELD(keys), .fallback = "10", .least = 1, .most = 1e8,
      .flags = WEIR_OPTION_MAIN, .help = "how many sensors there are; they take turns"},
@@ -444,7 +454,8 @@ static const struct weir_option options[] = {
      .help = "records per second of all sensors together; unlimited: as fast as they are taken"},
     {.name = "burst", .type = WEIR_OPTION_INTEGER, FIELD(burst), .least = 0, .most = 1e12,
      .help = "instead of a rate: this many records arrive at once, one burst `every` so often"},
-    {.name = "every", .type = WEIR_OPTION_DURATION, FIELD(every), .least = 0, .most = 1e18, .help = "time between bursts"},
+    {.name = "every", .type = WEIR_OPTION_DURATION, FIELD(every), .least = 0, .most = 1e18,
+     .help = "time between bursts"},
     {.name = "count", .type = WEIR_OPTION_INTEGER, FIELD(count), .fallback = "0", .least = 0, .most = 1e15,
      .help = "records in all; 0: no end"},
     {.name = "step", .type = WEIR_OPTION_DURATION, FIELD(step), .fallback = "1s", .least = 1, .most = 1e18,

@@ -27,7 +27,7 @@ MIXED_FIELDS = "fields: {ts: time, sensor: symbol, value: f64, seq: i64, ok: boo
 
 def generate(count, sink, more=""):
     """A pipeline of `count` generated records into one sink."""
-    return (f"sources: {{fleet: {{type: generate, rate: unlimited, count: {count}, start: \"2024-11-21T00:00:00Z\"}}}}\n"
+    return (f"sources: {{fleet: {{type: generate, rate: unlimited, count: {count}, start: 2024-11-21T00:00:00Z}}}}\n"
             f"sinks: {{out: {{{sink}}}}}\n{more}")
 
 
@@ -125,7 +125,8 @@ def test_file_ndjson(mixed, tmp_path):
     found = records(tmp_path / "out.ndjson")
     assert found == [
         {"ts": "2024-11-21T00:00:00.500Z", "sensor": "s1", "value": 20.25, "seq": 1, "ok": True, "note": 'a "b", c'},
-        {"ts": "2024-11-21T00:00:01Z", "sensor": "s2", "value": None, "seq": 9007199254740993, "ok": False, "note": None},
+        {"ts": "2024-11-21T00:00:01Z", "sensor": "s2", "value": None, "seq": 9007199254740993, "ok": False,
+         "note": None},
         {"ts": "2024-11-21T00:00:02Z", "sensor": "s3", "value": 0.1, "seq": None, "ok": None, "note": "line\nbreak"},
     ]
 
@@ -204,7 +205,8 @@ def test_file_that_another_writes(weir, tmp_path):
 
 def test_two_sinks_on_one_file(weir, tmp_path):
     fails(weir, tmp_path, "sources: {fleet: {type: generate, count: 10}}\n"
-                          "sinks:\n  a: {type: file, path: out.ndjson}\n  b: {type: file, path: out.ndjson}\n", "out.ndjson")
+                          "sinks:\n  a: {type: file, path: out.ndjson}\n  b: {type: file, path: out.ndjson}\n",
+          "out.ndjson")
 
 
 def test_file_size_limit(tmp_path):
@@ -316,7 +318,8 @@ def test_sqlite_append_replace_fail(pipeline, weir, tmp_path):
     for options, total in (("", 10), ("", 20), (", if_exists: replace", 10), (", if_exists: append", 20)):
         pipeline(generate(10, f"type: sqlite, path: out.db{options}"))
         assert query(tmp_path / "out.db", "SELECT count(*) FROM readings") == [(total,)]
-    fails(weir, tmp_path, generate(10, "type: sqlite, path: out.db, if_exists: fail"), "out.db", "readings", "if_exists")
+    fails(weir, tmp_path, generate(10, "type: sqlite, path: out.db, if_exists: fail"), "out.db", "readings",
+          "if_exists")
     assert query(tmp_path / "out.db", "SELECT count(*) FROM readings") == [(20,)]
 
 
@@ -325,12 +328,14 @@ def test_sqlite_other_columns(weir, tmp_path):
     database.execute("CREATE TABLE readings (ts TEXT, what TEXT)")
     database.commit()
     database.close()
-    fails(weir, tmp_path, generate(10, "type: sqlite, path: out.db"), "out.db", "readings", "sensor", "if_exists: replace")
+    fails(weir, tmp_path, generate(10, "type: sqlite, path: out.db"), "out.db", "readings", "sensor",
+          "if_exists: replace")
 
 
 def test_sqlite_more_columns_than_ours(pipeline, tmp_path):
     database = sqlite3.connect(tmp_path / "out.db")
-    database.execute("CREATE TABLE readings (id INTEGER PRIMARY KEY, seq INT, VALUE REAL, sensor TEXT, ts TEXT, more TEXT)")
+    database.execute("CREATE TABLE readings (id INTEGER PRIMARY KEY, seq INT, VALUE REAL, sensor TEXT, ts TEXT, "
+                     "more TEXT)")
     database.commit()
     database.close()
     pipeline(generate(10, "type: sqlite, path: out.db"))
@@ -348,7 +353,8 @@ def test_sqlite_constraint(weir, tmp_path):
 
 def test_sqlite_two_sets_of_columns(pipeline, tmp_path):
     (tmp_path / "in.ndjson").write_text('{"ts": 1732147200, "other": 1.5}\n' * 3)
-    report = pipeline("sources:\n  a: {type: file, path: in.ndjson}\n  b: {type: generate, count: 50, rate: unlimited}\n"
+    report = pipeline("sources:\n  a: {type: file, path: in.ndjson}\n"
+                      "  b: {type: generate, count: 50, rate: unlimited}\n"
                       "sinks:\n  out: {type: sqlite, path: out.db, from: [a, b]}\n")
     assert report["records_stored"] == 53
     assert query(tmp_path / "out.db", "SELECT count(*), count(other), sum(seq) FROM readings") == [(53, 3, 1225)]

@@ -18,9 +18,13 @@ import pytest
 from conftest import BINARY, SLOWNESS, environment
 
 
+FIELDS = "fields: {ts: time, sensor: symbol, value: f64, seq: i64}"
+
+
 def line(number, **more):
     """One reading as text."""
-    return json.dumps({"ts": 1732147200 + number, "sensor": f"s{number % 7}", "value": number / 4, "seq": number, **more})
+    return json.dumps({"ts": 1732147200 + number, "sensor": f"s{number % 7}", "value": number / 4, "seq": number,
+                       **more})
 
 
 def lines(count, first=0):
@@ -165,7 +169,8 @@ def test_no_permission():
         (folder / "in.ndjson").chmod(0o600)
         (folder / "pipeline.yaml").write_text(copy_of("path: in.ndjson"))
         done = subprocess.run([binary, "run", "pipeline.yaml", "--quiet"], cwd=folder, env=environment(), user=65534,
-                              group=65534, extra_groups=[], capture_output=True, text=True, timeout=60 * SLOWNESS, check=False)
+                              group=65534, extra_groups=[], capture_output=True, text=True, timeout=60 * SLOWNESS,
+                              check=False)
         assert done.returncode in (1, 2), done
         assert "in.ndjson" in done.stderr and "permission" in done.stderr and "ls -l" in done.stderr
     finally:
@@ -230,7 +235,7 @@ def test_lines_of_many_lengths(copy, tmp_path):
 
 def test_a_stream_is_handed_on_while_it_comes(tmp_path):
     """A record is stored although the stream goes on; Ctrl-C drains and ends well."""
-    (tmp_path / "pipeline.yaml").write_text(copy_of('path: "-", fields: {ts: time, sensor: symbol, value: f64, seq: i64}'))
+    (tmp_path / "pipeline.yaml").write_text(copy_of(f'path: "-", {FIELDS}'))
     weir = subprocess.Popen([BINARY, "run", "pipeline.yaml", "--quiet"], stdin=subprocess.PIPE, cwd=tmp_path,
                             env=environment())
     out = tmp_path / "out.ndjson"
@@ -344,9 +349,21 @@ def test_over_long_lines_at_both_ends(copy, tmp_path):
     assert (report["records_stored"], report["records_refused"]) == (2, 3)
 
 
+@pytest.mark.parametrize("length", [2000, 250000, 262000, 3000000])
+def test_an_over_long_line_first(copy, tmp_path, length):
+    report = copy(f"{line(0, note='x' * length)}\n{lines(3, first=1)}", "line_max: 1KiB")
+    assert (report["records_stored"], report["records_refused"]) == (3, 1)
+    assert sequences(tmp_path / "out.ndjson") == [1, 2, 3]
+
+
 def test_an_over_long_line_alone(copy):
-    report = copy("x" * 3000000, "line_max: 1KiB")
+    report = copy("x" * 3000000, "line_max: 1KiB, fields: {ts: time, seq: i64}")
     assert (report["records_stored"], report["records_refused"]) == (0, 1)
+
+
+def test_nothing_to_tell_columns_from(weir, tmp_path):
+    (tmp_path / "in.ndjson").write_text("x" * 3000000)
+    fails(weir, tmp_path, copy_of("path: in.ndjson, line_max: 1KiB"), "fields")
 
 
 def test_an_over_long_line_through_a_pipe(pipeline, tmp_path):
@@ -407,9 +424,8 @@ def test_duplicate_fields(copy, tmp_path):
 
 
 def test_numbers_beyond_range(copy, tmp_path):
-    fields = "fields: {ts: time, sensor: symbol, value: f64, seq: i64}"
-    report = copy(f'{line(0)}\n{{"ts": 1732147201, "sensor": "a", "value": 1e999, "seq": 99999999999999999999}}\n{line(2)}\n',
-                  fields)
+    beyond = '{"ts": 1732147201, "sensor": "a", "value": 1e999, "seq": 99999999999999999999}'
+    report = copy(f"{line(0)}\n{beyond}\n{line(2)}\n", FIELDS)
     assert report["records_in"] == 3
     found = records(tmp_path / "out.ndjson")
     assert {0, 2} <= {record["seq"] for record in found}
@@ -418,7 +434,7 @@ def test_numbers_beyond_range(copy, tmp_path):
 
 def test_fields_that_come_and_go(copy, tmp_path):
     text = lines(5) + '{"ts": 1732147205, "seq": 5}\n' + line(6, more=1) + "\n" + line(7, value="text") + "\n"
-    report = copy(text, "fields: {ts: time, sensor: symbol, value: f64, seq: i64}")
+    report = copy(text, FIELDS)
     assert report["records_stored"] == 8
     found = records(tmp_path / "out.ndjson")
     assert found[5]["value"] is None and found[7]["value"] is None and found[6]["value"] == 1.5
@@ -468,8 +484,8 @@ def test_generate_is_reproducible(fleet, tmp_path):
     for waveform in ("sine", "random walk"):
         for batch, lanes in ((1, 1), (7, 2), (1000, 4), (0, 2)):
             run = f"run: {{lanes: {lanes}{f', batch: {batch}' if batch else ''}}}"
-            fleet(f"keys: 3, count: 2000, rate: unlimited, seed: 5, fault: stuck, fault_rate: 0.1, waveform: {waveform}, "
-                  f"{START}", run=run)
+            fleet(f"keys: 3, count: 2000, rate: unlimited, seed: 5, fault: stuck, fault_rate: 0.1, "
+                  f"waveform: {waveform}, {START}", run=run)
             kinds[waveform].add((tmp_path / "out.ndjson").read_bytes())
     assert all(len(outputs) == 1 for outputs in kinds.values())
 
@@ -512,7 +528,8 @@ def test_bursts_on_the_simulated_clock(fleet):
 
 @pytest.mark.speed
 def test_generate_is_prompt(pipeline):
-    report = pipeline("sources: {fleet: {type: generate, rate: 10000/s, count: 20000}}\nsinks: {out: {type: \"null\"}}\n")
+    report = pipeline("sources: {fleet: {type: generate, rate: 10000/s, count: 20000}}\n"
+                      "sinks: {out: {type: \"null\"}}\n")
     assert report["latency_seconds"]["p50"] < 0.001
 
 
