@@ -262,7 +262,7 @@ static int collecting_write(void *self, struct weir_env *env, struct weir_batch 
         return weir_fail(env->error, -EBUSY, "busy");
     if (into->count + in->count > into->capacity) {
         into->capacity = (into->count + in->count) * 2;
-        into->rows = realloc(into->rows, into->capacity * sizeof *into->rows);
+        into->rows = memory_resize(into->rows, into->capacity * sizeof *into->rows);
         assert_non_null(into->rows);
     }
     int32_t sum = weir_schema_find(in->schema, "summing_sum");
@@ -342,7 +342,7 @@ static void rig_init(struct rig *rig, uint32_t lanes)
 static void rig_free(struct rig *rig)
 {
     for (int i = 0; i < 3; i++)
-        free(rig->collections[i].rows);
+        memory_free(rig->collections[i].rows);
 }
 
 static struct pipeline_snapshot *run(struct rig *rig, bool simulated, uint64_t seed, int expect)
@@ -375,7 +375,7 @@ static int by_position(const void *a, const void *b)
 /* What the sum by key must be, row by row, computed one record after the other. */
 static void check_sums(struct collection *collection, int64_t records, int64_t keys, int64_t sieve_of)
 {
-    double *sums = calloc((size_t)keys, sizeof *sums);
+    double *sums = memory_zeroed((size_t)keys, sizeof *sums);
     size_t at = 0;
     assert_non_null(sums);
     qsort(collection->rows, collection->count, sizeof *collection->rows, by_position);
@@ -390,7 +390,7 @@ static void check_sums(struct collection *collection, int64_t records, int64_t k
         assert_true(memcmp(&row->sum, &sums[n % keys], sizeof(double)) == 0);
     }
     assert_int_equal(at, collection->count);
-    free(sums);
+    memory_free(sums);
 }
 
 #endif
