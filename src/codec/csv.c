@@ -14,7 +14,8 @@
 
 enum { WINDOW = 16 << 10 };
 
-/* ---- Values ---------------------------------------------------------------------------------------------------------- */
+/* ---- Values
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static bool is_word(const char *text, size_t length, const char *word)
 {
@@ -23,8 +24,8 @@ static bool is_word(const char *text, size_t length, const char *word)
 
 static bool is_null(const char *text, size_t length)
 {
-    return length == 0 || is_word(text, length, "null") || is_word(text, length, "na") || is_word(text, length, "n/a") ||
-           is_word(text, length, "nan");
+    return length == 0 || is_word(text, length, "null") || is_word(text, length, "na") ||
+           is_word(text, length, "n/a") || is_word(text, length, "nan");
 }
 
 static void slow_bool(struct decoder_column *column, uint32_t row, const char *text, size_t length)
@@ -41,7 +42,8 @@ static void slow_bool(struct decoder_column *column, uint32_t row, const char *t
 static bool looks_like_number(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
-        if (!strchr("0123456789.eE+-", text[i]) || text[i] == '\0' || (text[i] == '-' && i > 0 && (text[i - 1] | 32) != 'e')) {
+        if (!strchr("0123456789.eE+-", text[i]) || text[i] == '\0' ||
+            (text[i] == '-' && i > 0 && (text[i - 1] | 32) != 'e')) {
             return false;
         }
     }
@@ -115,8 +117,8 @@ static inline enum refusal value_read(struct decoder *decoder, struct decoder_co
         ((uint32_t *)column->data)[row] = WEIR_SYMBOL_NULL;
         return REFUSAL_NONE;
     case WEIR_TEXT:
-        ((struct weir_text *)column->data)[row] =
-            (struct weir_text){.data = length ? text : NULL, .length = (uint32_t)length};
+        ((struct weir_text *)column->data)[row] = (struct weir_text){.data = length ? text : NULL,
+                                                                     .length = (uint32_t)length};
         return REFUSAL_NONE;
     default:
         break;
@@ -155,7 +157,8 @@ static enum refusal quoted_read(struct decoder *decoder, struct decoder_column *
     return value_read(decoder, column, text, length);
 }
 
-/* ---- Records without quotes ------------------------------------------------------------------------------------------ */
+/* ---- Records without quotes
+ * ------------------------------------------------------------------------------------------ */
 
 static void column_missing(struct decoder *decoder, int32_t index)
 {
@@ -186,10 +189,10 @@ static void fields_missing(struct decoder *decoder, uint32_t from)
 }
 
 struct lines {
-    const char *data;   /* the window */
-    size_t offset;      /* of the window in the block */
-    uint32_t line;      /* number in the block of the line that comes next */
-    bool complete;      /* all columns have a field */
+    const char *data; /* the window */
+    size_t offset;    /* of the window in the block */
+    uint32_t line;    /* number in the block of the line that comes next */
+    bool complete;    /* all columns have a field */
 };
 
 /* One record whose fields end at ends[0], …, the last of them at a newline; *ret_used: how many ends. */
@@ -231,7 +234,8 @@ static int plain_records(struct decoder *decoder, struct lines *lines, const uin
     uint32_t begin = 0;
     for (size_t i = 0; i < count;) {
         uint32_t used = 1, first = ends[i];
-        bool blank = lines->data[first] == '\n' && (first == begin || (first == begin + 1 && lines->data[begin] == '\r'));
+        bool blank = lines->data[first] == '\n' &&
+                     (first == begin || (first == begin + 1 && lines->data[begin] == '\r'));
         enum refusal refusal = REFUSAL_NONE;
         if (!blank) {
             refusal = plain_record(decoder, lines->data, begin, ends + i, &used);
@@ -259,7 +263,8 @@ static int plain_records(struct decoder *decoder, struct lines *lines, const uin
     return 0;
 }
 
-/* ---- Any record -------------------------------------------------------------------------------------------------------- */
+/* ---- Any record
+ * -------------------------------------------------------------------------------------------------------- */
 
 static enum refusal fields_read(struct decoder *decoder, const char *text, const char *end)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where CSV records and fields end, by RFC 4180, and what becomes of quotes that do not close. The reader (codec_cut) and
- * the decoder must agree on that although the one sees a buffer that ends anywhere, the other a block that was cut:
+ * Where CSV records and fields end, by RFC 4180, and what becomes of quotes that do not close. The reader (codec_cut)
+ * and the decoder must agree on that although the one sees a buffer that ends anywhere, the other a block that was cut:
  *
  *   a quote opens only at the beginning of a field; elsewhere it is a character like others
  *   it closes at a quote that is not doubled; a delimiter or the record's end has to follow

@@ -79,7 +79,8 @@ static int prepare(struct decoder *decoder, struct codec_layout *layout)
     return error;
 }
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------- */
+/* ---- Rows ----------------------------------------------------------------------------------------------------------
+ */
 
 int decoder_begin(struct decoder *decoder, size_t rows)
 {
@@ -156,7 +157,8 @@ char *decoder_text_room(struct decoder *decoder, size_t length)
     return room;
 }
 
-/* ---- Refusals and counts ---------------------------------------------------------------------------------------------- */
+/* ---- Refusals and counts
+ * ---------------------------------------------------------------------------------------------- */
 
 int decoder_refuse(struct decoder *decoder, enum refusal reason, uint32_t line, size_t offset, size_t length)
 {
@@ -172,8 +174,8 @@ int decoder_refuse(struct decoder *decoder, enum refusal reason, uint32_t line, 
         decoder->notes = notes;
         decoder->note_capacity = capacity;
     }
-    decoder->notes[decoder->note_count++] =
-        (struct refusal_note){.reason = reason, .line = line, .offset = offset, .length = length};
+    decoder->notes[decoder->note_count++] = (struct refusal_note){
+        .reason = reason, .line = line, .offset = offset, .length = length};
     decoder->records++;
     return 0;
 }
@@ -270,7 +272,8 @@ static void drop_counts(struct decoder *decoder)
     memset(decoder->field_extra, 0, (decoder->layout->field_count + 1) * sizeof *decoder->field_extra);
 }
 
-/* ---- A block ------------------------------------------------------------------------------------------------------------ */
+/* ---- A block
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static struct weir_batch *finish(struct decoder *decoder)
 {
@@ -290,7 +293,8 @@ static struct weir_batch *finish(struct decoder *decoder)
     return batch;
 }
 
-int decoder_decode(struct decoder *decoder, const struct weir_block *block, struct weir_batch **ret, uint64_t *ret_records)
+int decoder_decode(struct decoder *decoder, const struct weir_block *block, struct weir_batch **ret,
+                   uint64_t *ret_records)
 {
     int error = prepare(decoder, block->layout);
     if (error) {

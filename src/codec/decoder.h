@@ -43,8 +43,8 @@ struct decoder_column {
 struct decoder_name {
     char *quoted; /* "name": with both quotes */
     uint32_t length;
-    int32_t column;  /* -1: extra */
-    uint64_t count;  /* of an extra field */
+    int32_t column;                    /* -1: extra */
+    uint64_t count;                    /* of an extra field */
     unsigned char start[16], mask[16]; /* the first bytes of quoted, and 0xff where there are some */
 };
 enum { DECODER_ORDER = 128, DECODER_EXTRAS = 256 };
@@ -63,7 +63,7 @@ struct decoder {
     uint16_t *name_table; /* hash → index in names + 1 */
     uint32_t name_mask;
     struct decoder_name *order[DECODER_ORDER]; /* the k-th field of a record is expected to be this one */
-    uint64_t *field_extra; /* CSV: by field; one more for fields beyond the header */
+    uint64_t *field_extra;                     /* CSV: by field; one more for fields beyond the header */
 
     uint32_t *ends; /* offsets of line or field ends */
     size_t ends_capacity;
@@ -136,8 +136,7 @@ static inline int time_scale(enum time_format format, const struct number *numbe
 /* A short number as a time; false: take the slow path. */
 static inline bool number_short_time(enum time_format format, const struct number *number, int64_t *ret)
 {
-    static const int64_t powers[10] = {1,       10,       100,       1000,      10000,
-                                       100000,  1000000,  10000000,  100000000, 1000000000};
+    static const int64_t powers[10] = {1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000};
     int exponent = time_scale(format, number) - (int)number->scale;
     int64_t ns;
     if (exponent < 0 || __builtin_mul_overflow((int64_t)number->mantissa, powers[exponent], &ns)) {

@@ -58,7 +58,8 @@ size_t encode_time(const struct codec_write_options *options, int64_t ns, char *
 }
 
 /* Sensors write few digits. Of all decimals with at most 15 digits only one is nearest to a given double, so if
- * m / 10^6 with an integer m below 10^15 gives the value back, then m without its trailing zeros is the shortest text. */
+ * m / 10^6 with an integer m below 10^15 gives the value back, then m without its trailing zeros is the shortest text.
+ */
 static size_t show_short(double value, char *out)
 {
     double scaled = value * 1e6;

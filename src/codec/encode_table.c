@@ -21,10 +21,10 @@ static size_t characters(const char *text, size_t length)
 
 static size_t width_of(const struct weir_field *field)
 {
-    size_t width = field->type == WEIR_TIME                                  ? WIDTH_TIME
+    size_t width = field->type == WEIR_TIME                             ? WIDTH_TIME
                    : field->type == WEIR_F64 || field->type == WEIR_I64 ? WIDTH_NUMBER
-                   : field->type == WEIR_BOOL                                ? 5
-                                                                             : WIDTH_WORD;
+                   : field->type == WEIR_BOOL                           ? 5
+                                                                        : WIDTH_WORD;
     size_t name = characters(field->name, strlen(field->name));
     return name > width ? name : width;
 }
@@ -34,7 +34,8 @@ static bool is_right(const struct weir_field *field)
     return field->type == WEIR_F64 || field->type == WEIR_I64;
 }
 
-static void put_cell(struct weir_buffer *out, const struct weir_field *field, const char *text, size_t length, bool last)
+static void put_cell(struct weir_buffer *out, const struct weir_field *field, const char *text, size_t length,
+                     bool last)
 {
     size_t width = width_of(field), shown = characters(text, length);
     size_t blanks = shown < width ? width - shown : 0;

@@ -113,7 +113,7 @@ static int name_fields(struct codec_layout *layout, const struct codec_read_opti
             return weir_fail_at(env->error, -E2BIG, env->mark, "a line has more than %d fields; is `delimiter` right?",
                                 (int)WEIR_FIELDS_MAX);
         }
-        char *name = options->header                  ? name_of(&field)
+        char *name = options->header                 ? name_of(&field)
                      : place < options->fields.count ? memory_string(options->fields.items[place].name.text)
                                                      : memory_format("c%u", place + 1);
         if (!name || add_field(layout, name) != 0) {
@@ -254,7 +254,8 @@ static int find_columns(struct codec_layout *layout, const struct codec_read_opt
     return error;
 }
 
-/* ---- A new layout -------------------------------------------------------------------------------------------------- */
+/* ---- A new layout --------------------------------------------------------------------------------------------------
+ */
 
 static int check_options(struct codec_layout *layout, const struct codec_read_options *options, struct weir_env *env)
 {
@@ -271,9 +272,9 @@ static int check_options(struct codec_layout *layout, const struct codec_read_op
             return error;
         }
         if (error) {
-            return weir_fail_at(env->error, -EINVAL, env->mark,
-                                "time_zone: '%s' is not known here; write UTC, local, +01:00 or a name such as Europe/Berlin",
-                                zone);
+            return weir_fail_at(
+                env->error, -EINVAL, env->mark,
+                "time_zone: '%s' is not known here; write UTC, local, +01:00 or a name such as Europe/Berlin", zone);
         }
     }
     return 0;

@@ -26,20 +26,20 @@ struct codec_layout {
 struct guess {
     char *name;
     uint32_t numbers, integers, bools, times, strings; /* times are strings too; integers are numbers too */
-    uint32_t epochs;                                    /* numbers that would be a time between 1990 and 2100 */
-    bool large;                                         /* an integer that a double cannot hold */
+    uint32_t epochs;                                   /* numbers that would be a time between 1990 and 2100 */
+    bool large;                                        /* an integer that a double cannot hold */
 };
 struct guesses {
     struct guess *items;
     uint32_t count, capacity;
-    uint32_t records;   /* that were read */
+    uint32_t records;    /* that were read */
     const char *refused; /* why the first line that could not be read could not; NULL: none */
 };
 enum { GUESS_LINES = 1000 };
 
 void guesses_free(struct guesses *guesses);
-/* The guess for a name, added if new; NULL: -ENOMEM, or more than WEIR_FIELDS_MAX (then *ret is 0). `hint`: where to look
- * first. */
+/* The guess for a name, added if new; NULL: -ENOMEM, or more than WEIR_FIELDS_MAX (then *ret is 0). `hint`: where to
+ * look first. */
 int guesses_find(struct guesses *guesses, const char *name, size_t length, uint32_t hint, struct guess **ret);
 /* Looks at one value as text: a number, or the inside of a string. */
 void guess_number(struct guess *guess, const char *text, size_t length);
@@ -63,8 +63,8 @@ enum csv_record {
 /* Where does the record that begins at data end (after its newline)? */
 enum csv_record csv_record_end(const char *data, size_t size, char delimiter, size_t line_max, size_t *ret_end);
 
-/* The next field of a good record; text is the inside of the quotes. Returns what follows the field, or NULL: it was the
- * last. `end` is the record's end without its newline. */
+/* The next field of a good record; text is the inside of the quotes. Returns what follows the field, or NULL: it was
+ * the last. `end` is the record's end without its newline. */
 struct csv_field {
     const char *text;
     size_t length;

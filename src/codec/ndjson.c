@@ -3,9 +3,9 @@
  * NDJSON → columns. A record is one object on one line.
  *
  *     block    lines are found first: their ends give each record its place and its number
- *     window   some lines, whole, scanned together (marks of all structural characters); a scan that fails (a string left
- *              open, invalid UTF-8) says nothing about where, so then each line of the window is scanned alone
- *     line     the walk over its marks must begin and end inside it; whatever is wrong is the fault of this line alone
+ *     window   some lines, whole, scanned together (marks of all structural characters); a scan that fails (a string
+ * left open, invalid UTF-8) says nothing about where, so then each line of the window is scanned alone line     the
+ * walk over its marks must begin and end inside it; whatever is wrong is the fault of this line alone
  *
  * The k-th field of a record is expected to be the one that was the k-th in the record before: one comparison of bytes.
  */
@@ -24,7 +24,8 @@
 
 enum { WINDOW = 32 << 10 };
 
-/* ---- Names ----------------------------------------------------------------------------------------------------------- */
+/* ---- Names
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void name_set(struct decoder_name *name, char *quoted, size_t length, int32_t column)
 {
@@ -158,7 +159,8 @@ static inline bool name_is(const struct decoder_name *name, const char *key, siz
 #endif
 }
 
-/* ---- Values ---------------------------------------------------------------------------------------------------------- */
+/* ---- Values
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static bool is_word(const char *text, size_t length, const char *word, size_t word_length)
 {
@@ -187,9 +189,7 @@ static enum refusal other_scalar(struct decoder_column *column, uint32_t row, co
 /* Infinities and NaN, which JSON has no numbers for, are written as strings. */
 static bool special_f64(const char *text, size_t length, double *ret)
 {
-    double value = is_word(text, length, "inf", 3)    ? INFINITY
-                   : is_word(text, length, "-inf", 4) ? -INFINITY
-                                                      : NAN;
+    double value = is_word(text, length, "inf", 3) ? INFINITY : is_word(text, length, "-inf", 4) ? -INFINITY : NAN;
     *ret = value;
     return !isnan(value) || is_word(text, length, "nan", 3);
 }
@@ -313,7 +313,8 @@ static inline enum refusal value_read(struct decoder *decoder, const struct json
     return slow_number(decoder, column, text, length);
 }
 
-/* ---- Records --------------------------------------------------------------------------------------------------------- */
+/* ---- Records
+ * --------------------------------------------------------------------------------------------------------- */
 
 static void fill_missing(struct decoder *decoder)
 {
@@ -327,7 +328,8 @@ static void fill_missing(struct decoder *decoder)
 }
 
 /* The key at mark i, which is not the expected one. */
-static struct decoder_name *name_unexpected(struct decoder *decoder, const struct json_walk *walk, uint32_t i, uint32_t k)
+static struct decoder_name *name_unexpected(struct decoder *decoder, const struct json_walk *walk, uint32_t i,
+                                            uint32_t k)
 {
     const char *key = walk->data + walk->marks[i];
     size_t length = json_scalar(walk, i);
@@ -400,7 +402,8 @@ static enum refusal record_read(struct decoder *decoder, const struct json_walk 
     return REFUSAL_NONE;
 }
 
-/* ---- Lines ----------------------------------------------------------------------------------------------------------- */
+/* ---- Lines
+ * ----------------------------------------------------------------------------------------------------------- */
 
 /* A record that was begun and refused must not count its fields as seen for the next that takes its row. */
 static int refuse_line(struct decoder *decoder, enum refusal refusal, uint32_t line, size_t begin, size_t end)
@@ -416,9 +419,8 @@ static int refuse_line(struct decoder *decoder, enum refusal refusal, uint32_t l
 static int refuse_scan(struct decoder *decoder, enum json_scan scan, uint32_t line, size_t begin, size_t end)
 {
     static const enum refusal reasons[] = {
-        [JSON_SCAN_UNCLOSED] = REFUSAL_UNCLOSED, [JSON_SCAN_CONTROL] = REFUSAL_CONTROL,
-        [JSON_SCAN_UTF8] = REFUSAL_UTF8,         [JSON_SCAN_MEMORY] = REFUSAL_MEMORY,
-        [JSON_SCAN_OTHER] = REFUSAL_NOT_JSON,
+        [JSON_SCAN_UNCLOSED] = REFUSAL_UNCLOSED, [JSON_SCAN_CONTROL] = REFUSAL_CONTROL, [JSON_SCAN_UTF8] = REFUSAL_UTF8,
+        [JSON_SCAN_MEMORY] = REFUSAL_MEMORY,     [JSON_SCAN_OTHER] = REFUSAL_NOT_JSON,
     };
     return refuse_line(decoder, reasons[scan], line, begin, end);
 }
@@ -461,8 +463,8 @@ static int lines_together(struct decoder *decoder, uint32_t first, uint32_t last
 {
     size_t begin = line_begin(decoder, first);
     struct json_walk walk = {.data = decoder->block->data + begin};
-    enum json_scan scan =
-        json_scan(decoder->scanner, walk.data, decoder->ends[last - 1] - begin, &walk.marks, &walk.count);
+    enum json_scan scan = json_scan(decoder->scanner, walk.data, decoder->ends[last - 1] - begin, &walk.marks,
+                                    &walk.count);
     if (scan == JSON_SCAN_MEMORY) {
         return -ENOMEM;
     }

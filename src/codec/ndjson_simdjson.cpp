@@ -10,7 +10,8 @@
 using simdjson::error_code;
 using simdjson::internal::dom_parser_implementation;
 
-namespace {
+namespace
+{
 constexpr size_t usual_capacity = 64 << 10;
 constexpr size_t keep_capacity = 1 << 20; // after a longer line the memory for its marks (4 bytes for each) goes back
 } // namespace
@@ -50,15 +51,14 @@ static bool make_room(json_scanner *scanner, size_t size)
 }
 
 extern "C" enum json_scan json_scan(json_scanner *scanner, const char *data, size_t size, const uint32_t **ret_marks,
-                               uint32_t *ret_count)
+                                    uint32_t *ret_count)
 {
     if (!make_room(scanner, size)) {
         scanner->parser.reset();
         return JSON_SCAN_MEMORY;
     }
     dom_parser_implementation *parser = scanner->parser.get();
-    error_code error =
-        parser->stage1(reinterpret_cast<const uint8_t *>(data), size, simdjson::stage1_mode::regular);
+    error_code error = parser->stage1(reinterpret_cast<const uint8_t *>(data), size, simdjson::stage1_mode::regular);
     *ret_marks = parser->structural_indexes.get();
     *ret_count = parser->n_structural_indexes;
     switch (error) {

@@ -5,8 +5,8 @@
  *
  * Only the first stage of simdjson is used. It finds, with the widest instructions the machine has, the offset of each
  * of { } [ ] : , outside of strings and of the first byte of each string, number and literal, and it checks UTF-8, that
- * strings are closed and that they hold no control characters. The walk over these marks is ours (ndjson.c): it knows what
- * a line is, which columns there are, and writes into them directly.
+ * strings are closed and that they hold no control characters. The walk over these marks is ours (ndjson.c): it knows
+ * what a line is, which columns there are, and writes into them directly.
  */
 #ifndef CODEC_NDJSON_SIMDJSON_H
 #define CODEC_NDJSON_SIMDJSON_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Decimal text → exact integer and scale, for the numbers that sensors write: up to 16 characters, no exponent. A value
- * of at most 53 bits divided by a power of ten of at most 22 is rounded correctly by the one division, so the double is the
- * nearest; everything else goes through number_from_text.
+ * of at most 53 bits divided by a power of ten of at most 22 is rounded correctly by the one division, so the double is
+ * the nearest; everything else goes through number_from_text.
  */
 #ifndef CODEC_NUMBER_H
 #define CODEC_NUMBER_H
@@ -38,7 +38,8 @@ static inline bool number_short(const char *text, size_t length, struct number *
     __m128i bytes = _mm_loadu_si128((const __m128i *)text);
     __m128i values = _mm_sub_epi8(bytes, _mm_set1_epi8('0'));
     uint32_t inside = (1u << length) - 1;
-    uint32_t digits = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(9)), values)) & inside;
+    uint32_t digits = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(9)), values)) &
+                      inside;
     uint32_t points = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('.'))) & inside;
     if ((digits | points) != inside || (points & (points - 1)) != 0) {
         return false;
