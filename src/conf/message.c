@@ -161,7 +161,9 @@ int conf_fail_unknown(struct conf *conf, const struct tree *at, const char *cons
     va_list args;
     va_start(args, format);
     /* What follows a misspelt "pasword:" is as secret as if it were spelt right. */
-    int error = fail(conf, at, nearest && conf_is_secret(nearest), hint, format, args);
+    bool secret = at->kind == TREE_SCALAR &&
+                  error_nearest(at->value, secret_words, sizeof secret_words / sizeof *secret_words) != NULL;
+    int error = fail(conf, at, secret || (nearest && conf_is_secret(nearest)), hint, format, args);
     va_end(args);
     return error;
 }

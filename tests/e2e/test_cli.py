@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: MIT
+"""The command line as a newcomer meets it: help, slips of the finger, and the journey init → check → run."""
+import json
+import re
+import shutil
+import sqlite3
+
+import pytest
+from conftest import ROOT
+
+CONFIG = """\
+sources:
+  readings: {type: file, path: data.csv, time: timestamp}
+stages:
+  - filter: value > 1
+  - rolling: {field: value, window: 3, compute: [mean]}
+sinks:
+  out: {type: stdout, format: ndjson}
+"""
+ROWS = "timestamp,value\n" + "".join(f"2024-01-01 00:00:{i:02d},{i}\n" for i in range(10))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "data.csv").write_text(ROWS)
+    (tmp_path / "good.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def check_mistake(outcome, place, line, marked, *words):
+    """The place, the line with a caret under what is marked, and the words of the remedy."""
+    assert outcome.status == 2, outcome
+    assert outcome.stdout == "", outcome
+    lines = outcome.stderr.splitlines()
+    assert lines[0].startswith(place), outcome
+    if line is not None:
+        assert line in lines, outcome
+        caret = lines[lines.index(line) + 1]
+        assert re.fullmatch(r"\s*\^~*", caret), outcome
+        begin = caret.index("^")
+        assert line[begin:begin + len(caret.strip())] == marked, outcome
+    for word in words:
+        assert word in outcome.stderr, outcome
+
+
+# ---- Help ----------------------------------------------------------------------------------------------------------
+
+
+def test_help(weir):
+    for arguments in (["--help"], ["-h"], ["help"]):
+        outcome = weir(*arguments, status=0)
+        assert outcome.stdout.startswith("weir ") and "Commands:" in outcome.stdout
+        assert outcome.stderr == ""
+    assert weir(status=2).stdout == ""
+
+
+def test_version(weir):
+    assert re.fullmatch(r"weir \d+\.\d+\.\d+\n", weir("--version", status=0).stdout)
+
+
+@pytest.mark.parametrize("command", ["run", "check", "init", "list", "explain"])
+def test_help_of_commands(weir, command):
+    first = weir(command, "--help", status=0)
+    assert first.stdout.startswith(f"Usage: weir {command}")
+    assert weir("help", command, status=0).stdout == first.stdout
+
+
+def test_unknown_commands(weir):
+    assert 'did you mean "check"?' in weir("chek", status=2).stderr
+    assert "weir --help" in weir("frobnicate", status=2).stderr
+    assert 'did you mean "weir run a.yaml"?' in weir("a.yaml", status=2).stderr
+    assert 'did you mean "--limit"?' in weir("run", "a.yaml", "--limt", "3", status=2).stderr
+    assert "--limit needs a value" in weir("run", "a.yaml", "--limit", status=2).stderr
+    assert "something is missing" in weir("run", status=2).stderr
+    assert "not a whole number" in weir("run", "a.yaml", "--limit", "few", status=2).stderr
+
+
+# ---- list and explain ----------------------------------------------------------------------------------------------
+
+
+def test_list(weir):
+    everything = weir("list", status=0).stdout
+    for name in ("file", "generate", "filter", "rolling", "stdout", "null"):
+        assert re.search(rf"^  {name} ", everything, re.MULTILINE)
+    assert "rolling" not in weir("list", "sinks", status=0).stdout
+    assert 'did you mean "stages"?' in weir("list", "stagse", status=2).stderr
+    parts = json.loads(weir("list", "--json", status=0).stdout)
+    assert {"kind": "stage", "name": "filter"}.items() <= {key: part[key] for part in parts if part["name"] == "filter"
+                                                           for key in part}.items()
+
+
+def test_explain(weir):
+    parts = json.loads(weir("list", "--json", status=0).stdout)
+    for part in parts:
+        text = weir("explain", part["kind"], part["name"], status=0).stdout
+        assert part["summary"] in text
+        table = json.loads(weir("explain", part["kind"], part["name"], "--json", status=0).stdout)
+        for option in table[0]["options"]:
+            assert f"  {option['name']} " in text
+            assert option["help"], option
+    both = weir("explain", "file", status=0).stdout
+    assert "file (source)" in both and "file (sink)" in both
+    assert 'did you mean "rolling"?' in weir("explain", "roling", status=2).stderr
+
+
+def test_topics(weir):
+    topics = re.findall(r"^  (\S+)", weir("explain", status=0).stdout, re.MULTILINE)
+    assert "units" in topics
+    for topic in topics:
+        assert weir("explain", topic, status=0).stdout
+
+
+# ---- Mistakes in a configuration -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize("old, new, place, line, marked, words", [
+    ("window: 3", "windwo: 3", "bad.yaml:5:29: ",
+     "  - rolling: {field: value, windwo: 3, compute: [mean]}", "windwo", 'did you mean "window"?'),
+    ("- filter:", "- fliter:", "bad.yaml:4:5: ", "  - fliter: value > 1", "fliter", 'did you mean "filter"?'),
+    ("sinks:", "snks:", "bad.yaml:6:1: ", "snks:", "snks", 'did you mean "sinks"?'),
+    ("type: stdout", "type: stdotu", "bad.yaml:7:15: ", "  out: {type: stdotu, format: ndjson}", "stdotu",
+     'did you mean "stdout"?'),
+    ("format: ndjson", "format: njson", "bad.yaml:7:31: ", "  out: {type: stdout, format: njson}", "njson",
+     'did you mean "ndjson"?'),
+    ("{field: value,", "{field: vlaue,", "bad.yaml:5:22: ", "  - rolling: {field: vlaue, window: 3, compute: [mean]}",
+     "vlaue", "did you mean"),
+    ("filter: value > 1", "filter: valeu > 1", "bad.yaml:4:13: ", "valeu > 1", "valeu", "did you mean"),
+    ("time: timestamp}", "time: timestmp}", "bad.yaml:2:48: ",
+     "  readings: {type: file, path: data.csv, time: timestmp}", "timestmp", "did you mean"),
+    ("timestamp}", "timestamp, line_max: 64Kib}", "bad.yaml:2:69: ",
+     "  readings: {type: file, path: data.csv, time: timestamp, line_max: 64Kib}", "64Kib", 'did you mean "64KiB"?'),
+    ("timestamp}", "timestamp, rate: 100/sec}", "bad.yaml:2:65: ",
+     "  readings: {type: file, path: data.csv, time: timestamp, rate: 100/sec}", "100/sec", 'did you mean "100/s"?'),
+    ("format: ndjson}", "format: ndjson, from: roling}", "bad.yaml:7:45: ",
+     "  out: {type: stdout, format: ndjson, from: roling}", "roling", 'did you mean "rolling"?'),
+    ("  - filter", "\t- filter", "bad.yaml:4:1: ", None, None, "YAML wants blanks"),
+])
+def test_mistakes(weir, folder, command, old, new, place, line, marked, words):
+    assert CONFIG.count(old) == 1
+    (folder / "bad.yaml").write_text(CONFIG.replace(old, new))
+    check_mistake(weir(command, "bad.yaml"), place, line, marked, words)
+
+
+def test_memory_unit(weir, folder):
+    (folder / "bad.yaml").write_text(CONFIG + "run: {memory: 96Mib}\n")
+    check_mistake(weir("check", "bad.yaml"), "bad.yaml:8:15: ", "run: {memory: 96Mib}", "96Mib", 'did you mean "96MiB"?',
+                  "64KiB")
+
+
+def test_no_such_file(weir):
+    outcome = weir("check", "nowhere.yaml")
+    assert outcome.status == 1 and "cannot open nowhere.yaml" in outcome.stderr
+
+
+def test_secrets_stay_secret(weir, folder):
+    for text in ("rats: 1, password: hunter2", "password: hunter2", "pasword: hunter2", "api_token: hunter2, rats: 1"):
+        (folder / "bad.yaml").write_text("sources: {in: {type: generate, %s}}\nsinks: {out: {type: null}}\n" % text)
+        outcome = weir("check", "bad.yaml", status=2)
+        assert "hunter2" not in outcome.stderr + outcome.stdout, outcome
+
+
+# ---- check -----------------------------------------------------------------------------------------------------------
+
+
+def test_check(weir, folder):
+    outcome = weir("check", "good.yaml", status=0)
+    assert "readings (file) --> filter --> rolling --> out (stdout)" in outcome.stdout
+    assert "-> timestamp time (time), value f64, value_mean f64" in outcome.stdout
+    assert "256MiB" in outcome.stdout
+    assert "good.yaml is right" in outcome.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["data.csv", "good.yaml"]
+
+
+def test_check_stdin_and_json(weir, folder):
+    outcome = weir("check", "-", "--json", "--set", "run.lanes=2", stdin=CONFIG, status=0)
+    parts = outcome.json()["parts"]
+    assert [part["name"] for part in parts] == ["readings", "filter", "rolling", "out"]
+    assert parts[3]["from"] == ["rolling"]
+    assert parts[2]["columns"][-1] == {"name": "value_mean", "type": "f64"}
+    assert outcome.json()["run"]["lanes"] == 2
+
+
+def test_check_types_not_known(weir, tmp_path):
+    (tmp_path / "a.yaml").write_text("sources: {in: {type: file, path: missing.csv}}\nsinks: {out: {type: null}}\n")
+    assert "types not known yet" in weir("check", "a.yaml", status=0).stdout
+
+
+def test_check_forks(weir, tmp_path):
+    (tmp_path / "a.yaml").write_text(
+        "sources: {a: {type: generate}, b: {type: generate}}\n"
+        "stages:\n  - filter: {name: one, when: value > 1}\n  - filter: {name: two, when: value > 2}\n"
+        "sinks: {x: {type: null, from: one}, y: {type: null}}\n")
+    drawing = weir("check", "a.yaml", status=0).stdout
+    assert drawing.startswith("    a (generate) --> one (filter) -+-> two (filter) --> y (null)\n"
+                              "                                   +-> x (null)\n"
+                              "    b (generate) --> one ...\n"), drawing
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in (ROOT / "examples").glob("*.yaml")))
+def test_examples_are_right(weir, name):
+    outcome = weir("check", ROOT / "examples" / name, cwd=ROOT)
+    assert outcome.status == 0, outcome
+
+
+# ---- init --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["machine_temperature", "ambient_temperature"])
+def test_journey(weir, data, tmp_path, name):
+    shutil.copy(data / f"{name}.csv", tmp_path)
+    records = len((data / f"{name}.csv").read_text().splitlines()) - 1
+    outcome = weir("init", f"{name}.csv", status=0)
+    (tmp_path / "mine.yaml").write_text(outcome.stdout)
+    assert f"{records} records" in outcome.stdout
+    assert "sqlite" in weir("check", "mine.yaml", status=0).stdout
+    for _ in range(2):  # it can be run again
+        report = weir("run", "mine.yaml", "--json", "--quiet", status=0).json()
+        assert report["records_in"] == report["records_out"] == records
+    with sqlite3.connect(tmp_path / f"{name}.db") as database:
+        assert database.execute("SELECT count(*), count(z), count(value_mean) FROM readings").fetchone() == (records,) * 3
+
+
+def test_init_ndjson(weir, tmp_path):
+    lines = [json.dumps({"ts": f"2024-01-01T00:00:{i % 60:02d}Z", "sensor": f"s{i % 7}", "odd name": i * 0.5, "ok": True,
+                         "#x": 'a"b'}) for i in range(500)]
+    (tmp_path / "odd data.ndjson").write_text("\n".join(lines) + "\n")
+    outcome = weir("init", "odd data.ndjson", status=0)
+    assert "key: sensor" in outcome.stdout and "time: ts" in outcome.stdout
+    (tmp_path / "mine.yaml").write_text(outcome.stdout)
+    weir("check", "mine.yaml", status=0)
+    report = weir("run", "mine.yaml", "--json", "--quiet", status=0).json()
+    assert report["records_out"] == 500
+    with sqlite3.connect(tmp_path / "odd_data.db") as database:
+        assert database.execute('SELECT count(DISTINCT sensor), max("odd name_max") FROM readings').fetchone() == (7, 249.5)
+
+
+def test_init_semicolons(weir, tmp_path):
+    (tmp_path / "a.csv").write_text("time;x\n" + "".join(f"2024-01-01 00:00:{i:02d};{i}\n" for i in range(20)))
+    outcome = weir("init", "a.csv", status=0)
+    assert 'delimiter: ";"' in outcome.stdout
+    (tmp_path / "mine.yaml").write_text(outcome.stdout)
+    assert weir("run", "mine.yaml", "--json", "--quiet", status=0).json()["records_out"] == 20
+
+
+def test_init_mistakes(weir, tmp_path):
+    (tmp_path / "empty.csv").write_text("")
+    assert "empty" in weir("init", "empty.csv", status=2).stderr
+    assert "cannot open" in weir("init", "nowhere.csv", status=1).stderr
+    assert "folder" in weir("init", ".", status=1).stderr
+    (tmp_path / "binary.csv").write_bytes(bytes(range(256)) * 10)
+    outcome = weir("init", "binary.csv")
+    assert outcome.status in (0, 2), outcome  # nothing sensible can be said of it, but it does not fall over
+
+
+def test_stdout_only_has_data(weir, folder):
+    outcome = weir("run", "good.yaml", status=0)
+    records = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert len(records) == 8 and records[0]["value"] == 2
