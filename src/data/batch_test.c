@@ -5,6 +5,7 @@
  */
 #include "test_data.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 #include "base/memory.h"
@@ -28,7 +29,7 @@ struct world {
     struct memory_budget budget;
     struct weir_pool *pool;
     struct weir_schema *schema;
-    int receipts; /* alive */
+    _Atomic int receipts; /* alive */
 };
 
 struct counted_receipt {
@@ -423,6 +424,57 @@ static void failing_allocations_leave_nothing_behind(void **state)
     }
 }
 
+/* Published batches are shared: each thread derives, compacts and merges with a pool of its own, and whoever comes last
+ * gives the memory back. */
+enum { SHARERS = 3, SHARED = 200 };
+static struct weir_batch *published[SHARED];
+
+static void *share(void *argument)
+{
+    struct world *world = argument;
+    struct weir_pool *pool = pool_new(&world->budget, 1 << 20);
+    const char *complaint = NULL;
+    for (int i = 0; i < SHARED; i++) {
+        struct weir_batch *derived = weir_batch_derive(pool, published[i], published[i]->schema);
+        weir_batch_release(published[i]);
+        uint32_t rows[] = {1, 5, 7};
+        struct weir_batch *copy = weir_batch_compact(pool, derived, rows, 3);
+        struct weir_batch *merged = weir_batch_merge(pool, (struct weir_batch *[]){derived, copy}, 2);
+        weir_batch_release(derived);
+        weir_batch_release(copy);
+        if (merged->receipt_count != 1 || merged->columns[2].i64[2] != -1 - 10 * i) {
+            complaint = "wrong rows";
+        }
+        weir_batch_release(merged);
+    }
+    pool_close(pool);
+    return (void *)complaint;
+}
+
+static void threads_share_batches(void **state)
+{
+    (void)state;
+    struct world world;
+    open_world(&world);
+    for (int i = 0; i < SHARED; i++) {
+        published[i] = new_dense(&world, (uint64_t)i * 10, 10);
+        batch_set_receipt(published[i], new_receipt(&world));
+        for (int j = 1; j < SHARERS; j++) {
+            weir_batch_reference(published[i]);
+        }
+    }
+    pthread_t threads[SHARERS];
+    for (int i = 0; i < SHARERS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, share, &world), 0);
+    }
+    for (int i = 0; i < SHARERS; i++) {
+        void *complaint;
+        pthread_join(threads[i], &complaint);
+        assert_null(complaint);
+    }
+    close_world(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +485,7 @@ int main(void)
         cmocka_unit_test(merge_agrees_with_the_model),
         cmocka_unit_test(merge_keeps_the_order_of_equal_positions),
         cmocka_unit_test(failing_allocations_leave_nothing_behind),
+        cmocka_unit_test(threads_share_batches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,14 +86,19 @@ static inline bool read_date_time(const char *text, struct moment *moment)
 
 static const char *read_fraction(const char *at, const char *end, uint32_t *ret_ns)
 {
-    uint32_t value = 0, digits = 0;
-    for (; at < end && is_digit(*at); at++) {
-        if (digits < 9) {
-            value = value * 10 + (uint32_t)(*at - '0');
-            digits++;
-        }
+    if (end - at >= 3 && is_digit(at[0]) & is_digit(at[1]) & is_digit(at[2]) && (end - at == 3 || !is_digit(at[3]))) {
+        *ret_ns = (uint32_t)(at[0] * 100 + at[1] * 10 + at[2] - '0' * 111) * 1000000; /* milliseconds: the usual */
+        return at + 3;
     }
-    *ret_ns = value * powers[9 - digits];
+    const char *start = at, *last = end - at > 9 ? at + 9 : end;
+    uint32_t value = 0;
+    for (; at < last && is_digit(*at); at++) {
+        value = value * 10 + (uint32_t)(*at - '0');
+    }
+    *ret_ns = value * powers[9 - (at - start)];
+    while (at < end && is_digit(*at)) {
+        at++;
+    }
     return at;
 }
 
@@ -134,6 +139,10 @@ static int to_ns(const struct moment *moment, const struct time_zone *zone, int6
         ns = SECOND - 1;
     }
     int64_t seconds = moment->has_offset ? wall - moment->offset : time_zone_to_utc(zone, wall);
+    if (moment->year - (TIME_YEAR_FIRST + 1) < TIME_YEAR_LAST - TIME_YEAR_FIRST - 1) { /* not at an end of the range */
+        *ret_ns = seconds * SECOND + ns;
+        return 0;
+    }
     wide total = (wide)seconds * SECOND + ns;
     if (total <= INT64_MIN || total > INT64_MAX) {
         return -ERANGE;

@@ -30,11 +30,11 @@ enum { TIME_DAY = 86400 };
 /* Days since 1970-01-01 of a date of the proleptic Gregorian calendar; year 0 to 9999, month 1 to 12. */
 static inline int64_t time_days(uint32_t year, uint32_t month, uint32_t day)
 {
-    /* Years begin in March here, so that the day that comes and goes is the last: 153 days in each five months. */
-    uint32_t y = year + 400 - (month <= 2);
-    uint32_t m = month > 2 ? month - 3 : month + 9;
-    uint32_t days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1;
-    return (int64_t)days - 719468 - 146097;
+    static const uint16_t before[] = {0, 0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
+    /* Years of leap days passed: this one's counts from March. 400 years more, so that none is before year 0. */
+    uint32_t y = year + 400 - (month <= 2), centuries = y / 100;
+    uint32_t leaps = y / 4 - centuries + centuries / 4;
+    return (int64_t)(365 * (year + 400) + leaps + before[month] + day) - 719528 - 146097;
 }
 
 static inline bool time_leap_year(uint32_t year)
