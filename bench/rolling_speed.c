@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Nanoseconds for a value of the rolling kernel, without an engine: unkeyed, 1000 keys and a million keys, windows of 10
- * and 10,000 records. The keys come in random order, in batches of 4096 rows. Processor time; best of five runs after one to warm up.
+ * Nanoseconds for a value of the rolling kernel, without an engine: unkeyed, 1000 keys and a million keys, windows of
+ * 10 and 10,000 records. The keys come in random order, in batches of 4096 rows. Processor time; best of five runs
+ * after one to warm up.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -67,8 +68,8 @@ static int measure(const char *what, uint32_t statistics, uint32_t keys, uint32_
         time = run(&work);
         best = time < best ? time : best;
     }
-    printf("%-12s  keys %7" PRIu32 "  window %5" PRIu32 "  %7.2f ns a value  %8zu bytes a key\n", what, keys, window, best,
-           work.kernel.state_size);
+    printf("%-12s  keys %7" PRIu32 "  window %5" PRIu32 "  %7.2f ns a value  %8zu bytes a key\n", what, keys, window,
+           best, work.kernel.state_size);
     memory_free(states);
     memory_free(work.values);
     memory_free(work.states);

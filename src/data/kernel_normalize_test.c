@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The normalize kernels against an exact model in __float128; within 1e-9 of the exact value, or 1e-12 where that is 0. */
+/* The normalize kernels against an exact model in __float128; within 1e-9 of the exact value, or 1e-12 where that is 0.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -18,7 +18,7 @@ enum { REFRESH_LAPS = 4, REFRESH_RECORDS = 1024 };
 #define ASKED_SUMS (ASKED(ROLLING_SUM) | ASKED(ROLLING_MEAN) | ASKED(ROLLING_VAR) | ASKED(ROLLING_STDDEV))
 #define ASKED_ENDS (ASKED(ROLLING_FIRST) | ASKED(ROLLING_LAST) | ASKED(ROLLING_DELTA))
 
-const char *const rolling_statistic_names[] = {"count", "sum", "mean",  "var",  "stddev", "min",
+const char *const rolling_statistic_names[] = {"count", "sum",   "mean", "var",   "stddev", "min",
                                                "max",   "first", "last", "delta", NULL};
 
 /* What only some kernels need; at the end of the state, as long as needed (see rolling_kernel_init). */
@@ -94,9 +94,10 @@ struct extremes {
     double least, most; /* +inf, −inf: there may be no value at all */
 };
 
-static inline __attribute__((always_inline)) struct extremes
-take_extremes(const struct rolling_kernel *kernel, struct rolling_head *head, const struct key *key, double value,
-              const uint32_t asked)
+static inline __attribute__((always_inline)) struct extremes take_extremes(const struct rolling_kernel *kernel,
+                                                                           struct rolling_head *head,
+                                                                           const struct key *key, double value,
+                                                                           const uint32_t asked)
 {
     const uint32_t window = kernel->options.window;
     struct extremes extremes = {INFINITY, -INFINITY};
@@ -110,9 +111,11 @@ take_extremes(const struct rolling_kernel *kernel, struct rolling_head *head, co
     }
     char *base = (char *)key->head;
     if (asked & ASKED(ROLLING_MIN))
-        extremes.least = extreme(head, window, key->ring, (double *)(base + kernel->suffix_min), &key->tail->least, value, 1);
+        extremes.least = extreme(head, window, key->ring, (double *)(base + kernel->suffix_min), &key->tail->least,
+                                 value, 1);
     if (asked & ASKED(ROLLING_MAX))
-        extremes.most = extreme(head, window, key->ring, (double *)(base + kernel->suffix_max), &key->tail->most, value, -1);
+        extremes.most = extreme(head, window, key->ring, (double *)(base + kernel->suffix_max), &key->tail->most, value,
+                                -1);
     return extremes;
 }
 
@@ -161,9 +164,11 @@ static void process_min_max(const struct rolling_kernel *kernel, const struct ro
     extreme_process(kernel, rows, ASKED(ROLLING_MIN) | ASKED(ROLLING_MAX));
 }
 
-/* ---- Everything together ------------------------------------------------------------------------------------------ */
+/* ---- Everything together ------------------------------------------------------------------------------------------
+ */
 
-/* Finds the oldest and newest value again. `left`: the value that was in the slot (NaN: none); next still points there. */
+/* Finds the oldest and newest value again. `left`: the value that was in the slot (NaN: none); next still points there.
+ */
 static void take_ends(struct rolling_head *head, const struct key *key, uint32_t window, double left, double value)
 {
     struct tail *tail = key->tail;
@@ -320,7 +325,8 @@ static void process_any(const struct rolling_kernel *kernel, const struct rollin
     }
 }
 
-/* ---- Choosing ----------------------------------------------------------------------------------------------------- */
+/* ---- Choosing -----------------------------------------------------------------------------------------------------
+ */
 
 int rolling_kernel_init(struct rolling_kernel *kernel, const struct rolling_options *options, size_t state_offset)
 {

@@ -9,17 +9,18 @@
  *     sum = Σ(x − a), compensated            mean = a + sum / n
  *     squares = Σ(x − a)²                    variance = (squares − sum² / n) / (n − ddof)
  *
- * A record adds one value and removes one: O(1). What subtraction does lose is noticed and repaired from the ring, with a
- * new anchor ("refresh"): each time the ring has come round often enough (no drift on endless streams), when the squares
- * fall far below their peak (a value that dominated has left), and when the mean falls far below the anchor. Each kind
- * is paid for by the records before it, so the time for a record does not grow with the window. Values are held
- * multiplied by a power of two near 1 / spread: squares of 1e200 or of 1e-310 neither overflow nor vanish.
+ * A record adds one value and removes one: O(1). What subtraction does lose is noticed and repaired from the ring, with
+ * a new anchor ("refresh"): each time the ring has come round often enough (no drift on endless streams), when the
+ * squares fall far below their peak (a value that dominated has left), and when the mean falls far below the anchor.
+ * Each kind is paid for by the records before it, so the time for a record does not grow with the window. Values are
+ * held multiplied by a power of two near 1 / spread: squares of 1e200 or of 1e-310 neither overflow nor vanish.
  *
  * Everything is a function of the key's own records, in their order: where batches begin, how keys
  * interleave and how many lanes there are makes no difference to any bit.
  *
  * NaN is null: the record takes its place in the window and does not count. ±inf is a value: while it is in the window
- * the sum and mean are infinite (null with both signs), var and stddev are null; when it has left nothing is left of it.
+ * the sum and mean are infinite (null with both signs), var and stddev are null; when it has left nothing is left of
+ * it.
  */
 #ifndef DATA_KERNEL_ROLLING_H
 #define DATA_KERNEL_ROLLING_H

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to kernel_rolling*.c: asks for the memory of keys some rows ahead. It matters when there are a million of them. */
+/* Private to kernel_rolling*.c: asks for the memory of keys some rows ahead. It matters when there are a million of
+ * them. */
 #ifndef DATA_KERNEL_ROLLING_FETCH_H
 #define DATA_KERNEL_ROLLING_FETCH_H
 #include "data/kernel_rolling.h"

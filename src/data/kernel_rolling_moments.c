@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Count, sum, mean, var and stddev, and nothing else: the fast kernels. Work goes in two passes over a few hundred rows:
+ * Count, sum, mean, var and stddev, and nothing else: the fast kernels. Work goes in two passes over a few hundred
+ * rows:
  *
  *   1. each row, in order: takes the record into its key's sums and notes how they stand          (scalar: gather)
  *   2. all rows side by side: divisions and roots, which are slow alone and fast in vectors       (finish)
@@ -56,7 +57,8 @@ static inline void note(const struct key *key, struct notes *notes, uint32_t i)
     notes->count[i] = head->finite;
 }
 
-/* ---- Many rows of one key ----------------------------------------------------------------------------------------- */
+/* ---- Many rows of one key -----------------------------------------------------------------------------------------
+ */
 
 /* The values that leave, one for each that comes, in one piece: of the ring itself, or put together in `space`. */
 static inline const double *leaving(const struct key *key, uint32_t window, const double *values, uint32_t count,
@@ -122,7 +124,8 @@ static inline __attribute__((always_inline)) uint32_t advance_together(const str
         squares[i] = total_squares;
     }
 
-    /* As rolling_sums_doubtful for each row, but with the largest peak for all; a value that is not finite makes NaN. */
+    /* As rolling_sums_doubtful for each row, but with the largest peak for all; a value that is not finite makes NaN.
+     */
     const double least = peak * weight * ROLLING_SQUARES_LOSS;
     uint64_t fine = peak <= ROLLING_SQUARES_MOST;
     for (uint32_t i = 0; i < count; i++) {
@@ -146,7 +149,8 @@ static inline __attribute__((always_inline)) uint32_t advance_together(const str
     return count;
 }
 
-/* ---- The passes --------------------------------------------------------------------------------------------------- */
+/* ---- The passes ---------------------------------------------------------------------------------------------------
+ */
 
 static uint32_t run_length(void *const *states, uint32_t count)
 {
@@ -166,8 +170,9 @@ static inline bool all_same(const struct rolling_rows *rows)
 
 /* Pass 1 over rows begin … begin + count − 1. */
 static inline __attribute__((always_inline)) void gather(const struct rolling_kernel *kernel,
-                                                         const struct rolling_rows *rows, uint32_t begin, uint32_t count,
-                                                         bool one_key, bool counted, struct notes *notes)
+                                                         const struct rolling_rows *rows, uint32_t begin,
+                                                         uint32_t count, bool one_key, bool counted,
+                                                         struct notes *notes)
 {
     const bool fetch_ahead = !one_key && rolling_scattered(rows);
     for (uint32_t i = 0; i < count;) {
@@ -271,7 +276,8 @@ static inline __attribute__((always_inline)) void process(const struct rolling_k
     }
 }
 
-/* ---- Choosing ----------------------------------------------------------------------------------------------------- */
+/* ---- Choosing -----------------------------------------------------------------------------------------------------
+ */
 
 #define ASKED_MEAN_STDDEV (ASKED(ROLLING_MEAN) | ASKED(ROLLING_STDDEV))
 

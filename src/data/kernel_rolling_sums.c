@@ -88,8 +88,8 @@ double rolling_total(const struct rolling_head *head)
     return total + ((rest + error) + head->sum_low);
 }
 
-void rolling_sums_some(const struct rolling_head *head, const struct rolling_moments *moments, uint32_t ddof, double *sum,
-                       double *mean, double *var, double *stddev)
+void rolling_sums_some(const struct rolling_head *head, const struct rolling_moments *moments, uint32_t ddof,
+                       double *sum, double *mean, double *var, double *stddev)
 {
     *sum = *mean = *var = *stddev = NAN;
     if (head->finite == 0)
@@ -104,7 +104,8 @@ void rolling_sums_some(const struct rolling_head *head, const struct rolling_mom
     *stddev = sqrt(scaled) * unscale;
 }
 
-/* ---- Refresh ------------------------------------------------------------------------------------------------------ */
+/* ---- Refresh ------------------------------------------------------------------------------------------------------
+ */
 
 /* The finite values of the ring, a block at a time: a piece of the ring itself, or a copy where others lie between. */
 struct walk {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Private to kernel_rolling*.c: the anchored, scaled, compensated sums of a window; see kernel_rolling.h for the idea. */
+/* Private to kernel_rolling*.c: the anchored, scaled, compensated sums of a window; see kernel_rolling.h for the idea.
+ */
 #ifndef DATA_KERNEL_ROLLING_SUMS_H
 #define DATA_KERNEL_ROLLING_SUMS_H
 #include <float.h>
@@ -10,14 +11,14 @@
 
 /* One cache line; all zero: nothing seen yet. Sums are of the finite values in the ring. */
 struct rolling_head {
-    double sum, sum_low;   /* Σ(x·scale − anchor), as a double and what did not fit */
-    double squares, peak;  /* Σ(x·scale − anchor)²; the largest it was since the refresh */
-    double anchor, scale;  /* anchor = a value of the window · scale; scale a power of two, 0 when finite == 0 */
-    uint32_t next;         /* slot of the ring that the next record takes */
-    uint32_t finite;       /* finite values in the ring */
-    uint32_t laps;         /* times the ring came round since the refresh */
-    uint16_t full;         /* 1 once the ring was filled */
-    uint16_t odd;          /* 1 while there are infinities in the ring */
+    double sum, sum_low;  /* Σ(x·scale − anchor), as a double and what did not fit */
+    double squares, peak; /* Σ(x·scale − anchor)²; the largest it was since the refresh */
+    double anchor, scale; /* anchor = a value of the window · scale; scale a power of two, 0 when finite == 0 */
+    uint32_t next;        /* slot of the ring that the next record takes */
+    uint32_t finite;      /* finite values in the ring */
+    uint32_t laps;        /* times the ring came round since the refresh */
+    uint16_t full;        /* 1 once the ring was filled */
+    uint16_t odd;         /* 1 while there are infinities in the ring */
 };
 
 /* What the statistics are made of: deviation = sum / n, squares = Σ(x·scale − mean)². */
@@ -91,7 +92,8 @@ static inline bool rolling_sums_doubtful(const struct rolling_head *head)
 /* anchor · finite + sum with the digits of both sums, for when the two nearly cancel. */
 double rolling_total(const struct rolling_head *head);
 
-static inline double rolling_mean(const struct rolling_head *head, const struct rolling_moments *moments, double unscale)
+static inline double rolling_mean(const struct rolling_head *head, const struct rolling_moments *moments,
+                                  double unscale)
 {
     double mean = head->anchor + moments->deviation;
     if (__builtin_expect(fabs(mean) < fabs(head->anchor) * ROLLING_MEAN_LOSS, 0))
@@ -107,8 +109,8 @@ static inline double rolling_sum(const struct rolling_head *head, double unscale
 }
 
 /* All four when any number of values is finite; NaN where there are too few. */
-void rolling_sums_some(const struct rolling_head *head, const struct rolling_moments *moments, uint32_t ddof, double *sum,
-                       double *mean, double *var, double *stddev);
+void rolling_sums_some(const struct rolling_head *head, const struct rolling_moments *moments, uint32_t ddof,
+                       double *sum, double *mean, double *var, double *stddev);
 
 /* How many infinities are in the ring: kept apart, so that the sums stay finite. */
 struct rolling_infinite {
@@ -159,7 +161,8 @@ static inline void rolling_take(struct rolling_head *head, double *ring, uint32_
         rolling_sums_refresh(head, ring, head->full ? window : head->next, value);
 }
 
-/* ---- kernel_rolling_moments.c: the kernels for sums alone; rows of states as kernel_rolling.h has them ------------- */
+/* ---- kernel_rolling_moments.c: the kernels for sums alone; rows of states as kernel_rolling.h has them -------------
+ */
 
 struct rolling_kernel;
 struct rolling_rows;

@@ -38,45 +38,116 @@ static double noise(uint64_t *seed) /* mean 0, stddev 1, about Gaussian */
     return sum;
 }
 
-/* ---- Shapes of data ----------------------------------------------------------------------------------------------- */
+/* ---- Shapes of data -----------------------------------------------------------------------------------------------
+ */
 
 struct shape {
     const char *name;
     double (*value)(uint32_t i, uint64_t *seed);
 };
-static double offset_noise(uint32_t i, uint64_t *seed) { (void)i; return 1e9 + 1e-3 * noise(seed); }
-static double plain_noise(uint32_t i, uint64_t *seed) { (void)i; return noise(seed); }
-static double constant(uint32_t i, uint64_t *seed) { (void)i; (void)seed; return 0.1; }
-static double plateaus(uint32_t i, uint64_t *seed) { (void)seed; return (i / 37) % 3 == 0 ? 0.3 : 1e6 * ((i / 37) % 5) + 0.7; }
-static double zeros_spikes(uint32_t i, uint64_t *seed) { (void)i; return uniform(seed) < 0.02 ? noise(seed) * 1e3 : 0; }
-static double quantised(uint32_t i, uint64_t *seed) { (void)i; return 20 + 0.1 * (double)(next_random(seed) % 4); }
-static double ramp(uint32_t i, uint64_t *seed) { return i * 1e3 + noise(seed); }
-static double walk_down(uint32_t i, uint64_t *seed) { (void)seed; return ldexp(1.5, 900 - (int)(i % 1800)); }
-static double alternating(uint32_t i, uint64_t *seed) { (void)seed; return i % 2 ? 1e5 : -1e5; }
-static double level_step(uint32_t i, uint64_t *seed) { return (i / 211 % 2 ? 1e9 : 0) + 1e-3 * noise(seed); }
-static double with_nulls(uint32_t i, uint64_t *seed) { (void)i; return uniform(seed) < 0.3 ? NAN : 100 + noise(seed); }
-static double mostly_null(uint32_t i, uint64_t *seed) { (void)i; return uniform(seed) < 0.95 ? NAN : 1e9 + noise(seed); }
+static double offset_noise(uint32_t i, uint64_t *seed)
+{
+    (void)i;
+    return 1e9 + 1e-3 * noise(seed);
+}
+static double plain_noise(uint32_t i, uint64_t *seed)
+{
+    (void)i;
+    return noise(seed);
+}
+static double constant(uint32_t i, uint64_t *seed)
+{
+    (void)i;
+    (void)seed;
+    return 0.1;
+}
+static double plateaus(uint32_t i, uint64_t *seed)
+{
+    (void)seed;
+    return (i / 37) % 3 == 0 ? 0.3 : 1e6 * ((i / 37) % 5) + 0.7;
+}
+static double zeros_spikes(uint32_t i, uint64_t *seed)
+{
+    (void)i;
+    return uniform(seed) < 0.02 ? noise(seed) * 1e3 : 0;
+}
+static double quantised(uint32_t i, uint64_t *seed)
+{
+    (void)i;
+    return 20 + 0.1 * (double)(next_random(seed) % 4);
+}
+static double ramp(uint32_t i, uint64_t *seed)
+{
+    return i * 1e3 + noise(seed);
+}
+static double walk_down(uint32_t i, uint64_t *seed)
+{
+    (void)seed;
+    return ldexp(1.5, 900 - (int)(i % 1800));
+}
+static double alternating(uint32_t i, uint64_t *seed)
+{
+    (void)seed;
+    return i % 2 ? 1e5 : -1e5;
+}
+static double level_step(uint32_t i, uint64_t *seed)
+{
+    return (i / 211 % 2 ? 1e9 : 0) + 1e-3 * noise(seed);
+}
+static double with_nulls(uint32_t i, uint64_t *seed)
+{
+    (void)i;
+    return uniform(seed) < 0.3 ? NAN : 100 + noise(seed);
+}
+static double mostly_null(uint32_t i, uint64_t *seed)
+{
+    (void)i;
+    return uniform(seed) < 0.95 ? NAN : 1e9 + noise(seed);
+}
 static double with_infinities(uint32_t i, uint64_t *seed)
 {
     (void)i;
     double kind = uniform(seed);
     return kind < 0.01 ? INFINITY : kind < 0.02 ? -INFINITY : kind < 0.05 ? NAN : 1e9 + 1e-3 * noise(seed);
 }
-static double denormals(uint32_t i, uint64_t *seed) { (void)i; return (double)(next_random(seed) % 1000) * 0x1p-1074; }
+static double denormals(uint32_t i, uint64_t *seed)
+{
+    (void)i;
+    return (double)(next_random(seed) % 1000) * 0x1p-1074;
+}
 static double denormals_rare(uint32_t i, uint64_t *seed)
 {
     (void)i;
     return uniform(seed) < 0.1 ? (double)(next_random(seed) % 1000) * 0x1p-1074 : 0;
 }
-static double small_squares(uint32_t i, uint64_t *seed) { (void)i; return 1e-200 * (3 + noise(seed)); }
-static double large_squares(uint32_t i, uint64_t *seed) { (void)i; return 1e200 * (3 + noise(seed)); }
-static double extreme_ends(uint32_t i, uint64_t *seed) { (void)i; return (next_random(seed) & 1 ? 1 : -1) * 1.7e308; }
-static double huge_then_one(uint32_t i, uint64_t *seed) { return i % 97 == 5 ? 1e300 : 1 + 1e-3 * noise(seed); }
+static double small_squares(uint32_t i, uint64_t *seed)
+{
+    (void)i;
+    return 1e-200 * (3 + noise(seed));
+}
+static double large_squares(uint32_t i, uint64_t *seed)
+{
+    (void)i;
+    return 1e200 * (3 + noise(seed));
+}
+static double extreme_ends(uint32_t i, uint64_t *seed)
+{
+    (void)i;
+    return (next_random(seed) & 1 ? 1 : -1) * 1.7e308;
+}
+static double huge_then_one(uint32_t i, uint64_t *seed)
+{
+    return i % 97 == 5 ? 1e300 : 1 + 1e-3 * noise(seed);
+}
 static double most_then_little(uint32_t i, uint64_t *seed)
 {
     return i % 151 == 5 ? DBL_MAX : i % 151 == 80 ? 0x1p-1074 : i % 302 < 151 ? 25 + noise(seed) : 25;
 }
-static double magnitudes(uint32_t i, uint64_t *seed) { (void)i; return pow(10, 600 * uniform(seed) - 300); }
+static double magnitudes(uint32_t i, uint64_t *seed)
+{
+    (void)i;
+    return pow(10, 600 * uniform(seed) - 300);
+}
 static double signed_magnitudes(uint32_t i, uint64_t *seed)
 {
     (void)i;
@@ -109,7 +180,8 @@ static const struct shape shapes[] = {
 };
 enum { SHAPES = sizeof(shapes) / sizeof(shapes[0]) };
 
-/* ---- Running the kernel ------------------------------------------------------------------------------------------- */
+/* ---- Running the kernel -------------------------------------------------------------------------------------------
+ */
 
 struct outputs {
     uint32_t rows;
@@ -132,9 +204,10 @@ static void outputs_free(struct outputs *outputs)
         memory_free(outputs->f64[s]);
 }
 
-/* Runs values through one kernel, record i belonging to key i % keys, in batches of at most `batch` rows (0: random). */
-static struct outputs run_keys(const struct rolling_options *options, const double *values, uint32_t rows, uint32_t keys,
-                               uint32_t batch)
+/* Runs values through one kernel, record i belonging to key i % keys, in batches of at most `batch` rows (0: random).
+ */
+static struct outputs run_keys(const struct rolling_options *options, const double *values, uint32_t rows,
+                               uint32_t keys, uint32_t batch)
 {
     struct rolling_kernel kernel;
     assert_int_equal(rolling_kernel_init(&kernel, options, 0), 0);
@@ -165,7 +238,8 @@ static struct outputs run(const struct rolling_options *options, const double *v
     return run_keys(options, values, rows, 1, batch);
 }
 
-/* ---- The model ---------------------------------------------------------------------------------------------------- */
+/* ---- The model ----------------------------------------------------------------------------------------------------
+ */
 
 struct exact {
     double value[ROLLING_STATISTICS];
@@ -245,7 +319,8 @@ static void check_shape(const struct shape *shape, uint32_t window, uint32_t row
     double *values = memory_zeroed(rows, sizeof(double));
     for (uint32_t i = 0; i < rows; i++)
         values[i] = shape->value(i, &seed);
-    struct rolling_options options = {.window = window, .statistics = statistics, .ddof = window % 2, .recompute = recompute};
+    struct rolling_options options = {
+        .window = window, .statistics = statistics, .ddof = window % 2, .recompute = recompute};
     struct outputs outputs = run(&options, values, rows, 0);
     for (uint32_t i = 0; i < rows; i += every)
         check(shape->name, first, &options, &outputs, values, i, i + 1 > window ? i + 1 - window : 0, i + 1);
@@ -257,9 +332,13 @@ static void test_exact(void **state)
 {
     (void)state;
     const uint32_t windows[] = {1, 2, 3, 10, 16, 17, 64, 100, 1000};
-    const uint32_t sets[] = {ALL, 1 << ROLLING_MEAN, 1 << ROLLING_MEAN | 1 << ROLLING_STDDEV,
-                             1 << ROLLING_COUNT | 1 << ROLLING_SUM | 1 << ROLLING_VAR, 1 << ROLLING_MIN,
-                             1 << ROLLING_MAX, 1 << ROLLING_MIN | 1 << ROLLING_MAX};
+    const uint32_t sets[] = {ALL,
+                             1 << ROLLING_MEAN,
+                             1 << ROLLING_MEAN | 1 << ROLLING_STDDEV,
+                             1 << ROLLING_COUNT | 1 << ROLLING_SUM | 1 << ROLLING_VAR,
+                             1 << ROLLING_MIN,
+                             1 << ROLLING_MAX,
+                             1 << ROLLING_MIN | 1 << ROLLING_MAX};
     for (size_t s = 0; s < SHAPES; s++) {
         for (size_t w = 0; w < sizeof(windows) / sizeof(windows[0]); w++) {
             uint32_t every = windows[w] > 100 ? 29 : windows[w] > 20 ? 5 : 1;
@@ -316,7 +395,8 @@ static void test_batches_make_no_difference(void **state)
             for (uint32_t window = 5; window <= 500; window *= 10) {
                 struct rolling_options options = {.window = window, .statistics = sets[set], .ddof = 1};
                 struct outputs whole = run(&options, values, ROWS, ROWS), ones = run(&options, values, ROWS, 1);
-                struct outputs random = run(&options, values, ROWS, 0), keyed = run_keys(&options, spread, ROWS * 3, 3, 0);
+                struct outputs random = run(&options, values, ROWS, 0),
+                               keyed = run_keys(&options, spread, ROWS * 3, 3, 0);
                 for (int t = 0; t < ROLLING_STATISTICS; t++) {
                     assert_memory_equal(whole.f64[t], ones.f64[t], sizeof(double) * ROWS);
                     assert_memory_equal(whole.f64[t], random.f64[t], sizeof(double) * ROWS);
@@ -355,7 +435,8 @@ static void test_selection(void **state)
     memory_free(one);
 }
 
-/* ---- Step and lag: examples by hand ------------------------------------------------------------------------------- */
+/* ---- Step and lag: examples by hand -------------------------------------------------------------------------------
+ */
 
 static void expect_sums(struct rolling_options options, const double *values, const double *sums, uint32_t rows)
 {

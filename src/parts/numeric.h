@@ -24,9 +24,11 @@ static inline int numeric_unknown(struct weir_env *env, const struct weir_schema
     const char *nearest = error_nearest(name.text, names, in->count);
     const char *have = list.failed || !list.data ? "" : list.data;
     int length = list.failed ? 0 : (int)list.size;
-    int error = weir_fail_at(env->error, -EINVAL, name.mark, "there is no column '%s'%s%s%s; the columns are: %.*s",
-                             name.text, nearest ? ": did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "",
-                             length, have);
+    int error = nearest ? weir_fail_at(env->error, -EINVAL, name.mark,
+                                       "%s: no column \"%s\"; did you mean \"%s\"? There are: %.*s", env->name,
+                                       name.text, nearest, length, have)
+                        : weir_fail_at(env->error, -EINVAL, name.mark, "%s: no column \"%s\"; there are: %.*s",
+                                       env->name, name.text, length, have);
     buffer_free(&list);
     memory_free(names);
     return error;
@@ -41,13 +43,15 @@ static inline int numeric_column(struct weir_env *env, const struct weir_schema 
         return numeric_unknown(env, in, name);
     enum weir_type type = in->fields[index].type;
     if (type != WEIR_F64 && type != WEIR_I64)
-        return weir_fail_at(env->error, -EINVAL, name.mark, "column '%s' holds %s, and here numbers are needed (f64, i64)",
-                            name.text, weir_type_name(type));
+        return weir_fail_at(env->error, -EINVAL, name.mark,
+                            "%s: column \"%s\" is %s, and numbers are needed here: f64 or i64", env->name, name.text,
+                            weir_type_name(type));
     *ret = (uint32_t)index;
     return 0;
 }
 
-/* Room for `count` items of `size` bytes in the array that the pointer at `array` (of any type) points to; only grows. */
+/* Room for `count` items of `size` bytes in the array that the pointer at `array` (of any type) points to; only grows.
+ */
 static inline int numeric_reserve(void *array, size_t *capacity, size_t count, size_t size)
 {
     if (count <= *capacity)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Statistics of the last records of each key. The numbers are worked out in data/kernel_rolling.c, where their
- * definitions are; here are options, columns and the state of each key: one kernel's state after the other, a field each.
+ * definitions are; here are options, columns and the state of each key: one kernel's state after the other, a field
+ * each.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@ static const char *const methods[] = {"incremental", "recompute", NULL};
 enum { METHOD_INCREMENTAL, METHOD_RECOMPUTE };
 
 struct rolled_field {
-    uint32_t column;                     /* of the schema that comes in */
+    uint32_t column;                      /* of the schema that comes in */
     uint32_t outputs[ROLLING_STATISTICS]; /* columns of the schema that goes out, where asked for */
     struct rolling_kernel kernel;
 };
@@ -58,11 +59,11 @@ static int read_statistics(struct rolling *rolling, struct weir_env *env)
             s++;
         if (s == ROLLING_STATISTICS) {
             const char *nearest = error_nearest(name.text, rolling_statistic_names, ROLLING_STATISTICS);
-            return weir_fail_at(env->error, -EINVAL, name.mark,
-                                "there is no statistic '%s'%s%s%s; there are: count, sum, mean, var, stddev, min, max, "
-                                "first, last, delta",
-                                name.text, nearest ? ": did you mean '" : "", nearest ? nearest : "",
-                                nearest ? "'?" : "");
+            return weir_fail_at(
+                env->error, -EINVAL, name.mark,
+                "%s: no statistic \"%s\"; %s%s%sthere are: count, sum, mean, var, stddev, min, max, first, "
+                "last, delta",
+                env->name, name.text, nearest ? "did you mean \"" : "", nearest ? nearest : "", nearest ? "\"? " : "");
         }
         if (rolling->statistics & 1u << s)
             continue;
@@ -92,18 +93,19 @@ static int bind_fields(struct rolling *rolling, struct weir_env *env, const stru
             return error;
         for (uint32_t g = 0; g < f; g++) {
             if (rolling->rolled[g].column == rolled->column)
-                return weir_fail_at(env->error, -EINVAL, name.mark, "column '%s' is listed twice", name.text);
+                return weir_fail_at(env->error, -EINVAL, name.mark, "%s: column \"%s\" is listed twice", env->name,
+                                    name.text);
         }
         error = rolling_kernel_init(&rolled->kernel, &options, size);
         if (error < 0)
-            return weir_fail_at(env->error, error, env->mark, "rolling: a window of %lld records cannot be",
+            return weir_fail_at(env->error, error, env->mark, "%s: a window of %lld records cannot be", env->name,
                                 (long long)rolling->window);
         size += rolled->kernel.state_size;
     }
     if (size > STATE_BYTES_MOST)
         return weir_fail_at(env->error, -EINVAL, env->mark,
-                            "rolling: a window of %lld records needs %.1f GB of memory for each key; make it shorter",
-                            (long long)rolling->window, (double)size / 1e9);
+                            "%s: a window of %lld records needs %.1f GB of memory for each key; make it shorter",
+                            env->name, (long long)rolling->window, (double)size / 1e9);
     *ret_size = size;
     return 0;
 }
@@ -113,11 +115,11 @@ static int bind_outputs(struct rolling *rolling, struct weir_env *env, const str
 {
     const uint32_t count = rolling->rolled_count * rolling->order_count;
     if (count + in->count > WEIR_FIELDS_MAX)
-        return weir_fail_at(env->error, -EINVAL, env->mark, "rolling: %u columns are too many; %d are the limit",
+        return weir_fail_at(env->error, -EINVAL, env->mark, "%s: %u columns are too many; %d are the limit", env->name,
                             count + in->count, (int)WEIR_FIELDS_MAX);
     struct weir_field *fields = memory_zeroed(count, sizeof(*fields));
     char(*names)[WEIR_NAME_MAX + 1] = memory_zeroed(count, sizeof(*names));
-    int error = fields && names ? 0 : weir_fail(env->error, -ENOMEM, "rolling: out of memory");
+    int error = fields && names ? 0 : weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     for (uint32_t i = 0; !error && i < count; i++) {
         struct weir_quoted field = rolling->fields.items[i / rolling->order_count].value;
         enum rolling_statistic statistic = rolling->order[i % rolling->order_count];
@@ -125,17 +127,20 @@ static int bind_outputs(struct rolling *rolling, struct weir_env *env, const str
                               rolling_statistic_names[statistic]);
         int32_t there = weir_schema_find(in, names[i]);
         if (length > WEIR_NAME_MAX)
-            error = weir_fail_at(env->error, -EINVAL, field.mark, "the name of the column would be too long");
+            error = weir_fail_at(env->error, -EINVAL, field.mark, "%s: the name of the new column would be too long",
+                                 env->name);
         else if (there >= 0 && (there == in->key || there == in->time))
-            error = weir_fail_at(env->error, -EINVAL, field.mark, "column '%s' would be replaced, and it is the %s of the "
-                                 "records; choose another name with as:", names[i], there == in->key ? "key" : "time");
+            error = weir_fail_at(env->error, -EINVAL, field.mark,
+                                 "%s: column \"%s\" would be replaced, and it is the %s of the records; choose another "
+                                 "name with as",
+                                 env->name, names[i], there == in->key ? "key" : "time");
         fields[i] = (struct weir_field){.name = names[i], .type = statistic == ROLLING_COUNT ? WEIR_I64 : WEIR_F64};
     }
     if (!error) {
         weir_schema_release(rolling->out);
         rolling->out = weir_schema_extend(in, fields, count);
         if (!rolling->out)
-            error = weir_fail(env->error, -ENOMEM, "rolling: out of memory");
+            error = weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     }
     for (uint32_t i = 0; !error && i < count; i++)
         rolling->rolled[i / rolling->order_count].outputs[rolling->order[i % rolling->order_count]] =
@@ -150,17 +155,18 @@ static int rolling_open(void *self, struct weir_env *env)
     struct rolling *rolling = self;
     if (rolling->as && rolling->fields.count > 1)
         return weir_fail_at(env->error, -EINVAL, env->mark,
-                            "rolling: 'as' names the columns of one field; with several, leave it out");
+                            "%s: as names the columns of one field; with several, leave it out", env->name);
     int error = read_statistics(rolling, env);
     if (error < 0)
         return error;
     if (rolling->order_count == 0)
-        return weir_fail_at(env->error, -EINVAL, env->mark, "rolling: say in 'compute' what is wanted, such as [mean, stddev]");
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "%s: compute is empty; say what is wanted, such as [mean, stddev]", env->name);
     if (rolling->fields.count == 0)
-        return weir_fail_at(env->error, -EINVAL, env->mark, "rolling: say in 'field' of which column");
+        return weir_fail_at(env->error, -EINVAL, env->mark, "%s: field is empty; say of which column", env->name);
     rolling->rolled = memory_zeroed(rolling->fields.count, sizeof(*rolling->rolled));
     if (!rolling->rolled)
-        return weir_fail(env->error, -ENOMEM, "rolling: out of memory");
+        return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     rolling->rolled_count = (uint32_t)rolling->fields.count;
     return 0;
 }
@@ -179,8 +185,6 @@ static int rolling_bind(void *self, struct weir_env *env, struct weir_schema *in
 {
     struct rolling *rolling = self;
     size_t size = 0;
-    if (rolling->by.text && weir_schema_find(in, rolling->by.text) < 0)
-        return numeric_unknown(env, in, rolling->by);
     int error = bind_fields(rolling, env, in, &size);
     if (!error)
         error = bind_outputs(rolling, env, in);
@@ -218,41 +222,71 @@ static int rolling_process(void *self, struct weir_env *env, struct weir_batch *
     struct rolling *rolling = self;
     if (numeric_reserve(&rolling->states, &rolling->states_capacity, in->count, sizeof(void *)) < 0 ||
         numeric_reserve(&rolling->scratch, &rolling->scratch_capacity, in->rows, sizeof(double)) < 0)
-        return weir_fail(env->error, -ENOMEM, "rolling: out of memory");
+        return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     int error = weir_key_states(env, &in, rolling->states);
     if (error < 0 || in->count == 0)
         return error;
     struct weir_batch *made = weir_batch_derive(env->pool, in, rolling->out);
     if (!made || roll(rolling, in, made) < 0) {
         weir_batch_release(made);
-        return weir_fail(env->error, -ENOMEM, "rolling: out of memory; give the pipeline more with run: {memory: …}");
+        return weir_fail(env->error, -ENOMEM, "%s: out of memory; give the pipeline more with run: {memory: ...}",
+                         env->name);
     }
     weir_out_emit(out, made);
     return 0;
 }
 
 static const struct weir_option rolling_options[] = {
-    {.name = "field", .type = WEIR_OPTION_STRINGS, .offset = offsetof(struct rolling, fields),
-     .flags = WEIR_OPTION_REQUIRED, .help = "column of numbers, or a list of them"},
-    {.name = "window", .type = WEIR_OPTION_INTEGER, .offset = offsetof(struct rolling, window),
-     .least = 1, .most = ROLLING_WINDOW_MOST, .flags = WEIR_OPTION_REQUIRED,
+    {.name = "field",
+     .type = WEIR_OPTION_STRINGS,
+     .offset = offsetof(struct rolling, fields),
+     .flags = WEIR_OPTION_REQUIRED,
+     .help = "column of numbers, or a list of them"},
+    {.name = "window",
+     .type = WEIR_OPTION_INTEGER,
+     .offset = offsetof(struct rolling, window),
+     .least = 1,
+     .most = ROLLING_WINDOW_MOST,
+     .flags = WEIR_OPTION_REQUIRED,
      .help = "how many records of a key are looked at; fewer while there are not yet so many"},
-    {.name = "compute", .type = WEIR_OPTION_STRINGS, .offset = offsetof(struct rolling, compute),
+    {.name = "compute",
+     .type = WEIR_OPTION_STRINGS,
+     .offset = offsetof(struct rolling, compute),
      .flags = WEIR_OPTION_REQUIRED,
      .help = "what of them: count, sum, mean, var, stddev, min, max, first, last, delta; each a column "
              "<field>_<statistic>"},
-    {.name = "by", .type = WEIR_OPTION_COLUMN, .offset = offsetof(struct rolling, by),
+    {.name = "by",
+     .type = WEIR_OPTION_COLUMN,
+     .offset = offsetof(struct rolling, by),
      .help = "column whose values each have a window of their own; without it the key of the source"},
-    {.name = "ddof", .type = WEIR_OPTION_INTEGER, .offset = offsetof(struct rolling, ddof), .fallback = "1",
-     .least = 0, .most = 1000, .help = "var divides by count - ddof; 1: of a sample (as pandas), 0: of all there is (as numpy)"},
-    {.name = "step", .type = WEIR_OPTION_INTEGER, .offset = offsetof(struct rolling, step), .fallback = "1",
-     .least = 1, .most = ROLLING_WINDOW_MOST,
+    {.name = "ddof",
+     .type = WEIR_OPTION_INTEGER,
+     .offset = offsetof(struct rolling, ddof),
+     .fallback = "1",
+     .least = 0,
+     .most = 1000,
+     .help = "var divides by count - ddof; 1: of a sample (as pandas), 0: of all there is (as numpy)"},
+    {.name = "step",
+     .type = WEIR_OPTION_INTEGER,
+     .offset = offsetof(struct rolling, step),
+     .fallback = "1",
+     .least = 1,
+     .most = ROLLING_WINDOW_MOST,
      .help = "once it is full the window moves so many records at a time, and statistics hold still in between"},
-    {.name = "lag", .type = WEIR_OPTION_BOOL, .offset = offsetof(struct rolling, lag), .fallback = "false",
+    {.name = "lag",
+     .type = WEIR_OPTION_BOOL,
+     .offset = offsetof(struct rolling, lag),
+     .fallback = "false",
      .help = "statistics of the records before this one, null when there are none"},
-    {.name = "method", .type = WEIR_OPTION_CHOICE, .offset = offsetof(struct rolling, method), .fallback = "incremental",
-     .choices = methods, .help = "recompute walks over the whole window for each record: slow, for comparison"},
-    {.name = "as", .type = WEIR_OPTION_STRING, .offset = offsetof(struct rolling, as),
+    {.name = "method",
+     .type = WEIR_OPTION_CHOICE,
+     .offset = offsetof(struct rolling, method),
+     .fallback = "incremental",
+     .choices = methods,
+     .help = "recompute walks over the whole window for each record: slow, for comparison"},
+    {.name = "as",
+     .type = WEIR_OPTION_STRING,
+     .offset = offsetof(struct rolling, as),
      .help = "name the columns <as>_<statistic> instead"},
     {.type = WEIR_OPTION_END},
 };
