@@ -469,7 +469,7 @@ static void test_secrets(void **state)
     check_mistake(
         "sources:\n  in: {type: generate, password: hunter2, rats: 1}\n" SINK,
         "t:2:24: generate has no option \"password\"\n"
-        "  in: {type: generate, password: ***\n"
+        "  in: {type: generate, password ***\n"
         "                       ^~~~~~~~\n"
         "there are: keys, key_format, rate, burst, every, count, step, waveform, mean, amplitude, period, noise, "
         "drift, fault_rate, fault, seed, start, type\n");
