@@ -62,7 +62,8 @@ static inline double seconds_between(int64_t a, int64_t b)
     int64_t difference;
     bool far = __builtin_sub_overflow(a, b, &difference);
     double ns = far ? (double)a - (double)b : (double)difference;
-    return (a == NULL_I64) | (b == NULL_I64) ? (double)NAN : ns / 1e9;
+    bool bad = (a == NULL_I64) | (b == NULL_I64);
+    return bad ? (double)NAN : ns / 1e9;
 }
 BINARY(kernel_time_difference, int64_t, double, seconds_between(a, b));
 
@@ -89,7 +90,9 @@ UNARY(kernel_exp, double, double, exp(a));
 UNARY(kernel_log, double, double, log(a));
 UNARY(kernel_floor, double, double, floor(a));
 UNARY(kernel_ceil, double, double, ceil(a));
-UNARY(kernel_round, double, double, round(a));
+/* As round, which is a call for each value: the largest double below 0.5 takes every half, and nothing less, to the
+ * next whole number. */
+UNARY(kernel_round, double, double, trunc(a + copysign(0x1.fffffffffffffp-2, a)));
 
 static inline double min_f64(double a, double b)
 {
@@ -106,7 +109,7 @@ static inline double max_f64(double a, double b)
 BINARY(kernel_min_f64, double, double, min_f64(a, b));
 BINARY(kernel_max_f64, double, double, max_f64(a, b));
 BINARY(kernel_min_i64, int64_t, int64_t, a < b ? a : b); /* null is the least of all */
-BINARY(kernel_max_i64, int64_t, int64_t, (a == NULL_I64) | (b == NULL_I64) ? NULL_I64 : a > b ? a : b);
+BINARY(kernel_max_i64, int64_t, int64_t, ((a == NULL_I64) | (b == NULL_I64)) ? NULL_I64 : a > b ? a : b);
 
 /* The upper tail is 0.5 erfc((x - mean) / (stddev √2)). Far out erfc multiplies a relative error of its argument by
  * twice the square of it (at 37 stddev by 1400), so the rounding errors of the argument are kept and put in to first
@@ -143,7 +146,7 @@ void kernel_normal_tail(const struct kernel_call *call)
 /* With false 0, true 1, null 0xff: `and` is 0 when a & b is 0 (either is false), else null when either is: a | b. `or`
  * is 1 when either is 1, else a | b. */
 BINARY(kernel_and, uint8_t, uint8_t, (a & b) != 0 ? (a | b) : 0);
-BINARY(kernel_or, uint8_t, uint8_t, (a == 1) | (b == 1) ? 1 : (a | b));
+BINARY(kernel_or, uint8_t, uint8_t, ((a == 1) | (b == 1)) ? 1 : (a | b));
 UNARY(kernel_not, uint8_t, uint8_t, a == 0xff ? 0xff : (a ^ 1));
 
 #define NULL_TESTS(SUFFIX, TYPE, IS_NULL)                                                                              \
@@ -168,23 +171,37 @@ static BINARY(coalesce_i64, int64_t, int64_t, a == NULL_I64 ? b : a);
 static BINARY(coalesce_bool, uint8_t, uint8_t, a == WEIR_BOOL_NULL ? b : a);
 static BINARY(coalesce_symbol, uint32_t, uint32_t, a == WEIR_SYMBOL_NULL ? b : a);
 
-#define IF(SUFFIX, TYPE)                                                                                               \
+/* The bits of a value of any type. */
+typedef uint64_t __attribute__((may_alias)) bits_u64;
+
+/* With bits, because the compiler would make branches of it, which cost most where the condition is random. */
+#define IF(SUFFIX, BITS)                                                                                               \
     static void if_##SUFFIX(const struct kernel_call *call)                                                            \
     {                                                                                                                  \
         const uint8_t *restrict truth = call->in[0];                                                                   \
-        const TYPE *restrict x = call->in[1], *restrict y = call->in[2];                                               \
-        TYPE *restrict out = call->out;                                                                                \
+        const BITS *restrict x = call->in[1], *restrict y = call->in[2];                                               \
+        BITS *restrict out = call->out;                                                                                \
         for (size_t i = 0; i < call->count; i++) {                                                                     \
-            const TYPE a = x[i], b = y[i];                                                                             \
-            out[i] = truth[i] == 1 ? a : b;                                                                            \
+            const BITS mask = (BITS) - (truth[i] == 1);                                                                \
+            out[i] = (x[i] & mask) | (y[i] & ~mask);                                                                   \
         }                                                                                                              \
     }                                                                                                                  \
     struct kernel_call
-IF(f64, double);
-IF(i64, int64_t);
+IF(f64, bits_u64);
+IF(i64, bits_u64);
 IF(bool, uint8_t);
 IF(symbol, uint32_t);
-IF(text, struct weir_text);
+
+static void if_text(const struct kernel_call *call)
+{
+    const uint8_t *truth = call->in[0];
+    const struct weir_text *const sides[2] = {call->in[2], call->in[1]};
+    struct weir_text *out = call->out;
+
+    for (size_t i = 0; i < call->count; i++) {
+        out[i] = sides[truth[i] == 1][i];
+    }
+}
 
 /* A macro cannot cast to a struct type. */
 static void coalesce_text(const struct kernel_call *call)
