@@ -26,8 +26,8 @@ static void make_data(uint64_t records, enum codec_format format, struct weir_bu
         unsigned sensor = (unsigned)(random >> 40) % 1000, value = (unsigned)(random >> 20) % 20000;
         const char *form = format == CODEC_CSV ? "%lu.%03u,s%u,%u.%03u,%lu\n"
                                                : "{\"ts\":%lu.%03u,\"sensor\":\"s%u\",\"value\":%u.%03u,\"seq\":%lu}\n";
-        buffer_format(out, form, 1732147200 + (unsigned long)(i / 1000), (unsigned)(i % 1000), sensor, 15 + value / 1000,
-                      value % 1000, (unsigned long)(i / 1000));
+        buffer_format(out, form, 1732147200 + (unsigned long)(i / 1000), (unsigned)(i % 1000), sensor,
+                      15 + value / 1000, value % 1000, (unsigned long)(i / 1000));
     }
 }
 
@@ -52,7 +52,8 @@ static struct codec_layout *layout_of(struct bench *bench, enum codec_format for
     struct codec_layout *layout;
     uint64_t lines;
     size_t sample = codec_cut(format, &bench->options, data->data, 256 << 10);
-    if (codec_layout_new(format, &bench->options, &env, data->data, sample, false, NULL, &layout, ret_skip, &lines) != 0) {
+    if (codec_layout_new(format, &bench->options, &env, data->data, sample, false, NULL, &layout, ret_skip, &lines) !=
+        0) {
         printf("%s\n", error.text);
         exit(1);
     }
@@ -60,8 +61,8 @@ static struct codec_layout *layout_of(struct bench *bench, enum codec_format for
 }
 
 /* One pass over all of the data in blocks; seconds of this thread's processor time. */
-static double decode_all(struct bench *bench, enum codec_format format, const struct weir_buffer *data, size_t block_size,
-                         uint64_t *ret_records)
+static double decode_all(struct bench *bench, enum codec_format format, const struct weir_buffer *data,
+                         size_t block_size, uint64_t *ret_records)
 {
     size_t at;
     struct codec_layout *layout = layout_of(bench, format, data, &at);

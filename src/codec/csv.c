@@ -308,10 +308,10 @@ static int any_record(struct decoder *decoder, struct lines *lines, size_t at, s
     if (size == 0) {
         return 0;
     }
-    enum refusal refusal = record == CSV_UNCLOSED      ? REFUSAL_CSV_UNCLOSED
-                           : record == CSV_AFTER_QUOTE ? REFUSAL_CSV_AFTER_QUOTE
-                                                       : REFUSAL_NONE;
-    if (record == CSV_LONG || size > layout->line_max) {
+    /* How a record is bad may look different in a block that was cut behind its first line: one reason for all. */
+    bool good = record == CSV_GOOD || record == CSV_INCOMPLETE;
+    enum refusal refusal = good ? REFUSAL_NONE : REFUSAL_QUOTES;
+    if (size > layout->line_max) {
         refusal = REFUSAL_LONG;
     } else if (memchr(text, 0, size)) {
         refusal = REFUSAL_BINARY;

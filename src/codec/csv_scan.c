@@ -69,6 +69,10 @@ enum csv_record csv_record_end(const char *data, size_t size, char delimiter, si
     for (;;) {
         const char *hit = find_either(p, end, '"', '\n');
         if (hit == end) {
+            if (limited && end[-1] == '\r' && size > line_max + 1 && *end == '\n') {
+                *ret_end = line_max + 2; /* just fits */
+                return CSV_GOOD;
+            }
             record = limited ? CSV_LONG : CSV_INCOMPLETE;
             break;
         }

@@ -192,9 +192,8 @@ static const struct {
     [REFUSAL_DEPTH] = {"nested too deep", "objects and lists may be nested 1024 deep"},
     [REFUSAL_SYMBOLS] = {"symbol table full", "raise `memory` under `run`, or declare the field as text"},
     [REFUSAL_SYMBOL_LONG] = {"symbol too long", "a symbol has at most 65535 bytes; declare the field as text"},
-    [REFUSAL_CSV_UNCLOSED] = {"unclosed quote", "a field begins with a quote that is not closed within `line_max`; "
-                                                "correct the line, or double the quote"},
-    [REFUSAL_CSV_AFTER_QUOTE] = {"text after a closing quote", "write a quote inside a quoted field twice: \"\""},
+    [REFUSAL_QUOTES] = {"stray quote", "a quote that opens a field needs one that closes it and ends the field, within "
+                                       "`line_max`; inside, write it twice"},
     [REFUSAL_BINARY] = {"binary data", "the line holds a NUL byte; is this a text file?"},
 };
 

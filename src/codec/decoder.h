@@ -20,8 +20,7 @@ enum refusal {
     REFUSAL_LONG,
     REFUSAL_SYMBOLS,
     REFUSAL_SYMBOL_LONG,
-    REFUSAL_CSV_UNCLOSED,
-    REFUSAL_CSV_AFTER_QUOTE,
+    REFUSAL_QUOTES,
     REFUSAL_BINARY,
     REFUSAL_MEMORY, /* not a refusal: decoding ends with -ENOMEM */
 };

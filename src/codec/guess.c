@@ -89,7 +89,7 @@ void guess_number(struct guess *guess, const char *text, size_t length)
     guess->epochs += is_plausible_epoch(value);
     if (is_integer(text, length)) {
         guess->integers++;
-        guess->large = guess->large || value > 9007199254740992.0 || value < -9007199254740992.0;
+        guess->large = guess->large || value >= 9007199254740992.0 || value <= -9007199254740992.0;
     }
 }
 

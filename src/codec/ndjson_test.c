@@ -44,11 +44,13 @@ static void expect_text(const char *data, const char *rows, const char *refusals
 static void test_values(void **state)
 {
     (void)state;
-    expect_text("{\"t\":1732147200.123,\"s\":\"s654\",\"v\":25.276,\"i\":-12,\"b\":true,\"x\":\"a\\n\\u00e9\\ud83d\\ude00\"}\n"
-                "{ \"x\" : \"\" , \"b\" : false , \"i\" : 9007199254740993 , \"v\" : -1e-7, \"s\":\"\", \"t\":\"2024-11-21T01:00:00+01:00\" } \r\n",
-                "0 {\"t\":\"2024-11-21T00:00:00.123Z\",\"s\":\"s654\",\"v\":25.276,\"i\":-12,\"b\":true,\"x\":\"a\\né😀\"}\n"
-                "1 {\"t\":\"2024-11-21T00:00:00Z\",\"s\":\"\",\"v\":-1e-07,\"i\":9007199254740993,\"b\":false,\"x\":\"\"}\n",
-                "");
+    expect_text(
+        "{\"t\":1732147200.123,\"s\":\"s654\",\"v\":25.276,\"i\":-12,\"b\":true,\"x\":\"a\\n\\u00e9\\ud83d\\ude00\"}\n"
+        "{ \"x\" : \"\" , \"b\" : false , \"i\" : 9007199254740993 , \"v\" : -1e-7, \"s\":\"\", "
+        "\"t\":\"2024-11-21T01:00:00+01:00\" } \r\n",
+        "0 {\"t\":\"2024-11-21T00:00:00.123Z\",\"s\":\"s654\",\"v\":25.276,\"i\":-12,\"b\":true,\"x\":\"a\\né😀\"}\n"
+        "1 {\"t\":\"2024-11-21T00:00:00Z\",\"s\":\"\",\"v\":-1e-07,\"i\":9007199254740993,\"b\":false,\"x\":\"\"}\n",
+        "");
     expect_text("{\"v\":\"inf\"}\n{\"v\":\"-inf\"}\n{\"v\":0.1}\n{\"v\":-0.0}\n{\"v\":123456789012345678901234567890}",
                 ROW(0, "\"inf\"") ROW(1, "\"-inf\"") ROW(2, "0.1") ROW(3, "-0") ROW(4, "1.2345678901234568e+29"), "");
 }
@@ -133,8 +135,8 @@ static void test_counts(void **state)
                        "{\"v\":1,\"v\":2,\"odd\":{\"x\":[]},\"odd\":1}\n"
                        "{\"\\u0076\":3}\n"
                        "{}\n";
-    struct outcome outcome =
-        expect(data, strlen(data), ROW(0, "null") ROW(1, "null") ROW(2, "2") ROW(3, "3") ROW(4, "null"), "");
+    struct outcome outcome = expect(data, strlen(data),
+                                    ROW(0, "null") ROW(1, "null") ROW(2, "2") ROW(3, "3") ROW(4, "null"), "");
     for (const char *name = "vibxst"; *name; name++) {
         assert_int_equal(outcome_count(&outcome, "type mismatch", (char[]){*name, 0}), 1);
     }
@@ -246,7 +248,8 @@ static void test_symbols_full(void **state)
     pool_close(rig.pool);
 }
 
-/* ---- Against a slow, strict reader of our own ---------------------------------------------------------------------- */
+/* ---- Against a slow, strict reader of our own ----------------------------------------------------------------------
+ */
 
 struct reference {
     const char *p, *end;
@@ -455,7 +458,8 @@ static void random_lines(struct random *random, struct weir_buffer *data)
 {
     static const char *const kinds[] = {
         "{\"t\":1732147200.123,\"s\":\"s654\",\"v\":25.276,\"i\":0}",
-        "{\"t\":\"2024-11-21T00:00:00Z\",\"s\":\"a\\\"b\",\"v\":-1.5e10,\"b\":true,\"x\":\"long text \\\\ with \\u0041\"}",
+        "{\"t\":\"2024-11-21T00:00:00Z\",\"s\":\"a\\\"b\",\"v\":-1.5e10,\"b\":true,\"x\":\"long text \\\\ with "
+        "\\u0041\"}",
         "{ \"o\": {\"a\": [1, 2, {\"b\": null}], \"c\": \"d\"}, \"v\": null }",
         "{}",
         "",
@@ -506,7 +510,8 @@ static void test_mutated(void **state)
     buffer_free(&data);
 }
 
-/* ---- Numbers --------------------------------------------------------------------------------------------------------- */
+/* ---- Numbers
+ * --------------------------------------------------------------------------------------------------------- */
 
 static void test_short_numbers(void **state)
 {
@@ -555,10 +560,19 @@ static void test_number_limits(void **state)
         int error;
         double value;
     } cases[] = {
-        {"1e308", 0, 1e308},   {"1e309", -ERANGE, 0},    {"-1e309", -ERANGE, 0}, {"1e-400", 0, 0},
-        {"-1e-400", 0, 0},     {"4.9e-324", 0, 5e-324},  {"0e999999999999", 0, 0}, {"0.0", 0, 0},
-        {"1e999999999999999999999", -ERANGE, 0},          {"1e-999999999999999999999", 0, 0},
-        {"", -EINVAL, 0},      {"1x", -EINVAL, 0},       {"inf", 0, INFINITY},
+        {"1e308", 0, 1e308},
+        {"1e309", -ERANGE, 0},
+        {"-1e309", -ERANGE, 0},
+        {"1e-400", 0, 0},
+        {"-1e-400", 0, 0},
+        {"4.9e-324", 0, 5e-324},
+        {"0e999999999999", 0, 0},
+        {"0.0", 0, 0},
+        {"1e999999999999999999999", -ERANGE, 0},
+        {"1e-999999999999999999999", 0, 0},
+        {"", -EINVAL, 0},
+        {"1x", -EINVAL, 0},
+        {"inf", 0, INFINITY},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         double value = 0;
@@ -570,9 +584,9 @@ static void test_number_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values),       cmocka_unit_test(test_bad_lines),    cmocka_unit_test(test_lines),
-        cmocka_unit_test(test_counts),       cmocka_unit_test(test_deep),         cmocka_unit_test(test_long_lines),
-        cmocka_unit_test(test_symbols_full), cmocka_unit_test(test_mutated),      cmocka_unit_test(test_short_numbers),
+        cmocka_unit_test(test_values),        cmocka_unit_test(test_bad_lines), cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_counts),        cmocka_unit_test(test_deep),      cmocka_unit_test(test_long_lines),
+        cmocka_unit_test(test_symbols_full),  cmocka_unit_test(test_mutated),   cmocka_unit_test(test_short_numbers),
         cmocka_unit_test(test_number_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the tests in this folder share: decode some bytes, as one block or cut at random places, and get back all that came
- * of it as text:
+ * What the tests in this folder share: decode some bytes, as one block or cut at random places, and get back all that
+ * came of it as text:
  *
  *     rows       "<position> <the row as NDJSON>\n" …
  *     refusals   "<file's line> <reason>\n" …
@@ -166,6 +166,9 @@ static inline struct outcome decode_text(enum codec_format format, const struct 
         .items = (const struct weir_pair[]){__VA_ARGS__},                                                              \
         .count = sizeof((const struct weir_pair[]){__VA_ARGS__}) / sizeof(struct weir_pair)                            \
     }
-#define TEST_FIELD(field_name, field_type) {.name = {.text = field_name}, .value = {.text = field_type}}
+#define TEST_FIELD(field_name, field_type)                                                                             \
+    {                                                                                                                  \
+        .name = {.text = field_name}, .value = {.text = field_type }                                                   \
+    }
 
 #endif
