@@ -171,8 +171,7 @@ static void add_json(struct weir_buffer *out, const struct plan *plan, struct we
 
 static int parse(struct arguments *arguments, int argc, char **argv)
 {
-    const char *lanes = NULL, *memory = NULL;
-    long long value = 0;
+    const char *lanes = NULL, *memory = NULL, *limit = NULL, *duration = NULL;
     int operands = 0;
     const struct app_option options[] = {
         {.name = "json", .help = "the resolved configuration as one JSON object", .flag = &arguments->json},
@@ -181,6 +180,8 @@ static int parse(struct arguments *arguments, int argc, char **argv)
          .argument = "TYPE",
          .help = "as if all sinks were one of this type",
          .value = &arguments->overrides.to},
+        {.name = "limit", .argument = "N", .help = "as if run.limit were N", .value = &limit},
+        {.name = "duration", .argument = "TIME", .help = "as if run.duration were TIME", .value = &duration},
         {.name = "lanes", .argument = "N", .help = "as if run.lanes were N", .value = &lanes},
         {.name = "memory", .argument = "SIZE", .help = "as if run.memory were SIZE", .value = &memory},
         {.name = "set",
@@ -202,13 +203,16 @@ static int parse(struct arguments *arguments, int argc, char **argv)
     int status = app_parse(&usage, argc, argv, &operands);
     if (status >= 0)
         return status;
-    if (lanes && app_count("--lanes", lanes, 1, 256, &value) < 0)
+    long long numbers[4] = {0};
+    if ((lanes && app_count("--lanes", lanes, 1, 256, &numbers[0]) < 0) ||
+        (limit && app_count("--limit", limit, 1, INT64_MAX, &numbers[1]) < 0) ||
+        (memory && app_size("--memory", memory, &numbers[2]) < 0) ||
+        (duration && app_duration("--duration", duration, &numbers[3]) < 0))
         return APP_USAGE;
-    arguments->overrides.lanes = value;
-    value = 0;
-    if (memory && app_size("--memory", memory, &value) < 0)
-        return APP_USAGE;
-    arguments->overrides.memory = value;
+    arguments->overrides.lanes = numbers[0];
+    arguments->overrides.limit = numbers[1];
+    arguments->overrides.memory = numbers[2];
+    arguments->overrides.duration = numbers[3];
     arguments->overrides.set = arguments->set.values;
     arguments->file = argv[1];
     return -1;

@@ -14,6 +14,8 @@
 #include "conf/option.h"
 #include "conf/tree.h"
 
+enum { LANES_MAX = 256, MEMORY_LEAST = 16 << 20 };
+
 static const char *const sections[] = {"sources", "stages", "sinks", "goals", "run", NULL};
 
 /* ---- goals and run --------------------------------------------------------------------------------------------- */
@@ -46,9 +48,9 @@ struct run_settings {
 #define RUN(field) .name = #field, .offset = offsetof(struct run_settings, field)
 
 const struct weir_option conf_run_options[] = {
-    {RUN(lanes), .type = WEIR_OPTION_INTEGER, .fallback = "auto", .least = 1, .most = 256,
+    {RUN(lanes), .type = WEIR_OPTION_INTEGER, .fallback = "auto", .least = 1, .most = LANES_MAX,
      .help = "worker threads; auto is one for each processor"},
-    {RUN(memory), .type = WEIR_OPTION_SIZE, .fallback = "256MiB", .least = 16 << 20, .most = 0x1p50,
+    {RUN(memory), .type = WEIR_OPTION_SIZE, .fallback = "256MiB", .least = MEMORY_LEAST, .most = 0x1p50,
      .help = "what records, queues and the state of keys may take together"},
     {RUN(batch), .type = WEIR_OPTION_INTEGER, .fallback = "auto", .least = 1, .most = 1 << 20,
      .help = "most records in a batch; auto adapts to the load"},
@@ -94,18 +96,31 @@ static int read_settings(struct conf *conf, const struct tree *root, struct plan
     return error;
 }
 
-static void override(struct plan *plan, const struct conf_overrides *overrides)
+static int override(struct conf *conf, struct plan *plan)
 {
-    if (!overrides)
-        return;
-    if (overrides->limit > 0)
+    const struct conf_overrides *overrides = conf->overrides;
+    if (!overrides) {
+        return 0;
+    }
+    if (overrides->lanes > LANES_MAX) {
+        return weir_fail(conf->error, -EINVAL, "--lanes: at most %d", LANES_MAX);
+    }
+    if (overrides->memory > 0 && overrides->memory < MEMORY_LEAST) {
+        return weir_fail(conf->error, -EINVAL, "--memory: at least %dMiB", MEMORY_LEAST >> 20);
+    }
+    if (overrides->limit > 0) {
         plan->limit = overrides->limit;
-    if (overrides->duration > 0)
+    }
+    if (overrides->duration > 0) {
         plan->duration = overrides->duration;
-    if (overrides->lanes > 0)
+    }
+    if (overrides->lanes > 0) {
         plan->lanes = (uint32_t)overrides->lanes;
-    if (overrides->memory > 0)
+    }
+    if (overrides->memory > 0) {
         plan->memory = overrides->memory;
+    }
+    return 0;
 }
 
 /* ---- --set run.… and goals.… ----------------------------------------------------------------------------------- */
@@ -190,7 +205,7 @@ static int read_plan(struct conf *conf, const struct tree_text *text, struct pla
     if (!error)
         error = read_settings(conf, root, plan);
     if (!error)
-        override(plan, overrides);
+        error = override(conf, plan);
     return error;
 }
 
