@@ -95,7 +95,7 @@ step_asan() {
 }
 step_tsan() {
   build build-tsan -Db_sanitize=thread -Doptimization=1 || return
-  unit_tests build-tsan tsan -t 4
+  unit_tests build-tsan tsan -t 4 --no-suite threadless
   e2e_tests build-tsan tsan -m "threads and not soak and not slow and not speed"
 }
 step_fuzz() { fuzz_targets "${FUZZ_SECONDS:-5}"; }

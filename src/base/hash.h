@@ -27,7 +27,8 @@ static inline uint64_t hash_bytes(const void *data, size_t size)
         size -= 8;
     }
     word = 0;
-    memcpy(&word, p, size);
+    if (size > 0) /* no bytes may come as NULL, which memcpy does not take */
+        memcpy(&word, p, size);
     h = (h ^ word) * 0x9fb21c651e98df25ULL;
     return h ^ (h >> 29);
 }
