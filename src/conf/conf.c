@@ -99,27 +99,20 @@ static int read_settings(struct conf *conf, const struct tree *root, struct plan
 static int override(struct conf *conf, struct plan *plan)
 {
     const struct conf_overrides *overrides = conf->overrides;
-    if (!overrides) {
+    if (!overrides)
         return 0;
-    }
-    if (overrides->lanes > LANES_MAX) {
+    if (overrides->lanes > LANES_MAX)
         return weir_fail(conf->error, -EINVAL, "--lanes: at most %d", LANES_MAX);
-    }
-    if (overrides->memory > 0 && overrides->memory < MEMORY_LEAST) {
+    if (overrides->memory > 0 && overrides->memory < MEMORY_LEAST)
         return weir_fail(conf->error, -EINVAL, "--memory: at least %dMiB", MEMORY_LEAST >> 20);
-    }
-    if (overrides->limit > 0) {
+    if (overrides->limit > 0)
         plan->limit = overrides->limit;
-    }
-    if (overrides->duration > 0) {
+    if (overrides->duration > 0)
         plan->duration = overrides->duration;
-    }
-    if (overrides->lanes > 0) {
+    if (overrides->lanes > 0)
         plan->lanes = (uint32_t)overrides->lanes;
-    }
-    if (overrides->memory > 0) {
+    if (overrides->memory > 0)
         plan->memory = overrides->memory;
-    }
     return 0;
 }
 

@@ -217,12 +217,13 @@ static int build_scalar(struct builder *b, const yaml_event_t *event, bool is_ke
     if (strlen(tree->value) != tree->size)
         return conf_fail(b->conf, tree, NULL, "a NUL character cannot be part of a value");
     int error = is_key ? 0 : expand(b, tree);
+    if (error)
+        return error;
     tree->hash = hash_bytes(tree->value, tree->size);
     if (tree->width < 1)
         tree->width = 1;
-    if (!error)
-        *ret = tree;
-    return error;
+    *ret = tree;
+    return 0;
 }
 
 static int check_key(struct builder *b, const struct tree *map, const struct tree *key)
