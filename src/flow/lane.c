@@ -63,12 +63,12 @@ static int decode_block(struct lane *lane, struct turn *turn, struct message *me
     if (batch) {
         batch->source = turn->source;
         batch->sequence = turn->sequence;
-        if (error < 0 || receipt_attach(receipt, batch) < 0) {
+        batch_set_receipt(batch, &receipt->head);
+        if (error < 0) { /* no memory to tell branches apart: none gets the records */
             receipt_settle_unseen(receipt, batch->rows, OUTCOME_REFUSED);
             pipeline_count(lane->machine.pipeline, "engine", "out of memory", NULL, batch->rows);
             weir_batch_release(batch);
             batch = NULL;
-            receipt_release(receipt);
         }
     } else {
         receipt_release(receipt);

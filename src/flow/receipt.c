@@ -117,15 +117,13 @@ void receipt_release(struct receipt *receipt)
 
 int receipt_set_records(struct receipt *receipt, uint64_t records, uint32_t rows)
 {
-    if (receipt->account->branches && rows) {
-        receipt->marks = memory_zeroed(rows, sizeof *receipt->marks);
-        if (!receipt->marks)
-            return -ENOMEM;
-        receipt->rows = rows;
-    }
     receipt->records = records;
     atomic_fetch_add_explicit(&receipt->account->read, records, memory_order_relaxed);
-    return 0;
+    if (!receipt->account->branches || !rows)
+        return 0;
+    receipt->marks = memory_zeroed(rows, sizeof *receipt->marks);
+    receipt->rows = receipt->marks ? rows : 0;
+    return receipt->marks ? 0 : -ENOMEM;
 }
 
 void receipt_settle_unseen(struct receipt *receipt, uint64_t records, enum outcome outcome)
@@ -165,15 +163,4 @@ void receipt_settle(const struct weir_batch *batch, const uint32_t *rows, uint32
     }
     for (uint32_t i = 0; i < count; i++)
         settle_row(batch, rows ? rows[i] : i, outcome);
-}
-
-int receipt_attach(struct receipt *receipt, struct weir_batch *batch)
-{
-    struct weir_receipt **slot = weir_batch_allocate(batch, sizeof(struct weir_receipt *));
-    if (!slot)
-        return -ENOMEM;
-    slot[0] = &receipt->head;
-    batch->receipts = slot;
-    batch->receipt_count = 1;
-    return 0;
 }

@@ -62,7 +62,8 @@ struct receipt *receipt_new(struct account *account, int64_t produced, uint64_t 
 void receipt_release(struct receipt *receipt);
 
 /* Says how many records the batch has, of which `rows` become rows of the batch (the rest are settled with
- * receipt_settle_unseen). Before publishing; once. 0 or -ENOMEM. */
+ * receipt_settle_unseen). Before publishing; once. -ENOMEM: the records count as read, but rows could not be told
+ * apart: the caller settles them all, unseen. */
 int receipt_set_records(struct receipt *receipt, uint64_t records, uint32_t rows);
 void receipt_settle_unseen(struct receipt *receipt, uint64_t records, enum outcome outcome);
 
@@ -72,8 +73,5 @@ static inline void receipt_settle_all(const struct weir_batch *batch, enum outco
 {
     receipt_settle(batch, NULL, batch->count, outcome);
 }
-
-/* Puts the receipt into a fresh batch of which every row is a record of it; the batch takes over the reference. */
-int receipt_attach(struct receipt *receipt, struct weir_batch *batch);
 
 #endif

@@ -112,13 +112,10 @@ static int account_for(struct source *source, struct weir_batch *batch)
         &source->account, batch->produced_rows ? batch->produced_rows[0] : batch->produced, weir_batch_bytes(batch));
     if (!receipt)
         return -ENOMEM;
-    if (receipt_attach(receipt, batch) < 0) {
-        receipt_release(receipt);
-        return -ENOMEM;
-    }
+    batch_set_receipt(batch, &receipt->head);
     int error = receipt_set_records(receipt, batch->count, batch->rows);
     if (error < 0)
-        receipt->records = 0;
+        receipt_settle_unseen(receipt, batch->count, OUTCOME_REFUSED);
     return error;
 }
 
