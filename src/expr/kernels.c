@@ -75,7 +75,7 @@ void kernel_symbol_to_text(const struct kernel_call *call)
     struct weir_text *out = call->out;
 
     for (size_t i = 0; i < call->count; i++) {
-        out[i] = symbols_text(call->extra, x[i]);
+        out[i] = call->extra ? symbols_text(call->extra, x[i]) : (struct weir_text){NULL, 0}; /* only types checked */
     }
 }
 
