@@ -168,37 +168,52 @@ static inline bool all_same(const struct rolling_rows *rows)
     return differ == 0;
 }
 
-/* Pass 1 over rows begin … begin + count − 1. */
-static inline __attribute__((always_inline)) void gather(const struct rolling_kernel *kernel,
-                                                         const struct rolling_rows *rows, uint32_t begin,
-                                                         uint32_t count, bool one_key, bool counted,
-                                                         struct notes *notes)
+static inline void write_count(const struct rolling_rows *rows, uint32_t i, const struct key *key)
 {
-    const bool fetch_ahead = !one_key && rolling_scattered(rows);
+    uint32_t row = rows->selection ? rows->selection[i] : i;
+    ((int64_t *)rows->columns[ROLLING_COUNT])[row] = (int64_t)key->head->finite +
+                                                     (key->head->odd ? key->infinite->plus + key->infinite->minus : 0);
+}
+
+/* Pass 1 over rows begin … begin + count − 1 with these values, when the keys change from row to row. */
+static inline __attribute__((always_inline)) void gather_scattered(const struct rolling_kernel *kernel,
+                                                                   const struct rolling_rows *rows, uint32_t begin,
+                                                                   uint32_t count, const double *values, bool counted,
+                                                                   struct notes *notes)
+{
+    const uint32_t window = kernel->options.window, refresh_laps = kernel->refresh_laps;
+    for (uint32_t i = 0; i < count; i++) {
+        struct key key = key_of(kernel, rows->states[begin + i]);
+        rolling_prefetch(kernel, rows, begin + i);
+        rolling_take(key.head, key.ring, window, refresh_laps, key.infinite, values[i]);
+        note(&key, notes, i);
+        if (counted)
+            write_count(rows, begin + i, &key);
+    }
+}
+
+/* The same when rows of a key follow each other, or all are of one key. */
+static inline __attribute__((always_inline)) void gather_runs(const struct rolling_kernel *kernel,
+                                                              const struct rolling_rows *rows, uint32_t begin,
+                                                              uint32_t count, const double *values, bool one_key,
+                                                              bool counted, struct notes *notes)
+{
+    const uint32_t window = kernel->options.window, refresh_laps = kernel->refresh_laps;
     for (uint32_t i = 0; i < count;) {
-        void *state = rows->states[begin + i];
-        struct key key = key_of(kernel, state);
-        if (!fetch_ahead && !rows->selection && i + TOGETHER_LEAST <= count &&
-            rows->states[begin + i + TOGETHER_LEAST - 1] == state) {
-            uint32_t run = one_key ? count - i : run_length(rows->states + begin + i, count - i);
-            run = advance_together(kernel, &key, rows->values + begin + i, run, notes, i);
-            for (uint32_t j = 0; counted && j < run; j++)
-                ((int64_t *)rows->columns[ROLLING_COUNT])[begin + i + j] = kernel->options.window;
-            i += run;
-            if (run > 0)
-                continue;
-        }
-        uint32_t alone = fetch_ahead ? 1 : TOGETHER_LEAST; /* so many one by one before that is tried again */
-        for (; alone > 0 && i < count && rows->states[begin + i] == state; alone--, i++) {
-            if (fetch_ahead)
-                rolling_prefetch(kernel, rows, begin + i);
-            uint32_t row = rows->selection ? rows->selection[begin + i] : begin + i;
-            rolling_take(key.head, key.ring, kernel->options.window, kernel->refresh_laps, key.infinite,
-                         rows->values[row]);
+        struct key key = key_of(kernel, rows->states[begin + i]);
+        uint32_t run = one_key ? count - i : run_length(rows->states + begin + i, count - i);
+        uint32_t together = advance_together(kernel, &key, values + i, run, notes, i);
+        for (uint32_t j = 0; counted && j < together; j++)
+            write_count(rows, begin + i + j, &key);
+        i += together;
+        if (together > 0)
+            continue;
+        /* So many one by one, before it is tried again. */
+        for (uint32_t end = i + (run < TOGETHER_LEAST ? run : TOGETHER_LEAST); i < end; i++) {
+            rolling_take(key.head, key.ring, window, refresh_laps, key.infinite, values[i]);
             note(&key, notes, i);
             if (counted)
-                ((int64_t *)rows->columns[ROLLING_COUNT])[row] =
-                    (int64_t)key.head->finite + (key.head->odd ? key.infinite->plus + key.infinite->minus : 0);
+                write_count(rows, begin + i, &key);
         }
     }
 }
@@ -260,18 +275,25 @@ static inline __attribute__((always_inline)) void process(const struct rolling_k
                                                           const struct rolling_rows *rows, const uint32_t asked)
 {
     struct notes notes;
-    double values[CHUNK] __attribute__((aligned(64)));
-    const bool one_key = all_same(rows);
+    double space[CHUNK] __attribute__((aligned(64)));
+    const bool one_key = all_same(rows), far = !one_key && rolling_scattered(rows);
+    const bool counted = asked & ASKED(ROLLING_COUNT);
     for (uint32_t begin = 0; begin < rows->count; begin += CHUNK) {
         uint32_t count = rows->count - begin < CHUNK ? rows->count - begin : CHUNK;
-        gather(kernel, rows, begin, count, one_key, asked & ASKED(ROLLING_COUNT), &notes);
+        const double *values = rows->selection ? space : rows->values + begin;
+        for (uint32_t i = 0; rows->selection && i < count; i++)
+            space[i] = rows->values[rows->selection[begin + i]];
+        if (far)
+            gather_scattered(kernel, rows, begin, count, values, counted, &notes);
+        else
+            gather_runs(kernel, rows, begin, count, values, one_key, counted, &notes);
         for (unsigned statistic = ROLLING_SUM; statistic <= ROLLING_STDDEV; statistic++) {
             if (!(asked & ASKED(statistic)))
                 continue;
             double *column = rows->columns[statistic];
-            finish(&notes, count, kernel->options.ddof, statistic, rows->selection ? values : column + begin);
+            finish(&notes, count, kernel->options.ddof, statistic, rows->selection ? space : column + begin);
             for (uint32_t i = 0; rows->selection && i < count; i++)
-                column[rows->selection[begin + i]] = values[i];
+                column[rows->selection[begin + i]] = space[i];
         }
     }
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""rolling and normalize against a reference worked out here in exact fractions, row by row, through the whole program."""
+"""rolling and normalize against a reference in exact fractions, row by row, through the whole program."""
 import csv
 import json
 import math
