@@ -141,6 +141,17 @@ static bool ending(struct run *run)
     return run->stopped || atomic_load(&run->signals.received) > 0;
 }
 
+/* The branch that blocks, as a part that the user knows: the engine cannot tell which of the stages it is. */
+static const char *blocking_part(const struct run *run, const struct pipeline_snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < run->plan->count && snapshot->blocking; i++) {
+        if (strcmp(run->plan->nodes[i].name, snapshot->blocking) == 0) {
+            return snapshot->blocking;
+        }
+    }
+    return snapshot->blocking ? report_slowest_stage(snapshot) : NULL;
+}
+
 /* Looks at the pipeline for the verdict, and draws. -ENOMEM is no reason to end a run: the look is left out. */
 static void look(struct run *run, bool draw)
 {
@@ -158,7 +169,7 @@ static void look(struct run *run, bool draw)
             .verdict = verdict_judge(&run->verdict),
             .memory = snapshot->memory_used,
             .memory_limit = snapshot->memory_limit,
-            .blocking = snapshot->blocking,
+            .blocking = blocking_part(run, snapshot),
             .draining = ending(run),
         };
         view.verdict.lag = snapshot->lag_ns; /* while draining too */

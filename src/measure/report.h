@@ -33,6 +33,9 @@ void report_json(const struct report *report, struct weir_buffer *out);
 
 /* Name of the busiest thread, or NULL. */
 const char *report_busiest(const struct report *report);
-/* The edge that was full for the largest share of the run, if that is at least a twentieth, as an index; else -1. */
-int32_t report_bottleneck(const struct pipeline_snapshot *snapshot, double *ret_share);
+/* What held the rest back: the sink behind the edge that was full for the largest share of the run, or, behind a
+ * source's edge, the stage that took the most time. NULL if no edge was full for a twentieth of the run. */
+const char *report_bottleneck(const struct report *report, double *ret_share);
+/* The stage that took the most processor time so far, or NULL. */
+const char *report_slowest_stage(const struct pipeline_snapshot *snapshot);
 #endif

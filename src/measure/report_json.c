@@ -84,7 +84,7 @@ static void put_verdict(struct weir_buffer *out, const struct report *report)
     const struct verdict_answer *answer = &report->verdict;
     char sentence[512];
     double share = 0;
-    int32_t edge = report_bottleneck(report->snapshot, &share);
+    const char *bottleneck = report_bottleneck(report, &share);
     put_text(out, "verdict", verdict_name(answer->kind));
     begin(out, "verdict_detail", '{');
     put_text(out, "sentence", verdict_sentence(answer, report_busiest(report), sentence, sizeof sentence));
@@ -100,7 +100,7 @@ static void put_verdict(struct weir_buffer *out, const struct report *report)
              : answer->limit == VERDICT_LIMIT_MEMORY ? "memory"
                                                      : NULL);
     put_number(out, "limit_seconds", answer->limit == VERDICT_LIMIT_NONE ? NAN : answer->limit_seconds);
-    put_text(out, "held_back_by", edge >= 0 ? report->snapshot->edges[edge].to : NULL);
+    put_text(out, "held_back_by", bottleneck);
     put_number(out, "held_back_share", share);
     buffer_string(out, "}");
 }

@@ -142,6 +142,23 @@ static void json_of_a_run(void **state)
     buffer_free(&out);
 }
 
+static void a_stage_that_holds_back(void **state)
+{
+    (void)state;
+    struct goal goals[2];
+    struct report report = full(goals);
+    double share = 0;
+    edges[0].blocked_ns = 19 * CLOCK_SECOND / 10;
+    assert_string_equal(report_bottleneck(&report, &share), "rolling");
+    assert_true(share == 0.95);
+    report.simulated = true;
+    assert_string_equal(report_bottleneck(&report, &share), "the stages");
+    edges[0].blocked_ns = 0;
+    assert_string_equal(report_bottleneck(&report, &share), "store");
+    snapshot.edge_count = 1;
+    assert_null(report_bottleneck(&report, &share));
+}
+
 static void an_empty_run(void **state)
 {
     (void)state;
@@ -196,11 +213,9 @@ static void out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts),
-        cmocka_unit_test(text_of_a_run),
-        cmocka_unit_test(json_of_a_run),
-        cmocka_unit_test(an_empty_run),
-        cmocka_unit_test(what_does_not_add_up_is_said),
+        cmocka_unit_test(counts),        cmocka_unit_test(text_of_a_run),
+        cmocka_unit_test(json_of_a_run), cmocka_unit_test(a_stage_that_holds_back),
+        cmocka_unit_test(an_empty_run),  cmocka_unit_test(what_does_not_add_up_is_said),
         cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

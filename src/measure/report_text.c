@@ -18,20 +18,39 @@ const char *report_busiest(const struct report *report)
     return report->snapshot->threads[thread].name;
 }
 
-int32_t report_bottleneck(const struct pipeline_snapshot *snapshot, double *ret_share)
+const char *report_slowest_stage(const struct pipeline_snapshot *snapshot)
 {
+    const struct pipeline_part_view *slowest = NULL;
+    for (uint32_t i = 0; i < snapshot->part_count; i++) {
+        const struct pipeline_part_view *part = &snapshot->parts[i];
+        if (part->part->kind == WEIR_STAGE && part->busy_ns > (slowest ? slowest->busy_ns : 0)) {
+            slowest = part;
+        }
+    }
+    return slowest ? slowest->name : NULL;
+}
+
+const char *report_bottleneck(const struct report *report, double *ret_share)
+{
+    const struct pipeline_snapshot *snapshot = report->snapshot;
     double elapsed = (double)(snapshot->now - snapshot->started), most = 0.05;
-    int32_t found = -1;
+    const struct pipeline_edge_view *found = NULL;
     *ret_share = 0;
     for (uint32_t i = 0; i < snapshot->edge_count && elapsed > 0; i++) {
         double share = (double)snapshot->edges[i].blocked_ns / elapsed;
         if (share >= most) {
             most = share;
-            found = (int32_t)i;
+            found = &snapshot->edges[i];
             *ret_share = share < 1 ? share : 1;
         }
     }
-    return found;
+    for (uint32_t i = 0; i < snapshot->source_count && found; i++) {
+        if (strcmp(snapshot->sources[i].name, found->from) == 0) {
+            const char *stage = report->simulated ? NULL : report_slowest_stage(snapshot);
+            return stage ? stage : "the stages";
+        }
+    }
+    return found ? found->to : NULL;
 }
 
 static void pad(struct weir_buffer *out, const char *text, size_t columns, bool right)
@@ -254,7 +273,7 @@ static void put_verdict(struct weir_buffer *out, const struct report *report)
     char sentence[512];
     double share = 0;
     const struct pipeline_snapshot *snapshot = report->snapshot;
-    int32_t edge = report_bottleneck(snapshot, &share);
+    const char *bottleneck = report_bottleneck(report, &share);
     label(out, "verdict");
     if (snapshot->records_in == 0) {
         buffer_string(out, "no records came in\n");
@@ -262,10 +281,9 @@ static void put_verdict(struct weir_buffer *out, const struct report *report)
     }
     verdict_sentence(&report->verdict, report_busiest(report), sentence, sizeof sentence);
     buffer_format(out, "%s\n", sentence);
-    if (edge >= 0) {
+    if (bottleneck) {
         label(out, "");
-        buffer_format(out, "held back by %s: what leads there was full %.0f %% of the time\n", snapshot->edges[edge].to,
-                      share * 100);
+        buffer_format(out, "held back by %s: what leads there was full %.0f %% of the time\n", bottleneck, share * 100);
     }
 }
 

@@ -147,7 +147,8 @@ def test_a_goal_that_cannot_be_measured_is_missed(weir, tmp_path):
     ("run",), ("run", "nowhere.yaml"), ("run", "a.yaml", "b.yaml"), ("run", "a.yaml", "--limit", "none"),
     ("run", "a.yaml", "--limit", "0"), ("run", "a.yaml", "--lanes", "-1"), ("run", "a.yaml", "--memory", "much"),
     ("run", "a.yaml", "--duration", "5 parsec"), ("run", "a.yaml", "--limits", "5"),
-    ("run", "a.yaml", "--to", "stdoot"), ("run", "a.yaml", "--set", "sources.fleet.rat=5/s"), ("run", "a.yaml", "--seed"),
+    ("run", "a.yaml", "--to", "stdoot"), ("run", "a.yaml", "--set", "sources.fleet.rat=5/s"),
+    ("run", "a.yaml", "--seed"),
 ])
 def test_mistakes_on_the_command_line(weir, tmp_path, args):
     write(tmp_path, FINITE)
