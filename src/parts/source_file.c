@@ -11,18 +11,16 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <glob.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/memory.h"
 #include "codec/codec.h"
 #include "data/pool.h"
 #include "parts/parts.h"
+#include "parts/path_list.h"
 
 enum {
     SAMPLE_BYTES = 256 << 10, /* of each file, for its layout */
@@ -43,8 +41,7 @@ struct source_file {
     int64_t repeat;
 
     struct weir_env *env;
-    char **files;
-    size_t file_count;
+    struct path_list files;
     struct codec_layout *layout;   /* of the newest file */
     struct weir_schema *announced; /* the schema that was emitted last; a reference */
     uint64_t position;             /* of the next record in the source */
@@ -73,99 +70,18 @@ struct reader {
     int64_t read_at; /* when the first bytes behind the carried-over ones were read; 0: not yet */
 };
 
-/* ---- Finding the files ----------------------------------------------------------------------------------------- */
-
-static bool is_stdin(const char *name)
-{
-    return strcmp(name, "-") == 0;
-}
-
-static int add_file(struct source_file *self, const char *name)
-{
-    char **files = memory_resize(self->files, (self->file_count + 1) * sizeof(*files));
-    if (!files)
-        return -ENOMEM;
-    self->files = files;
-    files[self->file_count] = memory_string(name);
-    if (!files[self->file_count])
-        return -ENOMEM;
-    self->file_count++;
-    return 0;
-}
-
-/* A name stands for itself if there is such a file, even with a `[` in it; else it may be a pattern. */
-static int expand(struct source_file *self, const char *name)
-{
-    struct stat status;
-    if (is_stdin(name) || stat(name, &status) == 0 || !strpbrk(name, "*?[{"))
-        return add_file(self, name);
-
-    glob_t found = {0};
-    int result = glob(name, GLOB_BRACE, NULL, &found);
-    int error = result == GLOB_NOSPACE ? -ENOMEM : 0;
-    for (size_t i = 0; result == 0 && error == 0 && i < found.gl_pathc; i++)
-        error = add_file(self, found.gl_pathv[i]);
-    globfree(&found);
-    return error;
-}
-
-/* Words for an error of the system with a file. */
-static int explain(struct weir_error *error, struct weir_mark mark, const char *name, int code)
-{
-    const char *words;
-    switch (-code) {
-    case ENOENT:
-        words = "there is no such file; check `path` (it is taken from the directory weir is run in)";
-        break;
-    case EISDIR:
-        words = "this is a directory; name the files in it, for example with /*.csv behind it";
-        break;
-    case EACCES:
-    case EPERM:
-        words = "no permission to read it; see ls -l, or run weir as a user who may";
-        break;
-    case EBUSY:
-        words = "a file sink, of this or another weir, is writing it; write to another `path`";
-        break;
-    default:
-        return weir_fail_at(error, code, mark, "%s: %s; check the file and its disk", name, strerror(-code));
-    }
-    return weir_fail_at(error, code, mark, "%s: %s", name, words);
-}
-
-/* Can it be read? Asks without opening pipes and devices, whose other end would notice. */
-static int check_file(const char *name)
-{
-    struct stat status;
-    if (is_stdin(name))
-        return 0;
-    if (stat(name, &status) < 0)
-        return -errno;
-    if (S_ISDIR(status.st_mode))
-        return -EISDIR;
-    if (faccessat(AT_FDCWD, name, R_OK, AT_EACCESS) < 0)
-        return -errno;
-    if (!S_ISREG(status.st_mode))
-        return 0;
-
-    int fd = open(name, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
-    /* File sinks lock what they write: a pipeline must not truncate its own input. */
-    bool writing = flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-    close(fd);
-    return writing ? -EBUSY : 0;
-}
+/* ---- Opening --------------------------------------------------------------------------------------------------- */
 
 static int check_repeat(struct source_file *self, struct weir_mark mark)
 {
-    for (size_t i = 0; self->repeat != 1 && i < self->file_count; i++) {
+    for (size_t i = 0; self->repeat != 1 && i < self->files.count; i++) {
         struct stat status;
-        bool once = is_stdin(self->files[i]) || (stat(self->files[i], &status) == 0 && !S_ISREG(status.st_mode));
+        bool once = path_is_stdin(self->files.names[i]) ||
+                    (stat(self->files.names[i], &status) == 0 && !S_ISREG(status.st_mode));
         if (once)
             return weir_fail_at(self->env->error, -EINVAL, mark,
                                 "`repeat` needs files that can be read again, and %s cannot; leave out `repeat`",
-                                is_stdin(self->files[i]) ? "stdin" : self->files[i]);
+                                path_is_stdin(self->files.names[i]) ? "stdin" : self->files.names[i]);
     }
     return 0;
 }
@@ -176,24 +92,24 @@ static int source_open(void *state, struct weir_env *env)
     self->env = env;
     struct weir_mark mark = self->path.count ? self->path.items[0].value.mark : env->mark;
     for (size_t i = 0; i < self->path.count; i++) {
-        size_t before = self->file_count;
-        int error = expand(self, self->path.items[i].value.text);
+        size_t before = self->files.count;
+        int error = path_list_add(&self->files, self->path.items[i].value.text);
         if (error < 0)
             return weir_fail(env->error, error, "no memory for the list of files; read fewer files");
-        if (self->file_count == before)
+        if (self->files.count == before)
             weir_notice(env, "no match", "no file matches %s", self->path.items[i].value.text);
     }
-    if (self->file_count == 0)
+    if (self->files.count == 0)
         return weir_fail_at(env->error, -ENOENT, mark,
                             "no file matches %s%s; check `path` (it is taken from the directory weir is run in)",
                             self->path.count ? self->path.items[0].value.text : "an empty `path`",
                             self->path.count > 1 ? " or the other patterns" : "");
     int first = 0;
     size_t good = 0, bad = 0;
-    for (size_t i = 0; i < self->file_count; i++) {
-        int error = check_file(self->files[i]);
+    for (size_t i = 0; i < self->files.count; i++) {
+        int error = path_check(self->files.names[i]);
         if (error == -EBUSY) /* never read on while somebody, perhaps we, destroys the input */
-            return explain(env->error, mark, self->files[i], error);
+            return path_explain(env->error, mark, self->files.names[i], error);
         if (error < 0 && first == 0) {
             first = error;
             bad = i;
@@ -201,7 +117,7 @@ static int source_open(void *state, struct weir_env *env)
         good += error == 0;
     }
     if (good == 0)
-        return explain(env->error, mark, self->files[bad], first);
+        return path_explain(env->error, mark, self->files.names[bad], first);
     return check_repeat(self, mark);
 }
 
@@ -209,11 +125,7 @@ static void source_close(void *state, struct weir_env *env)
 {
     struct source_file *self = state;
     (void)env;
-    for (size_t i = 0; i < self->file_count; i++)
-        memory_free(self->files[i]);
-    memory_free(self->files);
-    self->files = NULL;
-    self->file_count = 0;
+    path_list_free(&self->files);
     codec_layout_release(self->layout);
     self->layout = NULL;
     weir_schema_release(self->announced);
@@ -228,13 +140,18 @@ static size_t room(const struct reader *reader)
 }
 
 /* Memory that can be written, with space behind `filled`: a new block when the old one was handed on, a larger one when
- * a single record fills it. What was begun is carried over. */
+ * a single record fills it. What was begun is carried over to its start. */
 static int make_room(struct reader *reader)
 {
     struct source_file *self = reader->source;
+    size_t begun = reader->filled - reader->begin;
+    if (reader->memory && !reader->shared && begun <= reader->begin) {
+        memcpy(reader->memory->data, (char *)reader->memory->data + reader->begin, begun);
+        reader->begin = 0;
+        reader->filled = begun;
+    }
     if (reader->memory && !reader->shared && reader->filled < room(reader))
         return 0;
-    size_t begun = reader->filled - reader->begin;
     size_t want = weir_emit_bytes(reader->out);
     if (want < BLOCK_LEAST)
         want = BLOCK_LEAST;
@@ -304,14 +221,30 @@ static uint64_t count_lines(const char *data, size_t size)
 
 /* ---- Handing on ------------------------------------------------------------------------------------------------ */
 
+/* Memory for a block of the next `size` bytes: what they were read into or, when that is much larger, a copy. Else a
+ * trickle of records would keep far more memory from being used again than anybody accounts for. */
+static struct weir_memory *share_or_copy(struct reader *reader, size_t size, const char **data)
+{
+    *data = (const char *)reader->memory->data + reader->begin;
+    if (size <= room(reader) / 4) {
+        struct weir_memory *copy = pool_memory(reader->source->env->pool, size);
+        if (copy) {
+            memcpy(copy->data, *data, size);
+            *data = copy->data;
+            return copy;
+        }
+    }
+    reader->shared = true;
+    return weir_memory_reference(reader->memory);
+}
+
 /* Hands on the next `size` bytes: whole records, or the first piece of a line that is too long. */
 static int emit_piece(struct reader *reader, size_t size, int64_t produced)
 {
     struct source_file *self = reader->source;
-    const char *data = (const char *)reader->memory->data + reader->begin;
+    const char *data;
     struct weir_block block = {
-        .memory = weir_memory_reference(reader->memory),
-        .data = data,
+        .memory = share_or_copy(reader, size, &data),
         .size = size,
         .layout = codec_layout_reference(self->layout),
         .file = reader->name,
@@ -319,10 +252,10 @@ static int emit_piece(struct reader *reader, size_t size, int64_t produced)
         .position = self->position,
         .produced = produced,
     };
+    block.data = data;
     uint64_t lines = count_lines(data, size) + (data[size - 1] != '\n');
     reader->line += lines;
     reader->begin += size;
-    reader->shared = true;
     self->position += lines;
     return weir_emit_block(reader->context, reader->out, &block);
 }
@@ -426,8 +359,6 @@ static bool skip_line(struct reader *reader)
     const char *data = reader->memory->data;
     const char *newline = memchr(data + reader->begin, '\n', reader->filled - reader->begin);
     reader->begin = newline ? (size_t)(newline - data) + 1 : reader->filled;
-    if (reader->begin == reader->filled && !reader->shared)
-        reader->begin = reader->filled = 0;
     reader->skipping = !newline;
     return newline;
 }
@@ -559,6 +490,7 @@ static int read_records(struct reader *reader)
             error = emit_records(reader, line_max + 1);
             reader->skipping = true;
         }
+        reader->read_at = 0; /* what is left becomes records with the next read */
         if (error == 0 && weir_stopping(reader->context))
             error = -ECANCELED;
         if (error < 0)
@@ -571,7 +503,7 @@ static int read_records(struct reader *reader)
 static int open_reader(struct reader *reader)
 {
     struct stat status;
-    if (!is_stdin(reader->name)) {
+    if (!path_is_stdin(reader->name)) {
         reader->fd = open(reader->name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
         if (reader->fd < 0)
             return -errno;
@@ -613,8 +545,8 @@ static int read_file(struct source_file *self, const char *name, struct weir_con
     if (error == 0 || error == -ECANCELED)
         return error;
     if (words && words->code == 0)
-        explain(words, (struct weir_mark){0}, reader.name, error);
-    if (self->file_count == 1 || error == -ENOMEM)
+        path_explain(words, (struct weir_mark){0}, reader.name, error);
+    if (self->files.count == 1 || error == -ENOMEM)
         return error;
     weir_notice(self->env, "file skipped", "%s; going on with the next file", words ? words->text : reader.name);
     weir_count(self->env, "file skipped", reader.name, 1);
@@ -630,8 +562,8 @@ static int source_run(void *state, struct weir_context *context, struct weir_emi
         weir_emit_offered(out, self->rate);
     for (int64_t pass = 0; self->repeat == 0 || pass < self->repeat; pass++) {
         uint64_t before = self->position;
-        for (size_t i = 0; i < self->file_count; i++) {
-            int error = read_file(self, self->files[i], context, out);
+        for (size_t i = 0; i < self->files.count; i++) {
+            int error = read_file(self, self->files.names[i], context, out);
             if (error < 0)
                 return error == -ECANCELED ? 0 : error;
         }

@@ -107,6 +107,7 @@ def test_stdout_without_a_reader(tmp_path, reader):
     assert weir.wait(timeout=20 * SLOWNESS) >= 0
 
 
+@pytest.mark.threads
 def test_stdout_with_a_slow_reader(tmp_path):
     (tmp_path / "pipeline.yaml").write_text(generate(20000, "type: stdout"), encoding="utf-8")
     weir = subprocess.Popen([BINARY, "run", "pipeline.yaml", "--quiet"], stdout=subprocess.PIPE, cwd=tmp_path,
@@ -182,6 +183,7 @@ def test_a_mistake_elsewhere_does_not_cost_the_old_output(weir, tmp_path):
     assert (tmp_path / "out.ndjson").read_text() == '{"old": 1}\n'
 
 
+@pytest.mark.threads
 def test_two_sets_of_columns(weir, pipeline, tmp_path):
     (tmp_path / "in.ndjson").write_text('{"ts": 1732147200, "other": 1.5}\n')
     text = ("sources:\n  a: {type: file, path: in.ndjson}\n  b: {type: generate, count: 3, rate: unlimited}\n"
@@ -301,6 +303,7 @@ def test_sqlite_times(mixed, tmp_path, form, expected):
     assert first == expected and isinstance(first, type(expected))
 
 
+@pytest.mark.threads
 def test_sqlite_of_one_and_of_many(pipeline, tmp_path):
     for count in (1, 31, 32, 33, 1000, 123456):
         path = tmp_path / f"{count}.db"
@@ -419,7 +422,7 @@ def test_sqlite_keeps_what_was_stored_when_interrupted(tmp_path):
     (tmp_path / "pipeline.yaml").write_text(generate(0, "type: sqlite, path: out.db"))
     weir = subprocess.Popen([BINARY, "run", "pipeline.yaml", "--quiet", "--json"], stdout=subprocess.PIPE, cwd=tmp_path,
                             env=environment())
-    time.sleep(1 * SLOWNESS)
+    time.sleep(1)
     weir.send_signal(signal.SIGINT)
     stdout, _ = weir.communicate(timeout=60 * SLOWNESS)
     report = json.loads(stdout)

@@ -205,6 +205,7 @@ def test_stdin_cannot_be_repeated(weir, tmp_path):
 # ---- How it is cut -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.threads
 def test_large_file_keeps_order(copy, tmp_path):
     count = 200000
     assert copy(lines(count))["records_stored"] == count
@@ -265,6 +266,29 @@ def test_types_of_a_stream_come_from_more_than_its_first_line(tmp_path):
     weir.stdin.close()
     assert weir.wait(timeout=20 * SLOWNESS) == 0
     assert [record["value"] for record in records(tmp_path / "out.ndjson")] == [1, 2.5]
+
+
+def test_a_trickle_does_not_hold_memory(tmp_path):
+    """Thousands of small blocks wait behind a slow stage: they must not each keep a large one from being used again."""
+    (tmp_path / "pipeline.yaml").write_text(copy_of(f'path: "-", {FIELDS}', run="stages: [{burn: 200us}]\n"
+                                                    "run: {memory: 32MiB, lanes: 1, linger: 0s}"))
+    weir = subprocess.Popen([BINARY, "run", "pipeline.yaml", "--quiet", "--json"], stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, cwd=tmp_path, env=environment())
+    for i in range(3000):
+        weir.stdin.write((line(i) + "\n").encode())
+        weir.stdin.flush()
+    stdout, _ = weir.communicate(timeout=60 * SLOWNESS)
+    report = json.loads(stdout)
+    assert weir.returncode == 0 and report["records_stored"] == 3000
+    assert report["memory_budget"]["peak"] < 24 << 20
+
+
+def test_many_small_files(pipeline, tmp_path):
+    for i in range(1000):
+        (tmp_path / f"{i:04}.ndjson").write_text(lines(3, first=3 * i))
+    report = pipeline(copy_of('path: "[0-9]*.ndjson"', run="run: {memory: 32MiB}"))
+    assert report["records_stored"] == 3000
+    assert sequences(tmp_path / "out.ndjson") == list(range(3000))
 
 
 def test_replay_at_a_rate(copy, tmp_path):
@@ -478,6 +502,7 @@ def test_generate_names(fleet, tmp_path):
     assert [record["sensor"] for record in records(tmp_path / "out.ndjson")] == [f"pump {i}/in" for i in range(3)]
 
 
+@pytest.mark.threads
 def test_generate_is_reproducible(fleet, tmp_path):
     """Bit for bit, however it is cut into batches and on however many lanes."""
     kinds = collections.defaultdict(set)
@@ -504,6 +529,7 @@ def test_event_time_follows_the_rate(fleet, tmp_path):
     assert found[0]["ts"] == "2024-11-21T00:00:00Z" and found[99]["ts"] == "2024-11-21T00:00:00.099Z"
 
 
+@pytest.mark.threads
 def test_generate_at_a_rate(fleet):
     report = fleet("rate: 2000/s, count: 1000")
     assert report["records_stored"] == 1000
