@@ -117,6 +117,21 @@ def test_on_the_real_clock(pipeline):
     assert report["verdict_detail"]["seconds_per_minute"] == pytest.approx(60 * (1 - worked_off / 500), abs=5)
 
 
+@pytest.mark.slow
+def test_the_same_work_done_differently(pipeline):
+    text = """
+        sources: {fleet: {type: generate, keys: 1, burst: 40000, every: 2s}}
+        stages: [{rolling: {field: value, window: 20000, compute: [mean, stddev], method: %s}}]
+        sinks: {out: {type: "null"}}
+        run: {lanes: 1, memory: 96MiB, duration: 5s}
+    """
+    report = pipeline(text % "recompute")
+    assert report["verdict"] == "falling behind"
+    assert report["verdict_detail"]["held_back_by"] == "rolling"
+    report = pipeline(text % "incremental")
+    assert report["verdict"] == "keeping up"
+
+
 @pytest.mark.parametrize("policy", ["drop_oldest", "drop_newest"])
 def test_what_is_dropped_is_counted(pipeline, tmp_path, policy):
     """A sink that cannot keep up, on a branch that may drop."""
