@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "conf/conf.h"
 #include "conf/option.h"
+#include "flow/pipeline.h"
 
 struct arguments {
     const char *file;
@@ -87,8 +88,13 @@ static void add_run(struct weir_buffer *out, const struct plan *plan)
         buffer_format(out, "    %-12s %" PRIu32 "\n", "lanes", plan->lanes);
     else
         buffer_format(out, "    %-12s auto: %ld on this machine\n", "lanes", processors > 0 ? processors : 1);
-    buffer_format(out, "    %-12s %s in all: records on their way and queues, the state of keys, and symbols\n",
-                  "memory", option_show_size(plan->memory, text, sizeof text));
+    uint64_t batches, state;
+    char batches_text[48], state_text[48];
+    pipeline_share((uint64_t)plan->memory, &batches, &state);
+    buffer_format(out, "    %-12s %s: %s for records on their way, %s for the state of keys and symbols\n", "memory",
+                  option_show_size(plan->memory, text, sizeof text),
+                  option_show_size((int64_t)batches, batches_text, sizeof batches_text),
+                  option_show_size((int64_t)state, state_text, sizeof state_text));
     if (plan->batch)
         buffer_format(out, "    %-12s %" PRId64 "\n", "batch", plan->batch);
     else

@@ -204,13 +204,13 @@ static const struct weir_option edge_options[] = {
      .offset = offsetof(struct edge_settings, when_full),
      .fallback = "block",
      .choices = policies,
-     .help = "what happens while this sink cannot keep up"},
+     .help = "what happens while what comes behind it cannot keep up"},
     {.name = "queue",
      .type = WEIR_OPTION_SIZE,
      .offset = offsetof(struct edge_settings, queue),
      .least = 64 << 10,
      .most = 0x1p40,
-     .help = "how much may wait for this sink; without it a share of the memory"},
+     .help = "how much may wait there; without it a share of the memory"},
     {.type = WEIR_OPTION_END},
 };
 
@@ -219,7 +219,7 @@ static int read_edge(struct conf *conf, const struct entry *entry, struct plan_n
     struct edge_settings settings = {0};
     struct tree values = {.kind = TREE_MAP};
     int error = 0;
-    if (entry->kind != WEIR_SINK)
+    if (entry->kind == WEIR_STAGE)
         return 0;
     for (size_t i = 0; edge_options[i].name && !error; i++) {
         struct tree *value = tree_find(entry->values, edge_options[i].name);

@@ -16,6 +16,7 @@ struct keyed {
     struct weir_key_options options;
     void *self;
     struct memory_budget *budget;
+    struct weir_symbols *symbols;
     size_t slot_size;
     uint32_t per_chunk_shift, per_chunk_mask;
     char **chunks;
@@ -44,7 +45,8 @@ static size_t round_up(size_t size)
     return (size + 7) & ~(size_t)7;
 }
 
-struct keyed *keyed_new(const struct weir_key_options *options, void *self, struct memory_budget *budget)
+struct keyed *keyed_new(const struct weir_key_options *options, void *self, struct memory_budget *budget,
+                        struct weir_symbols *symbols)
 {
     struct keyed *keyed = memory_zeroed(1, sizeof *keyed);
     if (!keyed)
@@ -52,6 +54,7 @@ struct keyed *keyed_new(const struct weir_key_options *options, void *self, stru
     keyed->options = *options;
     keyed->self = self;
     keyed->budget = budget;
+    keyed->symbols = symbols;
     keyed->slot_size = round_up(options->size ? options->size : 1);
     while ((keyed->slot_size << (keyed->per_chunk_shift + 1)) <= CHUNK_BYTES)
         keyed->per_chunk_shift++;
@@ -298,15 +301,27 @@ static void note_seen(struct keyed *keyed, const struct weir_batch *batch, uint3
         keyed->seen[slot] = time;
 }
 
+/* The symbol of a row: text is interned on the way, SYMBOLS_FULL when there is no room for it. */
+static uint32_t symbol_at(const struct keyed *keyed, const struct weir_column *column, bool text, uint32_t row)
+{
+    if (!text)
+        return column->symbols[row];
+    if (!column->texts[row].data)
+        return WEIR_SYMBOL_NULL;
+    return keyed->symbols ? symbols_intern(keyed->symbols, column->texts[row].data, column->texts[row].length)
+                          : SYMBOLS_FULL;
+}
+
 static uint32_t lookup_symbols(struct keyed *keyed, const struct weir_batch *batch, int32_t column, void **states)
 {
-    const uint32_t *ids = batch->columns[column].symbols;
-    uint32_t missing = 0;
+    const struct weir_column *values = &batch->columns[column];
+    bool text = batch->schema->fields[column].type == WEIR_TEXT;
     bool seen = keyed->options.idle_ns && batch->schema->time >= 0;
+    uint32_t missing = 0;
     for (uint32_t i = 0; i < batch->count; i++) {
-        uint32_t row = weir_batch_row(batch, i), id = ids[row];
+        uint32_t row = weir_batch_row(batch, i), id = symbol_at(keyed, values, text, row);
         uint32_t slot = id < keyed->dense_size ? keyed->dense[id] : NO_SLOT;
-        if (!slot)
+        if (!slot && id != SYMBOLS_FULL)
             slot = find_symbol(keyed, id);
         states[i] = slot ? slot_state(keyed, slot - 1) : NULL;
         missing += !slot;
@@ -334,7 +349,8 @@ static uint32_t lookup_numbers(struct keyed *keyed, const struct weir_batch *bat
 uint32_t keyed_lookup(struct keyed *keyed, const struct weir_batch *batch, int32_t column, void **states)
 {
     if (column >= 0) {
-        keyed->by_symbol = batch->schema->fields[column].type == WEIR_SYMBOL;
+        enum weir_type type = batch->schema->fields[column].type;
+        keyed->by_symbol = type == WEIR_SYMBOL || type == WEIR_TEXT;
         return keyed->by_symbol ? lookup_symbols(keyed, batch, column, states)
                                 : lookup_numbers(keyed, batch, column, states);
     }

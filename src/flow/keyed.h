@@ -14,18 +14,21 @@
 #include <weir/part.h>
 
 #include "base/memory.h"
+#include "data/symbols.h"
 
 struct keyed;
 
-/* `self` is given to options->init. NULL: out of memory or budget. */
-struct keyed *keyed_new(const struct weir_key_options *options, void *self, struct memory_budget *budget);
+/* `self` is given to options->init; `symbols` interns keys that are text (NULL: there are none). NULL: out of memory or
+ * budget. */
+struct keyed *keyed_new(const struct weir_key_options *options, void *self, struct memory_budget *budget,
+                        struct weir_symbols *symbols);
 void keyed_free(struct keyed *keyed); /* NULL is allowed */
 size_t keyed_slot_size(const struct keyed *keyed);
 uint64_t keyed_count(const struct keyed *keyed);
 
 /* For each selected row of the batch the state of its key in column `column` (-1: all rows share one state), or NULL
- * where the key is new and there is no room for it. Returns how many are NULL. The column is symbol, i64, time, bool or
- * f64. */
+ * where the key is new and there is no room for it. Returns how many are NULL. The column is symbol, text, i64, time,
+ * bool or f64. */
 uint32_t keyed_lookup(struct keyed *keyed, const struct weir_batch *batch, int32_t column, void **states);
 
 /* Event time has come to `now_ns`: forgets keys that were idle for longer than options.idle_ns. */

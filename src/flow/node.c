@@ -79,12 +79,10 @@ static int resolve_key(struct weir_engine_node *node, const struct weir_schema *
     }
     if (node->key_column >= 0) {
         enum weir_type type = schema->fields[node->key_column].type;
-        if (type == WEIR_TEXT || type == WEIR_ARRAY)
-            return weir_fail_at(
-                &node->error, -EINVAL, node->plan->mark,
-                "%s: column \"%s\" is %s and cannot be a key; declare it as symbol in the source's fields, "
-                "or name it as the source's key",
-                node->plan->name, schema->fields[node->key_column].name, weir_type_name(type));
+        if (type == WEIR_ARRAY)
+            return weir_fail_at(&node->error, -EINVAL, node->plan->mark,
+                                "%s: column \"%s\" is %s, which cannot be a key", node->plan->name,
+                                schema->fields[node->key_column].name, weir_type_name(type));
     }
     return 0;
 }
@@ -97,7 +95,7 @@ static int prepare_state(struct weir_engine_node *node)
         keyed_slot_size(node->keyed) < node->key_options.size + 8)
         return 0;
     keyed_free(node->keyed);
-    node->keyed = keyed_new(&node->key_options, node->self, &node->pipeline->state_budget);
+    node->keyed = keyed_new(&node->key_options, node->self, &node->pipeline->state_budget, node->pipeline->symbols);
     return node->keyed ? 0 : weir_fail(&node->error, -ENOMEM, "%s: out of memory for keys", node->plan->name);
 }
 
@@ -230,6 +228,10 @@ static uint64_t partition_value(const struct weir_batch *batch, int32_t column, 
     switch (batch->schema->fields[column].type) {
     case WEIR_SYMBOL:
         return batch->columns[column].symbols[row];
+    case WEIR_TEXT:
+        return batch->columns[column].texts[row].data
+                   ? hash_bytes(batch->columns[column].texts[row].data, batch->columns[column].texts[row].length)
+                   : 0;
     case WEIR_BOOL:
         return batch->columns[column].bools[row];
     case WEIR_F64: {

@@ -154,17 +154,25 @@ static void count_kinds(struct pipeline *pipeline)
     }
 }
 
-static void share_memory(struct pipeline *pipeline)
+void pipeline_share(uint64_t memory, uint64_t *ret_batches, uint64_t *ret_state)
 {
-    uint64_t memory = (uint64_t)pipeline->plan->memory, batches = memory / 4;
+    uint64_t batches = memory / 4;
     if (batches < BATCH_SHARE_LEAST)
         batches = BATCH_SHARE_LEAST;
     if (batches > BATCH_SHARE_MOST)
         batches = BATCH_SHARE_MOST;
     if (batches > memory / 2)
         batches = memory / 2;
+    *ret_batches = batches;
+    *ret_state = memory - batches;
+}
+
+static void share_memory(struct pipeline *pipeline)
+{
+    uint64_t batches, state;
+    pipeline_share((uint64_t)pipeline->plan->memory, &batches, &state);
     pipeline->batch_budget.limit = batches;
-    pipeline->state_budget.limit = memory - batches;
+    pipeline->state_budget.limit = state;
     uint64_t in_flight = batches / COPIES;
     pipeline->queue_bytes = in_flight / 4;
     if (pipeline->queue_bytes < QUEUE_LEAST)

@@ -10,6 +10,9 @@
 
 struct pipeline;
 
+/* How the memory of a run is shared: batches on their way, with the queues; and keyed state with symbols. */
+void pipeline_share(uint64_t memory, uint64_t *ret_batches, uint64_t *ret_state);
+
 struct pipeline_options {
     bool simulated; /* all machines on the calling thread, seeded order, simulated clock */
     uint64_t seed;
@@ -22,8 +25,6 @@ struct pipeline_options {
  */
 int pipeline_open(const struct plan *plan, const struct pipeline_options *options, struct pipeline **ret,
                   struct weir_error *error);
-/* Binds stages and sinks where the schema is known before any data comes (weir check). 0: all bound; 1: types not known
- * yet; negative: a mistake, with words. Optional. */
 int pipeline_start(struct pipeline *pipeline);  /* starts the threads; returns at once (simulated: does nothing) */
 void pipeline_stop(struct pipeline *pipeline);  /* sources end, what was read drains; any thread, signal-safe */
 void pipeline_abort(struct pipeline *pipeline); /* drop what is in flight (counted); any thread, signal-safe */

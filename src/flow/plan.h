@@ -16,8 +16,8 @@ struct plan_node {
     struct weir_mark mark;
     uint32_t *from; /* indices of earlier nodes (or any: the plan is acyclic and sorted: from < self) */
     uint32_t from_count;
-    enum plan_policy when_full; /* of a sink's edge */
-    int64_t queue_bytes;        /* limit of a sink's edge; 0: default */
+    enum plan_policy when_full; /* of the edge before a sink, or behind a source */
+    int64_t queue_bytes;        /* limit of that edge; 0: default */
     const char *key;            /* a source's key column, from its option "key"; NULL: none */
 };
 

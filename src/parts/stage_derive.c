@@ -157,7 +157,7 @@ static const struct weir_option derive_options[] = {
     {.name = "columns",
      .type = WEIR_OPTION_MAP,
      .offset = offsetof(struct derive, columns),
-     .flags = WEIR_OPTION_MAIN,
+     .flags = WEIR_OPTION_MAIN | WEIR_OPTION_EXPRESSIONS,
      .help = "name: expression for each new column, in order; later ones may use earlier ones"},
     {.type = WEIR_OPTION_END},
 };
