@@ -223,32 +223,50 @@ static bool append_batch(struct lane *lane, uint32_t output, struct weir_batch *
     return true;
 }
 
-static uint64_t partition_value(const struct weir_batch *batch, int32_t column, uint32_t row)
+/* A lane from 32 well-mixed bits, without a division. */
+static inline uint8_t lane_of(uint32_t mixed, uint32_t targets)
 {
-    switch (batch->schema->fields[column].type) {
-    case WEIR_SYMBOL:
-        return batch->columns[column].symbols[row];
-    case WEIR_TEXT:
-        return batch->columns[column].texts[row].data
-                   ? hash_bytes(batch->columns[column].texts[row].data, batch->columns[column].texts[row].length)
-                   : 0;
-    case WEIR_BOOL:
-        return batch->columns[column].bools[row];
-    case WEIR_F64: {
-        double value = batch->columns[column].f64[row];
-        uint64_t bits;
-        if (value != value)
-            return 0;
-        if (value == 0)
-            value = 0;
-        memcpy(&bits, &value, sizeof bits);
-        return hash_u64(bits);
-    }
-    case WEIR_TIME:
-    case WEIR_I64:
-        return hash_u64((uint64_t)batch->columns[column].i64[row]);
-    default:
-        return 0; /* the stage behind will refuse to bind */
+    return (uint8_t)((uint64_t)mixed * targets >> 32);
+}
+
+static inline uint64_t double_bits(double value)
+{
+    uint64_t bits;
+    if (value == 0)
+        value = 0; /* -0 and 0 are one key */
+    memcpy(&bits, &value, sizeof bits);
+    return value == value ? bits : UINT64_MAX; /* and so are all NaN */
+}
+
+/* The lane of each selected row, by the value of its key. */
+static void choose_lanes(const struct weir_batch *batch, int32_t column, uint32_t targets, uint8_t *lanes)
+{
+    const struct weir_column *keys = &batch->columns[column];
+    for (uint32_t i = 0; i < batch->count; i++) {
+        uint32_t row = weir_batch_row(batch, i);
+        uint64_t mixed;
+        switch (batch->schema->fields[column].type) { /* the same all along: predicted */
+        case WEIR_SYMBOL: /* ids are dense: a multiplicative hash (Knuth) spreads them evenly */
+            lanes[i] = lane_of(keys->symbols[row] * 2654435761U, targets);
+            continue;
+        case WEIR_TEXT:
+            mixed = keys->texts[row].data ? hash_bytes(keys->texts[row].data, keys->texts[row].length) : 0;
+            break;
+        case WEIR_BOOL:
+            mixed = hash_u64(keys->bools[row]);
+            break;
+        case WEIR_F64:
+            mixed = hash_u64(double_bits(keys->f64[row]));
+            break;
+        case WEIR_TIME:
+        case WEIR_I64:
+            mixed = hash_u64((uint64_t)keys->i64[row]);
+            break;
+        default:
+            mixed = 0; /* the stage behind will refuse to bind */
+            break;
+        }
+        lanes[i] = lane_of((uint32_t)(mixed >> 32), targets);
     }
 }
 
@@ -259,38 +277,46 @@ static int32_t exchange_column(const struct exchange *exchange, const struct wei
     return *exchange->key ? weir_schema_find(schema, exchange->key) : schema->key;
 }
 
-/* Each target lane gets a dense copy of its rows: it then works on memory of its own, front to back. */
+/* Hands the rows[0 … count) to a target lane as a dense copy: it then works on memory of its own, front to back. */
+static void scatter_part(struct lane *lane, uint32_t output, struct weir_batch *batch, const uint32_t *rows,
+                         uint32_t count)
+{
+    struct weir_batch *part = weir_batch_compact(lane->machine.pool, batch, rows, count);
+    if (part) {
+        append_batch(lane, output, part);
+        weir_batch_release(part);
+        return;
+    }
+    pipeline_count(lane->machine.pipeline, "engine", "out of memory", NULL, count);
+    receipt_settle(batch, rows, count, OUTCOME_REFUSED);
+}
+
 static void scatter(struct lane *lane, const struct exchange_port *port, struct weir_batch *batch)
 {
     int32_t column = exchange_column(port->exchange, batch->schema);
-    uint32_t targets = port->exchange->targets, counts[ENGINE_LANES_MAX] = {0};
+    uint32_t targets = port->exchange->targets, counts[ENGINE_LANES_MAX] = {0}, starts[ENGINE_LANES_MAX];
     if (column < 0 || targets == 1) {
         append_batch(lane, port->first_output, batch);
         return;
     }
-    uint32_t *rows = pool_take(lane->machine.pool, (size_t)batch->count * targets * sizeof *rows);
-    for (uint32_t i = 0; rows && i < batch->count; i++) {
-        uint32_t row = weir_batch_row(batch, i);
-        uint32_t target = (uint32_t)(partition_value(batch, column, row) % targets);
-        rows[target * batch->count + counts[target]++] = row;
+    uint32_t *rows = pool_take(lane->machine.pool, (size_t)batch->count * (sizeof *rows + 1));
+    if (!rows) {
+        pipeline_count(lane->machine.pipeline, "engine", "out of memory", NULL, batch->count);
+        receipt_settle_all(batch, OUTCOME_REFUSED);
+        return;
     }
-    for (uint32_t target = 0; target < targets; target++) {
-        if (rows && !counts[target])
-            continue;
-        struct weir_batch *part = NULL;
-        if (rows)
-            part = weir_batch_compact(lane->machine.pool, batch, rows + target * batch->count, counts[target]);
-        if (part) {
-            append_batch(lane, port->first_output + target, part);
-            weir_batch_release(part);
-            continue;
-        }
-        pipeline_count(lane->machine.pipeline, "engine", "out of memory", NULL, rows ? counts[target] : batch->count);
-        receipt_settle(batch, rows ? rows + target * batch->count : NULL, rows ? counts[target] : batch->count,
-                       OUTCOME_REFUSED);
-        if (!rows)
-            return;
-    }
+    uint8_t *lanes = (uint8_t *)(rows + batch->count);
+    choose_lanes(batch, column, targets, lanes);
+    for (uint32_t i = 0; i < batch->count; i++)
+        counts[lanes[i]]++;
+    for (uint32_t target = 0, start = 0; target < targets; start += counts[target++])
+        starts[target] = start;
+    for (uint32_t i = 0; i < batch->count; i++)
+        rows[starts[lanes[i]]++] = weir_batch_row(batch, i);
+    for (uint32_t target = 0; target < targets; target++)
+        if (counts[target])
+            scatter_part(lane, port->first_output + target, batch, rows + starts[target] - counts[target],
+                         counts[target]);
     pool_give(rows);
 }
 
