@@ -196,7 +196,7 @@ static const char *const policies[] = {"block", "drop_newest", "drop_oldest", NU
 
 struct edge_settings {
     int when_full;
-    int64_t queue;
+    int64_t queue, watermark;
 };
 static const struct weir_option edge_options[] = {
     {.name = "when_full",
@@ -211,6 +211,13 @@ static const struct weir_option edge_options[] = {
      .least = 64 << 10,
      .most = 0x1p40,
      .help = "how much may wait there; without it a share of the memory"},
+    {.name = "watermark",
+     .type = WEIR_OPTION_DURATION,
+     .offset = offsetof(struct edge_settings, watermark),
+     .fallback = "0s",
+     .least = 0,
+     .most = 0x1p62,
+     .help = "sources: how much older than the newest record others may still come; windows wait that long"},
     {.type = WEIR_OPTION_END},
 };
 
@@ -231,6 +238,7 @@ static int read_edge(struct conf *conf, const struct entry *entry, struct plan_n
         error = option_fill(conf, &target, &values);
     node->when_full = (enum plan_policy)settings.when_full;
     node->queue_bytes = settings.queue;
+    node->watermark_delay = settings.watermark;
     return error;
 }
 

@@ -122,8 +122,9 @@ static uint64_t run_message(struct lane *lane, struct input *input, struct turn 
         uint64_t records = batch->count;
         if (input->source != UINT32_MAX) {
             int64_t time_ns = latest_time(batch);
-            if (time_ns > *latest)
-                *latest = time_ns;
+            int64_t delay = current_source(lane)->node.plan->watermark_delay;
+            if (time_ns > INT64_MIN + delay && time_ns - delay > *latest)
+                *latest = time_ns - delay;
         }
         fanout_data(lane, &input->fanout, batch);
         message->batch = NULL;
