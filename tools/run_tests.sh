@@ -34,8 +34,12 @@ one() {
   fi
 }
 
-# add PASSED FAILED NAME...: what tools/count_results.py prints
+# add STATUS PASSED FAILED NAME...: a runner's exit status, and what tools/count_results.py made of its log. A runner that
+# was stopped half-way may leave a log without a failure in it.
 add() {
+  local status=$1
+  shift
+  [ "$status" -eq 0 ] || [ "$2" -gt 0 ] || one "a runner (status $status)" 1
   passed=$((passed + $1))
   failed=$((failed + $2))
   shift 2
@@ -56,47 +60,75 @@ unit_tests() { # FOLDER LABEL [meson test option]...
   rm -f "$folder/meson-logs/testlog.json"
   timeout -k 10 900 meson test -C "$folder" --no-rebuild --print-errorlogs "$@"
   # shellcheck disable=SC2046
-  add $($python tools/count_results.py meson "$folder/meson-logs/testlog.json" "$label")
+  add $? $($python tools/count_results.py meson "$folder/meson-logs/testlog.json" "$label")
 }
 
-e2e_tests() { # FOLDER LABEL [pytest option]...
-  local folder=$1 label=$2
-  shift 2
-  headline "end-to-end tests ($label)"
+e2e_part() { # FOLDER LABEL PART [pytest option]...
+  local folder=$1 label=$2 part=$3
+  shift 3
   WEIR_BINARY="$PWD/$folder/weir" WEIR_LABEL=$label timeout -k 10 900 $python -m pytest -q -p no:cacheprovider \
-    --junitxml="$scratch/$label.xml" -o junit_family=xunit2 --rootdir=tests -c tests/pytest.ini tests/e2e "$@"
-  # shellcheck disable=SC2046
-  add $($python tools/count_results.py junit "$scratch/$label.xml" "$label")
+    --basetemp="$scratch/$label-${part%/*}" --junitxml="$scratch/$label-${part%/*}.xml" -o junit_family=xunit2 \
+    --rootdir=tests -c tests/pytest.ini --part="$part" tests/e2e "$@"
+  local status=$?
+  [ $status -ne 5 ] || status=0 # nothing selected
+  echo $status >"$scratch/$label-${part%/*}.status"
 }
 
-fuzz_targets() { # SECONDS
-  local seconds=$1 target name
-  headline "fuzz targets ($seconds s each)"
+e2e_tests() { # FOLDER LABEL PARTS [pytest option]...; the parts run at the same time
+  local folder=$1 label=$2 parts=$3 part
+  shift 3
+  headline "end-to-end tests ($label)"
+  for ((part = 1; part <= parts; part++)); do
+    e2e_part "$folder" "$label" "$part/$parts" "$@" >"$scratch/$label-$part.log" 2>&1 &
+  done
+  wait
+  for ((part = 1; part <= parts; part++)); do
+    cat "$scratch/$label-$part.log"
+    # shellcheck disable=SC2046
+    add "$(cat "$scratch/$label-$part.status")" $($python tools/count_results.py junit "$scratch/$label-$part.xml" "$label")
+  done
+}
+
+fuzz_one() { # TARGET SECONDS; a new find stays in the scratch folder, a crash in build-fuzz/
+  local name corpus
+  name=$(basename "$1")
+  corpus=fuzz/corpus/${name#fuzz_}
+  mkdir -p "$scratch/$name"
+  [ -d "$corpus" ] || corpus=
+  timeout -k 10 $(($2 + 60)) "$1" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -artifact_prefix=build-fuzz/ \
+    "$scratch/$name" $corpus >"$scratch/$name.log" 2>&1
+  echo $? >"$scratch/$name.status"
+}
+
+fuzz_targets() { # SECONDS; two at a time
+  local target name
+  headline "fuzz targets ($1 s each)"
   CC=clang CXX=clang++ build build-fuzz -Dfuzz=true -Doptimization=1 || return
   for target in build-fuzz/fuzz/fuzz_*; do
     [ -f "$target" ] && [ -x "$target" ] || continue
+    fuzz_one "$target" "$1" &
+    [ "$(jobs -rp | wc -l)" -lt 2 ] || wait -n
+  done
+  wait
+  for target in build-fuzz/fuzz/fuzz_*; do
+    [ -f "$target" ] && [ -x "$target" ] || continue
     name=$(basename "$target")
-    mkdir -p "$scratch/$name" "fuzz/corpus/${name#fuzz_}"
-    timeout -k 10 $((seconds + 60)) "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-      -artifact_prefix=build-fuzz/ -verbosity=0 -print_final_stats=0 "$scratch/$name" "fuzz/corpus/${name#fuzz_}" \
-      >"$scratch/$name.log" 2>&1
-    local status=$?
-    [ $status -eq 0 ] || tail -n 60 "$scratch/$name.log"
-    one "$name" $status
+    [ "$(cat "$scratch/$name.status")" = 0 ] || tail -n 60 "$scratch/$name.log"
+    one "$name" "$(cat "$scratch/$name.status")"
   done
 }
 
 step_unit() { build build && unit_tests build release; }
-step_e2e() { build build && e2e_tests build release -m "not soak"; }
+step_e2e() { build build && e2e_tests build release 1 -m "not soak"; }
 step_asan() {
   build build-asan -Db_sanitize=address,undefined -Doptimization=1 || return
   unit_tests build-asan asan -t 4
-  e2e_tests build-asan asan -m "not soak and not slow and not speed"
+  e2e_tests build-asan asan 2 -m "not soak and not slow and not speed"
 }
 step_tsan() {
   build build-tsan -Db_sanitize=thread -Doptimization=1 || return
   unit_tests build-tsan tsan -t 4 --no-suite threadless
-  e2e_tests build-tsan tsan -m "threads and not soak and not slow and not speed"
+  e2e_tests build-tsan tsan 2 -m "threads and not soak and not slow and not speed"
 }
 step_fuzz() { fuzz_targets "${FUZZ_SECONDS:-5}"; }
 step_check() {
@@ -108,7 +140,7 @@ step_check() {
 step_soak() {
   export WEIR_SOAK=1
   build build && unit_tests build soak -t 0
-  build build && e2e_tests build soak -m "soak"
+  build build && e2e_tests build soak 1 -m "soak"
   fuzz_targets "${SOAK_SECONDS:-600}"
 }
 
