@@ -34,8 +34,8 @@ one() {
   fi
 }
 
-# add STATUS PASSED FAILED NAME...: a runner's exit status, and what tools/count_results.py made of its log. A runner that
-# was stopped half-way may leave a log without a failure in it.
+# add STATUS PASSED FAILED NAME...: a runner's exit status, and what tools/count_results.py made of its log. A runner
+# that was stopped half-way may leave a log without a failure in it.
 add() {
   local status=$1
   shift
@@ -66,7 +66,8 @@ unit_tests() { # FOLDER LABEL [meson test option]...
 e2e_part() { # FOLDER LABEL PART [pytest option]...
   local folder=$1 label=$2 part=$3
   shift 3
-  WEIR_BINARY="$PWD/$folder/weir" WEIR_LABEL=$label timeout -k 10 900 $python -m pytest -q -p no:cacheprovider \
+  WEIR_BINARY="$PWD/$folder/weir" WEIR_LABEL=$label \
+    timeout -k 10 900 $python -m pytest -q -p no:cacheprovider \
     --basetemp="$scratch/$label-${part%/*}" --junitxml="$scratch/$label-${part%/*}.xml" -o junit_family=xunit2 \
     --rootdir=tests -c tests/pytest.ini --part="$part" tests/e2e "$@"
   local status=$?
