@@ -99,6 +99,7 @@ struct weir_engine_node; /* the engine's side of an instance */
 struct weir_env {
     const char *name; /* as configured, unique in the pipeline */
     uint32_t lane, lanes;
+    uint64_t seed;                /* of the run, for what is random */
     struct weir_pool *pool;       /* of the thread that calls this instance */
     struct weir_symbols *symbols; /* shared */
     struct weir_context *context; /* clock; waiting only where the contract says so */
@@ -154,6 +155,9 @@ struct weir_source {
     struct weir_part part;
     /* Produces until the data ends or a wait says -ECANCELED; returns 0, or a negative errno with words. Own thread. */
     int (*run)(void *self, struct weir_context *context, struct weir_emitter *out);
+    /* The schema, where the options alone say it, for `weir check`: a new reference, or NULL when out of memory. Not
+     * opened. May be NULL: the schema comes with the data. */
+    struct weir_schema *(*schema)(const void *self);
     int (*seek)(void *self, const struct weir_position *from);     /* replayable sources; may be NULL */
     void (*settled)(void *self, const struct weir_position *upto); /* may be NULL */
 };

@@ -358,6 +358,7 @@ int cmd_run(int argc, char **argv)
         run.plan->seed = (uint64_t)arguments.seed;
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write error, with words */
     status_init(&run.status, status_wanted(&run));
     run.recent = run.status.on ? recent_new() : NULL;
     int failed = signals_start(&run.signals, &run.status);

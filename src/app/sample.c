@@ -93,7 +93,12 @@ int sample_schema(const struct plan_node *source, struct weir_schema **ret, stru
     char *path = options ? first_file(source) : NULL;
     struct sample sample = {0};
     struct weir_error unread = {0}; /* weir run says it better, with the part's own words */
-    *ret = NULL;
+    const struct weir_source *ops = (const struct weir_source *)(const void *)source->part; /* part is its head */
+    *ret = ops->schema ? ops->schema(source->options) : NULL;
+    if (*ret) {
+        memory_free(path);
+        return 0;
+    }
     if (!path || sample_read(path, SCHEMA_SAMPLE_BYTES, &sample, &unread) < 0 || sample.size == 0) {
         sample_free(&sample);
         memory_free(path);

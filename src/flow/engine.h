@@ -184,7 +184,7 @@ struct sink {
     uint64_t pending_rows, epoch;
     _Atomic uint64_t pending_bytes;
     int64_t pending_since;
-    bool failed;
+    bool failed, closing;
     struct histogram latency;
     _Atomic uint64_t records_stored;
 };

@@ -24,6 +24,7 @@ int node_open(struct weir_engine_node *node, struct machine *machine)
     node->env = (struct weir_env){.name = node->plan->name,
                                   .lane = node->lane ? node->lane->index : 0,
                                   .lanes = node->pipeline->lane_count,
+                                  .seed = node->pipeline->random,
                                   .pool = machine->pool,
                                   .symbols = node->pipeline->symbols,
                                   .context = &machine->context,

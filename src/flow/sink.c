@@ -61,6 +61,11 @@ static void fail_sink(struct sink *sink, int error)
     weir_fail(&sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
     sink->failed = true;
     settle_pending(sink, false);
+    if (error == -EPIPE) { /* whoever read has read enough (head): the end of the run, not a failure of it */
+        weir_count(&sink->node.env, "nobody reads any more", NULL, 1);
+        pipeline_stop(sink->machine.pipeline);
+        return;
+    }
     pipeline_fail(sink->machine.pipeline, &sink->node.error);
 }
 
@@ -179,7 +184,12 @@ static void early_bind(struct sink *sink, struct weir_schema *schema)
 {
     if (!sink->ops->bind || sink->failed || (sink->schema && weir_schema_equal(sink->schema, schema)))
         return;
-    if (sink->ops->bind(sink->node.self, &sink->node.env, schema) < 0) {
+    int error = sink->ops->bind(sink->node.self, &sink->node.env, schema);
+    if (error < 0 && !may_pass(error)) {
+        fail_sink(sink, error);
+        return;
+    }
+    if (error < 0) {
         sink->node.error.code = 0; /* the first batch binds again, with retries */
         return;
     }
@@ -240,5 +250,9 @@ enum step sink_step(struct machine *machine)
         return run_current(sink);
     if (sink->pending)
         return commit(sink);
+    if (edge_done(sink->edge) && sink->ops->commit && !sink->failed && !sink->closing) {
+        sink->closing = true; /* once more at the end, also when nothing was written: an output may have to be empty */
+        return commit(sink);
+    }
     return edge_done(sink->edge) ? STEP_DONE : STEP_IDLE;
 }

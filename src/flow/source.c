@@ -11,6 +11,7 @@
 
 /* A batch should occupy a machine downstream for no longer than this: the grain of latency, and of a Ctrl-C. */
 enum { GRAIN_NS = 5 * 1000 * 1000, ROWS_FIRST = 64, ROWS_MOST = 4096, BYTES_FIRST = 16 * 1024, RECORD_BYTES = 64 };
+enum { SLAB_LEAST = 4096 }; /* what the smallest block really occupies */
 enum { BYTES_MOST = 256 * 1024 - 256 }; /* with its header and padding a block fills a slab of the pool */
 
 /* Waits until one more batch may be in flight. */
@@ -208,7 +209,7 @@ int weir_emit_block(struct weir_context *context, struct weir_emitter *out, cons
     }
     struct turn *turn = begin_turn(source, true);
     struct message *message = turn ? turn_append(turn, MESSAGE_BLOCK) : NULL;
-    struct receipt *receipt = message ? receipt_new(&source->account, block.produced, block.size) : NULL;
+    struct receipt *receipt = message ? receipt_new(&source->account, block.produced, block.size < SLAB_LEAST ? SLAB_LEAST : block.size) : NULL;
     if (!receipt) {
         if (message)
             message->kind = MESSAGE_WATERMARK;

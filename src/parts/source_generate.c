@@ -397,12 +397,12 @@ static int read_options(struct source_generate *self, struct weir_env *env)
                              self->start);
         self->start_given = true;
     }
-    self->noise_seed = hash_u64((uint64_t)self->seed + 1);
+    self->noise_seed = hash_u64((self->seed ? (uint64_t)self->seed : env->seed) + 1);
     self->fault_seed = hash_u64(self->noise_seed + 1);
     return 0;
 }
 
-static int source_open(void *state, struct weir_env *env)
+static struct weir_schema *source_schema(const void *state)
 {
     static const struct weir_field fields[COLUMNS] = {
         [TIME] = {.name = "ts", .type = WEIR_TIME},
@@ -410,12 +410,18 @@ static int source_open(void *state, struct weir_env *env)
         [VALUE] = {.name = "value", .type = WEIR_F64},
         [SEQUENCE] = {.name = "seq", .type = WEIR_I64},
     };
+    (void)state;
+    return weir_schema_new(fields, COLUMNS, TIME, SENSOR);
+}
+
+static int source_open(void *state, struct weir_env *env)
+{
     struct source_generate *self = state;
     self->env = env;
     int error = read_options(self, env);
     if (error < 0)
         return error;
-    self->schema = weir_schema_new(fields, COLUMNS, TIME, SENSOR);
+    self->schema = source_schema(self);
     self->ids = memory_zeroed((size_t)self->keys, sizeof(*self->ids));
     self->quantiles = memory_zeroed(QUANTILES + 1, sizeof(*self->quantiles));
     if (self->waveform == RANDOM_WALK)
@@ -475,8 +481,8 @@ static const struct weir_option options[] = {
      .help = "share of readings that are faulty"},
     {.name = "fault", .type = WEIR_OPTION_CHOICE, FIELD(fault), .fallback = "spike", .choices = fault_names,
      .help = "what is wrong with a faulty reading; a sensor is stuck for 20 readings in a row"},
-    {.name = "seed", .type = WEIR_OPTION_INTEGER, FIELD(seed), .fallback = "1",
-     .help = "the same seed gives the same readings"},
+    {.name = "seed", .type = WEIR_OPTION_INTEGER, FIELD(seed), .fallback = "0",
+     .help = "the same seed gives the same readings; 0: the seed of the run"},
     {.name = "start", .type = WEIR_OPTION_STRING, FIELD(start),
      .help = "event time of the first reading, such as 2024-11-21T03:20:00Z; without it now"},
     {.type = WEIR_OPTION_END},
@@ -498,4 +504,5 @@ const struct weir_source source_generate = {
         .close = source_close,
     },
     .run = source_run,
+    .schema = source_schema,
 };
