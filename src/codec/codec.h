@@ -129,7 +129,7 @@ void decoder_free(struct decoder *decoder);
 int decoder_decode(struct decoder *decoder, const struct weir_block *block, struct weir_batch **ret,
                    uint64_t *ret_records);
 
-/* ---- Writing --------------------------------------------------------------------------------------------------- */
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 struct codec_write_options {
     int format;      /* CODEC_NDJSON, CODEC_CSV or CODEC_TABLE */

@@ -125,14 +125,3 @@ void convert_time_text(const struct codec_layout *layout, struct decoder_column 
     }
     ((int64_t *)column->data)[row] = ns;
 }
-
-enum refusal convert_symbol(struct decoder *decoder, struct decoder_column *column, uint32_t row, const char *text,
-                            size_t length)
-{
-    uint32_t id = symbols_cache_intern(decoder->symbols, text, length);
-    if (__builtin_expect(id == SYMBOLS_FULL, 0)) {
-        return length > SYMBOL_LENGTH_MAX ? REFUSAL_SYMBOL_LONG : REFUSAL_SYMBOLS;
-    }
-    ((uint32_t *)column->data)[row] = id;
-    return REFUSAL_NONE;
-}

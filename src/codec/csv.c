@@ -14,8 +14,7 @@
 
 enum { WINDOW = 16 << 10 };
 
-/* ---- Values
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Values ------------------------------------------------------------------------------------------------------ */
 
 static bool is_word(const char *text, size_t length, const char *word)
 {
@@ -51,7 +50,8 @@ static bool looks_like_number(const char *text, size_t length)
 }
 
 /* Anything but a short number, in a column that is neither text nor symbol. */
-static void slow_value(struct decoder *decoder, struct decoder_column *column, const char *text, size_t length)
+static __attribute__((noinline)) void slow_value(struct decoder *decoder, struct decoder_column *column,
+                                                 const char *text, size_t length)
 {
     uint32_t row = decoder->row;
     while (length > 0 && (*text == ' ' || *text == '\t')) {
@@ -86,30 +86,13 @@ static void slow_value(struct decoder *decoder, struct decoder_column *column, c
     }
 }
 
-static inline enum refusal value_read(struct decoder *decoder, struct decoder_column *column, const char *text,
-                                      size_t length)
+static inline __attribute__((always_inline)) enum refusal value_read(struct decoder *decoder,
+                                                                     struct decoder_column *column, const char *text,
+                                                                     size_t length)
 {
     uint32_t row = decoder->row;
     struct number number;
     switch (column->type) {
-    case WEIR_F64:
-        if (number_of(text, length, &number) && number_short_value(&number, &((double *)column->data)[row])) {
-            return REFUSAL_NONE;
-        }
-        break;
-    case WEIR_TIME:
-        if (number_of(text, length, &number) &&
-            number_short_time(decoder->layout->time_format, &number, &((int64_t *)column->data)[row])) {
-            return REFUSAL_NONE;
-        }
-        break;
-    case WEIR_I64:
-        if (number_of(text, length, &number) && number.scale == 0) {
-            int64_t value = (int64_t)number.mantissa;
-            ((int64_t *)column->data)[row] = number.negative ? -value : value;
-            return REFUSAL_NONE;
-        }
-        break;
     case WEIR_SYMBOL:
         if (length > 0) {
             return convert_symbol(decoder, column, row, text, length);
@@ -123,12 +106,22 @@ static inline enum refusal value_read(struct decoder *decoder, struct decoder_co
     default:
         break;
     }
-    slow_value(decoder, column, text, length);
+    bool done = number_of(text, length, &number);
+    if (column->type == WEIR_F64) {
+        done = done && number_short_value(&number, &((double *)column->data)[row]);
+    } else if (column->type == WEIR_TIME) {
+        done = done && number_short_time(decoder->layout->time_format, &number, &((int64_t *)column->data)[row]);
+    } else {
+        done = false;
+    }
+    if (!done) {
+        slow_value(decoder, column, text, length);
+    }
     return REFUSAL_NONE;
 }
 
-/* The inside of quotes: an empty one is an empty text, not null. */
-static enum refusal quoted_read(struct decoder *decoder, struct decoder_column *column, const struct csv_field *field)
+/* The inside of quotes, where there are some: an empty one is an empty text, not null. */
+static enum refusal field_read(struct decoder *decoder, struct decoder_column *column, const struct csv_field *field)
 {
     const char *text = field->text;
     size_t length = field->length;
@@ -147,18 +140,17 @@ static enum refusal quoted_read(struct decoder *decoder, struct decoder_column *
         length = csv_undouble(text, length, room);
         text = room;
     }
-    if (column->type == WEIR_TEXT) {
+    if (field->quoted && column->type == WEIR_TEXT) {
         ((struct weir_text *)column->data)[decoder->row] = (struct weir_text){.data = text, .length = (uint32_t)length};
         return REFUSAL_NONE;
     }
-    if (column->type == WEIR_SYMBOL) {
+    if (field->quoted && column->type == WEIR_SYMBOL) {
         return convert_symbol(decoder, column, decoder->row, text, length);
     }
     return value_read(decoder, column, text, length);
 }
 
-/* ---- Records without quotes
- * ------------------------------------------------------------------------------------------ */
+/* ---- Records without quotes -------------------------------------------------------------------------------------- */
 
 static void column_missing(struct decoder *decoder, int32_t index)
 {
@@ -263,8 +255,7 @@ static int plain_records(struct decoder *decoder, struct lines *lines, const uin
     return 0;
 }
 
-/* ---- Any record
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Any record -------------------------------------------------------------------------------------------------- */
 
 static enum refusal fields_read(struct decoder *decoder, const char *text, const char *end)
 {
@@ -279,8 +270,7 @@ static enum refusal fields_read(struct decoder *decoder, const char *text, const
             continue;
         }
         struct decoder_column *column = &decoder->columns[index];
-        enum refusal refusal = field.quoted ? quoted_read(decoder, column, &field)
-                                            : value_read(decoder, column, field.text, field.length);
+        enum refusal refusal = field_read(decoder, column, &field);
         if (refusal) {
             return refusal;
         }

@@ -116,8 +116,7 @@ static void test_bad_lines(void **state)
     outcome_free(&outcome);
 }
 
-/* ---- Against a reader that takes one character after the other
- * ------------------------------------------------------- */
+/* ---- Against a reader that takes one character after the other --------------------------------------------------- */
 
 enum verdict { VERDICT_GOOD, VERDICT_BAD };
 
@@ -163,7 +162,7 @@ static const char *reference_record(const char *p, const char *end, size_t line_
         }
         field[length] = '\0';
         if (!quoted && length == 0) {
-            strcpy(field, "\x01"); /* null */
+            memcpy(field, "\x01", 2); /* null */
         }
         ++*ret_count;
         if (last && p == limit && limited && p[-1] == '\r' && p < end && *p == '\n') {

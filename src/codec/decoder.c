@@ -79,8 +79,7 @@ static int prepare(struct decoder *decoder, struct codec_layout *layout)
     return error;
 }
 
-/* ---- Rows ----------------------------------------------------------------------------------------------------------
- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 int decoder_begin(struct decoder *decoder, size_t rows)
 {
@@ -157,8 +156,7 @@ char *decoder_text_room(struct decoder *decoder, size_t length)
     return room;
 }
 
-/* ---- Refusals and counts
- * ---------------------------------------------------------------------------------------------- */
+/* ---- Refusals and counts ----------------------------------------------------------------------------------------- */
 
 int decoder_refuse(struct decoder *decoder, enum refusal reason, uint32_t line, size_t offset, size_t length)
 {
@@ -271,8 +269,7 @@ static void drop_counts(struct decoder *decoder)
     memset(decoder->field_extra, 0, (decoder->layout->field_count + 1) * sizeof *decoder->field_extra);
 }
 
-/* ---- A block
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- A block ----------------------------------------------------------------------------------------------------- */
 
 static struct weir_batch *finish(struct decoder *decoder)
 {

@@ -42,7 +42,7 @@ struct decoder_column {
 struct decoder_name {
     char *quoted; /* "name": with both quotes */
     uint32_t length;
-    int32_t column;                    /* -1: extra */
+    struct decoder_column *place;      /* NULL: extra */
     uint64_t count;                    /* of an extra field */
     unsigned char start[16], mask[16]; /* the first bytes of quoted, and 0xff where there are some */
 };
@@ -118,14 +118,22 @@ void convert_time_number(const struct codec_layout *layout, struct decoder_colum
                          const char *text, size_t length);
 void convert_time_text(const struct codec_layout *layout, struct decoder_column *column, uint32_t row, const char *text,
                        size_t length);
-enum refusal convert_symbol(struct decoder *decoder, struct decoder_column *column, uint32_t row, const char *text,
-                            size_t length);
+static inline enum refusal convert_symbol(struct decoder *decoder, struct decoder_column *column, uint32_t row,
+                                          const char *text, size_t length)
+{
+    uint32_t id = symbols_cache_intern(decoder->symbols, text, length);
+    if (__builtin_expect(id == SYMBOLS_FULL, 0)) {
+        return length > SYMBOL_LENGTH_MAX ? REFUSAL_SYMBOL_LONG : REFUSAL_SYMBOLS;
+    }
+    ((uint32_t *)column->data)[row] = id;
+    return REFUSAL_NONE;
+}
 
 /* The unit of a number that is a time, as a power of ten to ns; -1: numbers are no times here. */
 static inline int time_scale(enum time_format format, const struct number *number)
 {
     if (format == TIME_AUTO) {
-        double value = (double)number->mantissa;
+        double value = (double)(int64_t)number->mantissa;
         double power = number_powers[number->scale];
         return value < 1e11 * power ? 9 : value < 1e14 * power ? 6 : value < 1e17 * power ? 3 : 0;
     }

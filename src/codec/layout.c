@@ -37,7 +37,7 @@ struct weir_schema *codec_layout_schema(const struct codec_layout *layout)
     return layout->schema;
 }
 
-/* ---- CSV: the fields of a line ---------------------------------------------------------------------------------- */
+/* ---- CSV: the fields of a line ----------------------------------------------------------------------------------- */
 
 static bool name_taken(const struct codec_layout *layout, const char *name)
 {
@@ -254,8 +254,7 @@ static int find_columns(struct codec_layout *layout, const struct codec_read_opt
     return error;
 }
 
-/* ---- A new layout --------------------------------------------------------------------------------------------------
- */
+/* ---- A new layout ------------------------------------------------------------------------------------------------ */
 
 static int check_options(struct codec_layout *layout, const struct codec_read_options *options, struct weir_env *env)
 {

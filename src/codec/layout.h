@@ -50,7 +50,7 @@ enum weir_type guess_type(const struct guess *guess, bool is_key, bool is_csv);
 int ndjson_guess(const struct codec_layout *layout, const char *data, size_t size, struct guesses *guesses);
 int csv_guess(const struct codec_layout *layout, const char *data, size_t size, struct guesses *guesses);
 
-/* ---- CSV records (csv_scan.c) ---- */
+/* ---- CSV records (csv_scan.c) ------------------------------------------------------------------------------------ */
 
 enum csv_record {
     CSV_GOOD,

@@ -24,16 +24,15 @@
 
 enum { WINDOW = 32 << 10 };
 
-/* ---- Names
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------------------------------------- */
 
-static void name_set(struct decoder_name *name, char *quoted, size_t length, int32_t column)
+static void name_set(struct decoder_name *name, char *quoted, size_t length, bool others)
 {
-    *name = (struct decoder_name){.quoted = quoted, .length = (uint32_t)length, .column = column};
+    *name = (struct decoder_name){.quoted = quoted, .length = (uint32_t)length};
     size_t start = length < sizeof name->start ? length : sizeof name->start;
     memcpy(name->start, quoted, start);
     memset(name->mask, 0xff, start);
-    if (column < -1 || memchr(quoted + 1, '\\', length - 2) || memchr(quoted + 1, '"', length - 2)) {
+    if (others || memchr(quoted + 1, '\\', length - 2) || memchr(quoted + 1, '"', length - 2)) {
         name->start[0] = 0; /* never as expected: it is written with escapes, or stands for others */
     }
 }
@@ -64,7 +63,8 @@ static struct decoder_name *name_add(struct decoder *decoder, const char *text, 
     quoted[0] = quoted[length + 1] = '"';
     memcpy(quoted + 1, text, length);
     uint32_t index = decoder->name_count++;
-    name_set(&decoder->names[index], quoted, length + 2, last ? -2 : column);
+    name_set(&decoder->names[index], quoted, length + 2, last);
+    decoder->names[index].place = column >= 0 ? &decoder->columns[column] : NULL;
     if (!last) {
         table_add(decoder, index);
     }
@@ -143,7 +143,8 @@ static struct decoder_name *name_find(struct decoder *decoder, const char *text,
     return added ? added : others;
 }
 
-/* Is the text at `key`, with 16 readable bytes, this name in quotes? */
+/* Is the string at `key`, with 16 readable bytes, this name? `room`: how many bytes are the key's at most. As a name
+ * that is looked for this way has no quotes or escapes, its closing quote can only be that of the string. */
 static inline bool name_is(const struct decoder_name *name, const char *key, size_t room)
 {
 #ifdef __SSE2__
@@ -153,14 +154,13 @@ static inline bool name_is(const struct decoder_name *name, const char *key, siz
     if (_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_and_si128(bytes, mask), wanted)) != 0xffff) {
         return false;
     }
-    return name->length <= room && (name->length <= 16 || memcmp(key, name->quoted, name->length) == 0);
+    return name->length <= sizeof name->start || (name->length <= room && memcmp(key, name->quoted, name->length) == 0);
 #else
     return name->start[0] == '"' && name->length <= room && memcmp(key, name->quoted, name->length) == 0;
 #endif
 }
 
-/* ---- Values
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Values ------------------------------------------------------------------------------------------------------ */
 
 static bool is_word(const char *text, size_t length, const char *word, size_t word_length)
 {
@@ -270,51 +270,63 @@ static enum refusal nested(const struct json_walk *walk, uint32_t *i)
     }
 }
 
-/* The value at mark *i into the column; steps behind it. */
-static inline enum refusal value_read(struct decoder *decoder, const struct json_walk *walk,
-                                      struct decoder_column *column, uint32_t *i)
+/* Any value at mark *i into the column, if its name has one; steps behind it. */
+static __attribute__((noinline)) enum refusal slow_value(struct decoder *decoder, const struct json_walk *walk,
+                                                         struct decoder_name *name, uint32_t *i)
 {
+    struct decoder_column *column = name->place;
     const char *text = walk->data + walk->marks[*i];
-    if (__builtin_expect(*text == '{' || *text == '[', 0)) {
+    if (!column) {
+        name->count++;
+        return nested(walk, i);
+    }
+    if (*text == '{' || *text == '[') {
         convert_null(column, decoder->row);
         column->problems[PROBLEM_MISMATCH]++;
         return nested(walk, i);
     }
     size_t length = json_scalar(walk, *i);
     ++*i;
-    if (*text == '"') {
-        if (length < 2 || text[length - 1] != '"') {
-            return REFUSAL_NOT_JSON;
-        }
-        if (column->type == WEIR_SYMBOL && !json_has_backslash(text + 1, length - 2)) {
-            return convert_symbol(decoder, column, decoder->row, text + 1, length - 2);
-        }
-        return slow_string(decoder, column, text + 1, length - 2);
+    if (*text != '"') {
+        return slow_number(decoder, column, text, length);
+    }
+    if (length < 2 || text[length - 1] != '"') {
+        return REFUSAL_NOT_JSON;
+    }
+    return slow_string(decoder, column, text + 1, length - 2);
+}
+
+/* The same for what is usual, a short number or a string without escapes that ends where the next mark is; else false.
+ */
+static inline __attribute__((always_inline)) bool quick_value(struct decoder *decoder, const struct json_walk *walk,
+                                                              struct decoder_column *column, uint32_t row, uint32_t i)
+{
+    const char *text = walk->data + walk->marks[i];
+    size_t length = walk->marks[i + 1] - walk->marks[i];
+    if (column->type == WEIR_SYMBOL) {
+        return *text == '"' && length >= 2 && text[length - 1] == '"' && !json_has_backslash(text + 1, length - 2) &&
+               convert_symbol(decoder, column, row, text + 1, length - 2) == REFUSAL_NONE;
     }
     struct number number;
     const char *first = text + (*text == '-');
-    bool zero_first = *first == '0' && first[1] >= '0' && first[1] <= '9'; /* 01 is no number in JSON */
+    bool zero_first = *first == '0' && (unsigned char)(first[1] - '0') <= 9; /* 01 is no number in JSON */
     if (zero_first || !number_of(text, length, &number)) {
-        return slow_number(decoder, column, text, length);
+        return false;
     }
     if (column->type == WEIR_F64) {
-        if (number_short_value(&number, &((double *)column->data)[decoder->row])) {
-            return REFUSAL_NONE;
-        }
-    } else if (column->type == WEIR_TIME) {
-        if (number_short_time(decoder->layout->time_format, &number, &((int64_t *)column->data)[decoder->row])) {
-            return REFUSAL_NONE;
-        }
-    } else if (column->type == WEIR_I64 && number.scale == 0) {
-        int64_t value = (int64_t)number.mantissa;
-        ((int64_t *)column->data)[decoder->row] = number.negative ? -value : value;
-        return REFUSAL_NONE;
+        return number_short_value(&number, &((double *)column->data)[row]);
     }
-    return slow_number(decoder, column, text, length);
+    if (column->type == WEIR_TIME) {
+        return number_short_time(decoder->layout->time_format, &number, &((int64_t *)column->data)[row]);
+    }
+    if (column->type == WEIR_I64 && number.scale == 0) {
+        ((int64_t *)column->data)[row] = number.negative ? -(int64_t)number.mantissa : (int64_t)number.mantissa;
+        return true;
+    }
+    return false;
 }
 
-/* ---- Records
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Records ----------------------------------------------------------------------------------------------------- */
 
 static void fill_missing(struct decoder *decoder)
 {
@@ -328,8 +340,9 @@ static void fill_missing(struct decoder *decoder)
 }
 
 /* The key at mark i, which is not the expected one. */
-static struct decoder_name *name_unexpected(struct decoder *decoder, const struct json_walk *walk, uint32_t i,
-                                            uint32_t k)
+static __attribute__((noinline)) struct decoder_name *name_unexpected(struct decoder *decoder,
+                                                                      const struct json_walk *walk, uint32_t i,
+                                                                      uint32_t k)
 {
     const char *key = walk->data + walk->marks[i];
     size_t length = json_scalar(walk, i);
@@ -343,15 +356,24 @@ static struct decoder_name *name_unexpected(struct decoder *decoder, const struc
     return name;
 }
 
-/* The object at mark *i into the next row; steps behind it. */
-static enum refusal record_read(struct decoder *decoder, const struct json_walk *walk, uint32_t *ret_i)
+/* An object without fields, or whose fields were all read; `found` of them have columns. */
+static inline void record_end(struct decoder *decoder, uint32_t found)
 {
-    uint32_t i = *ret_i, found = 0, stamp = decoder->row + 1;
+    if (__builtin_expect(found != decoder->column_count, 0)) {
+        fill_missing(decoder);
+    }
+}
+
+/* The object at mark *ret_i into the next row; steps behind it. */
+static inline __attribute__((always_inline)) enum refusal record_read(struct decoder *decoder,
+                                                                      const struct json_walk *walk, uint32_t *ret_i)
+{
+    uint32_t i = *ret_i, found = 0, row = decoder->row;
     if (walk->data[walk->marks[i]] != '{') {
         return REFUSAL_NOT_OBJECT;
     }
     if (i + 1 < walk->count && walk->data[walk->marks[i + 1]] == '}') {
-        fill_missing(decoder);
+        record_end(decoder, 0);
         *ret_i = i + 2;
         return REFUSAL_NONE;
     }
@@ -361,31 +383,30 @@ static enum refusal record_read(struct decoder *decoder, const struct json_walk 
             return REFUSAL_NOT_JSON;
         }
         const char *key = walk->data + walk->marks[i + 1];
-        size_t room = walk->marks[i + 2] - walk->marks[i + 1];
         struct decoder_name *name = decoder->order[k < DECODER_ORDER ? k : DECODER_ORDER - 1];
-        if (!name_is(name, key, room)) {
+        if (!name_is(name, key, walk->marks[i + 2] - walk->marks[i + 1])) {
             name = name_unexpected(decoder, walk, i + 1, k);
         }
         if (!name || walk->data[walk->marks[i + 2]] != ':') {
             return REFUSAL_NOT_JSON;
         }
         i += 3;
-        enum refusal refusal;
-        if (__builtin_expect(name->column >= 0, 1)) {
-            struct decoder_column *column = &decoder->columns[name->column];
-            if (__builtin_expect(column->seen == stamp, 0)) {
-                column->problems[PROBLEM_DUPLICATE]++; /* the last one counts */
-            } else {
-                column->seen = stamp;
-                found++;
-            }
-            refusal = value_read(decoder, walk, column, &i);
-        } else {
-            name->count++;
-            refusal = nested(walk, &i);
+        struct decoder_column *column = name->place;
+        if (__builtin_expect(column && column->seen != row + 1, 1)) {
+            column->seen = row + 1;
+            found++;
+        } else if (column) {
+            column->problems[PROBLEM_DUPLICATE]++; /* the last one counts */
         }
-        if (refusal) {
-            return refusal;
+        if (__builtin_expect(column && quick_value(decoder, walk, column, row, i), 1)) {
+            i++;
+        } else {
+            uint32_t next = i; /* so that i may live in a register */
+            enum refusal refusal = slow_value(decoder, walk, name, &next);
+            if (refusal) {
+                return refusal;
+            }
+            i = next;
         }
         char next = i < walk->count ? walk->data[walk->marks[i]] : '\0';
         if (next != ',') {
@@ -395,15 +416,12 @@ static enum refusal record_read(struct decoder *decoder, const struct json_walk 
             break;
         }
     }
-    if (found != decoder->column_count) {
-        fill_missing(decoder);
-    }
+    record_end(decoder, found);
     *ret_i = i + 1;
     return REFUSAL_NONE;
 }
 
-/* ---- Lines
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Lines ------------------------------------------------------------------------------------------------------- */
 
 /* A record that was begun and refused must not count its fields as seen for the next that takes its row. */
 static int refuse_line(struct decoder *decoder, enum refusal refusal, uint32_t line, size_t begin, size_t end)
@@ -425,7 +443,7 @@ static int refuse_scan(struct decoder *decoder, enum json_scan scan, uint32_t li
     return refuse_line(decoder, reasons[scan], line, begin, end);
 }
 
-static int line_alone(struct decoder *decoder, uint32_t line, size_t begin, size_t end)
+static __attribute__((noinline)) int line_alone(struct decoder *decoder, uint32_t line, size_t begin, size_t end)
 {
     struct json_walk walk = {.data = decoder->block->data + begin};
     enum json_scan scan = json_scan(decoder->scanner, walk.data, end - begin, &walk.marks, &walk.count);

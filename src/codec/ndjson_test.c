@@ -248,8 +248,7 @@ static void test_symbols_full(void **state)
     pool_close(rig.pool);
 }
 
-/* ---- Against a slow, strict reader of our own ----------------------------------------------------------------------
- */
+/* ---- Against a slow, strict reader of our own -------------------------------------------------------------------- */
 
 struct reference {
     const char *p, *end;
@@ -510,8 +509,7 @@ static void test_mutated(void **state)
     buffer_free(&data);
 }
 
-/* ---- Numbers
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Numbers ----------------------------------------------------------------------------------------------------- */
 
 static void test_short_numbers(void **state)
 {

@@ -37,20 +37,17 @@ static inline bool number_short(const char *text, size_t length, struct number *
     const __m128i iota = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     __m128i bytes = _mm_loadu_si128((const __m128i *)text);
     __m128i values = _mm_sub_epi8(bytes, _mm_set1_epi8('0'));
-    uint32_t inside = (1u << length) - 1;
-    uint32_t digits = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(9)), values)) &
-                      inside;
-    uint32_t points = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('.'))) & inside;
-    if ((digits | points) != inside || (points & (points - 1)) != 0) {
+    uint32_t end = 1u << length;
+    uint32_t others = ~(uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(values, _mm_set1_epi8(9)), values)) &
+                      (end - 1);
+    uint32_t points = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('.')));
+    /* More than one that is no digit, one that is no point, or one in the first or last place? */
+    if (((others & (others - 1)) | (others & ~points) | (others & (1 | end >> 1))) != 0) {
         return false;
     }
-    uint32_t point = (uint32_t)__builtin_ctz(points | 1u << length);
-    uint32_t has_point = points != 0;
-    uint32_t count = (uint32_t)length - has_point;
+    uint32_t point = (uint32_t)__builtin_ctz(others | end);
+    uint32_t count = (uint32_t)length - (others != 0);
     ret->scale = count - point;
-    if (point == 0 || (has_point && ret->scale == 0)) {
-        return false;
-    }
     /* Lane k gets the digit k - (16 - count), skipping the point: right-aligned, zeros in front. */
     __m128i from = _mm_add_epi8(iota, _mm_set1_epi8((char)(count - 16)));
     from = _mm_sub_epi8(from, _mm_cmpgt_epi8(from, _mm_set1_epi8((char)(point - 1))));
@@ -88,7 +85,7 @@ static inline bool number_short_value(const struct number *number, double *ret)
     if (number->mantissa > NUMBER_EXACT_MAX) {
         return false;
     }
-    double value = (double)number->mantissa / number_powers[number->scale];
+    double value = (double)(int64_t)number->mantissa / number_powers[number->scale];
     *ret = number->negative ? -value : value;
     return true;
 }
