@@ -69,10 +69,12 @@ enum csv_record csv_record_end(const char *data, size_t size, char delimiter, si
     for (;;) {
         const char *hit = find_either(p, end, '"', '\n');
         if (hit == end) {
+            /* It may just fit, with the \r of its \r\n in the last place. */
             if (limited && end[-1] == '\r' && size > line_max + 1 && *end == '\n') {
-                *ret_end = line_max + 2; /* just fits */
+                *ret_end = line_max + 2;
                 return CSV_GOOD;
             }
+            limited = limited && !(end[-1] == '\r' && size == line_max + 1);
             record = limited ? CSV_LONG : CSV_INCOMPLETE;
             break;
         }

@@ -165,8 +165,8 @@ static const char *reference_record(const char *p, const char *end, size_t line_
             memcpy(field, "\x01", 2); /* null */
         }
         ++*ret_count;
-        if (last && p == limit && limited && p[-1] == '\r' && p < end && *p == '\n') {
-            return p + 1;
+        if (last && p == limit && limited && p[-1] == '\r' && (p == end || *p == '\n')) {
+            return p + (p < end);
         }
         if (last && p == limit && limited) {
             *verdict = VERDICT_BAD;
