@@ -60,6 +60,9 @@ struct weir_batch {
     const uint64_t *positions; /* or one for each physical row: the record's number in its source, from 0 */
     int64_t produced;          /* when row 0 came into being for weir, ns; of all rows if produced_rows is NULL */
     const int64_t *produced_rows;
+    /* The watermark (weir/part.h) that each physical row brings about as far as it is alone to say: the newest event
+     * time of its source's batch up to it, less the source's delay. NULL: not known; see weir_batch_watermark. */
+    const int64_t *watermarks;
 
     /* Accounts. With one receipt (the usual case) receipt_of is NULL and receipts has one entry. A row made by a
      * stage out of nothing (an aggregate) has receipt_row UINT32_MAX and is not accounted for. */
@@ -133,6 +136,12 @@ static inline uint64_t weir_batch_position(const struct weir_batch *batch, uint3
 static inline int64_t weir_batch_produced(const struct weir_batch *batch, uint32_t row)
 {
     return batch->produced_rows ? batch->produced_rows[row] : batch->produced;
+}
+/* How far event time has come when this row comes, after the `watermark` that the stage was last told: so what is late
+ * does not depend on where batches begin. */
+static inline int64_t weir_batch_watermark(const struct weir_batch *batch, uint32_t row, int64_t watermark)
+{
+    return batch->watermarks && batch->watermarks[row] > watermark ? batch->watermarks[row] : watermark;
 }
 
 #endif

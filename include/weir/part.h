@@ -100,6 +100,7 @@ struct weir_env {
     const char *name; /* as configured, unique in the pipeline */
     uint32_t lane, lanes;
     uint64_t seed;                /* of the run, for what is random */
+    int64_t watermark_delay;      /* the most that a record may be older than the newest of its source, ns */
     struct weir_pool *pool;       /* of the thread that calls this instance */
     struct weir_symbols *symbols; /* shared */
     struct weir_context *context; /* clock; waiting only where the contract says so */

@@ -246,6 +246,7 @@ struct weir_batch *weir_batch_derive(struct weir_pool *pool, struct weir_batch *
     batch->positions = parent->positions;
     batch->produced = parent->produced;
     batch->produced_rows = parent->produced_rows;
+    batch->watermarks = parent->watermarks;
     batch->receipt_of = parent->receipt_of;
     batch->receipt_row = parent->receipt_row;
     batch->parent = weir_batch_reference(parent);

@@ -15,6 +15,9 @@ static size_t hidden_room(const struct weir_batch *batch, const uint32_t *rows, 
     if (batch->produced_rows) {
         room += batch_room(count, sizeof *batch->produced_rows);
     }
+    if (batch->watermarks) {
+        room += batch_room(count, sizeof *batch->watermarks);
+    }
     if (batch->receipt_of) {
         room += batch_room(count, sizeof *batch->receipt_of);
     }
@@ -74,6 +77,10 @@ static bool copy_hidden(struct weir_batch *out, const struct weir_batch *batch, 
             return false;
         }
         out->produced = out->rows ? out->produced_rows[0] : batch->produced;
+    }
+    if (batch->watermarks &&
+        !copy_rows(out, batch->watermarks, rows, sizeof(int64_t), (const void **)&out->watermarks)) {
+        return false;
     }
     if (batch->receipt_of &&
         !copy_rows(out, batch->receipt_of, rows, sizeof(uint16_t), (const void **)&out->receipt_of)) {

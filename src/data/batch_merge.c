@@ -242,6 +242,25 @@ static bool merge_produced(const struct merge *merge, struct weir_batch *out)
     return true;
 }
 
+/* Known for all rows or for none. */
+static bool merge_watermarks(const struct merge *merge, struct weir_batch *out)
+{
+    for (uint32_t i = 0; i < merge->batch_count; i++) {
+        if (!merge->batches[i]->watermarks) {
+            return true;
+        }
+    }
+    int64_t *watermarks = weir_batch_allocate(out, out->rows * sizeof *watermarks);
+    if (!watermarks) {
+        return false;
+    }
+    for (uint32_t i = 0; i < out->rows; i++) {
+        watermarks[i] = merge->batches[merge->from[i]]->watermarks[merge->row[i]];
+    }
+    out->watermarks = watermarks;
+    return true;
+}
+
 static bool merge_hidden(struct merge *merge, struct weir_batch *out)
 {
     out->source = merge->batches[0]->source;
@@ -255,7 +274,7 @@ static bool merge_hidden(struct merge *merge, struct weir_batch *out)
     }
     out->positions = positions;
     out->position = out->rows ? positions[0] : merge->batches[0]->position;
-    return merge_produced(merge, out) && merge_receipts(merge, out);
+    return merge_produced(merge, out) && merge_watermarks(merge, out) && merge_receipts(merge, out);
 }
 
 static bool merge_columns(struct merge *merge, struct weir_batch *out)

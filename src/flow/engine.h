@@ -228,7 +228,9 @@ struct pipeline {
     /* resolved */
     uint64_t queue_bytes;
     bool branches;
-    const char *common_key; /* of all sources, or NULL */
+    bool row_watermarks;     /* each row is to carry its watermark: there is one source, and stages that ask */
+    const char *common_key;  /* of all sources, or NULL */
+    int64_t watermark_delay; /* the longest of all sources */
 };
 
 /* pipeline.c */
@@ -245,6 +247,8 @@ bool graph_branches(const struct pipeline *pipeline); /* a record can reach more
 
 /* source.c, lane.c, sink.c */
 enum step source_step(struct machine *machine);
+/* Sets watermarks where somebody wants them. On the thread that the batch's pool belongs to, before it is published. */
+void source_mark_rows(const struct source *source, struct weir_batch *batch);
 enum step lane_step(struct machine *machine);
 enum step sink_step(struct machine *machine);
 void sink_encode(void *owner, struct turn *turn); /* the sink edge's `complete` */

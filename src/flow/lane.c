@@ -58,6 +58,8 @@ static int decode_block(struct lane *lane, struct turn *turn, struct message *me
     if (error < 0)
         return error;
     struct receipt *receipt = message->receipt;
+    if (batch)
+        source_mark_rows(current_source(lane), batch);
     error = receipt_set_records(receipt, records, batch ? batch->rows : 0);
     receipt_settle_unseen(receipt, records - (batch ? batch->rows : 0), OUTCOME_REFUSED);
     if (batch) {

@@ -25,6 +25,7 @@ int node_open(struct weir_engine_node *node, struct machine *machine)
                                   .lane = node->lane ? node->lane->index : 0,
                                   .lanes = node->pipeline->lane_count,
                                   .seed = node->pipeline->random,
+                                  .watermark_delay = node->pipeline->watermark_delay,
                                   .pool = machine->pool,
                                   .symbols = node->pipeline->symbols,
                                   .context = &machine->context,

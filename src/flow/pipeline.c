@@ -300,6 +300,19 @@ static void name_place(struct weir_error *error, const struct plan *plan)
         snprintf(error->text, sizeof error->text, "%s", strerror(-error->code));
 }
 
+/* How event time goes, for stages that ask. With several sources a record comes before or after those of another as it
+ * happens, and there is no watermark of a row by itself. */
+static void prepare_event_time(struct pipeline *pipeline)
+{
+    for (uint32_t i = 0; i < pipeline->plan->count; i++) {
+        const struct plan_node *node = &pipeline->plan->nodes[i];
+        if (node->part->kind == WEIR_STAGE && stage_ops(node->part)->on_watermark)
+            pipeline->row_watermarks = pipeline->source_count == 1;
+        if (node->part->kind == WEIR_SOURCE && node->watermark_delay > pipeline->watermark_delay)
+            pipeline->watermark_delay = node->watermark_delay;
+    }
+}
+
 int pipeline_open(const struct plan *plan, const struct pipeline_options *options, struct pipeline **ret,
                   struct weir_error *error)
 {
@@ -320,6 +333,7 @@ int pipeline_open(const struct plan *plan, const struct pipeline_options *option
     share_memory(pipeline);
     pipeline->lane_count = choose_lanes(pipeline);
     pipeline->branches = graph_branches(pipeline);
+    prepare_event_time(pipeline);
     pipeline->started = context_clock_now(&pipeline->clock);
     pipeline->symbols = symbols_new(&pipeline->state_budget, 0);
     int code = pipeline->symbols && pipeline->cancel_fd >= 0 ? make_machines(pipeline) : -ENOMEM;

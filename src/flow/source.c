@@ -11,7 +11,7 @@
 
 /* A batch should occupy a machine downstream for no longer than this: the grain of latency, and of a Ctrl-C. */
 enum { GRAIN_NS = 5 * 1000 * 1000, ROWS_FIRST = 64, ROWS_MOST = 4096, BYTES_FIRST = 16 * 1024, RECORD_BYTES = 64 };
-enum { SLAB_LEAST = 4096 }; /* what the smallest block really occupies */
+enum { SLAB_LEAST = 4096 };             /* what the smallest block really occupies */
 enum { BYTES_MOST = 256 * 1024 - 256 }; /* with its header and padding a block fills a slab of the pool */
 
 /* Waits until one more batch may be in flight. */
@@ -126,6 +126,22 @@ static void grow_ramp(struct source *source)
         source->ramp_rows *= 2;
 }
 
+void source_mark_rows(const struct source *source, struct weir_batch *batch)
+{
+    if (!source->machine.pipeline->row_watermarks || batch->schema->time < 0)
+        return;
+    const int64_t *times = batch->columns[batch->schema->time].i64, delay = source->node.plan->watermark_delay;
+    int64_t *marks = weir_batch_allocate(batch, (batch->rows ? batch->rows : 1) * sizeof *marks), latest = INT64_MIN;
+    if (!marks)
+        return; /* then the watermark of the turn has to do */
+    for (uint32_t row = 0; row < batch->rows; row++) {
+        if (times[row] > INT64_MIN + delay && times[row] - delay > latest)
+            latest = times[row] - delay;
+        marks[row] = latest;
+    }
+    batch->watermarks = marks;
+}
+
 int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, struct weir_batch *batch)
 {
     struct source *source = out->source;
@@ -144,6 +160,7 @@ int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, stru
         source->schema_new = true;
     }
     error = trim_to_limit(source, batch);
+    source_mark_rows(source, batch);
     if (error >= 0 && batch->count == 0) {
         weir_batch_release(batch);
         return -ECANCELED;
@@ -209,7 +226,9 @@ int weir_emit_block(struct weir_context *context, struct weir_emitter *out, cons
     }
     struct turn *turn = begin_turn(source, true);
     struct message *message = turn ? turn_append(turn, MESSAGE_BLOCK) : NULL;
-    struct receipt *receipt = message ? receipt_new(&source->account, block.produced, block.size < SLAB_LEAST ? SLAB_LEAST : block.size) : NULL;
+    struct receipt *receipt = message ? receipt_new(&source->account, block.produced,
+                                                    block.size < SLAB_LEAST ? SLAB_LEAST : block.size)
+                                      : NULL;
     if (!receipt) {
         if (message)
             message->kind = MESSAGE_WATERMARK;
