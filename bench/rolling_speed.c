@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -48,7 +49,7 @@ static int measure(const char *what, uint32_t statistics, uint32_t keys, uint32_
     struct work work = {.total = total};
     if (rolling_kernel_init(&work.kernel, &options, 0) < 0)
         return 1;
-    char *states = memory_zeroed(keys, work.kernel.state_size);
+    char *states = memory_aligned(64, keys * work.kernel.state_size);
     work.values = memory_allocate(sizeof(double) * total);
     work.states = memory_allocate(sizeof(void *) * total);
     void *columns = memory_allocate(sizeof(double) * BATCH * ROLLING_STATISTICS);
@@ -56,6 +57,7 @@ static int measure(const char *what, uint32_t statistics, uint32_t keys, uint32_
         fprintf(stderr, "not enough memory for %" PRIu32 " keys with a window of %" PRIu32 "\n", keys, window);
         return 1;
     }
+    memset(states, 0, keys * work.kernel.state_size);
     uint64_t seed = 1;
     for (uint32_t i = 0; i < total; i++) {
         work.values[i] = 20 + (double)next_random(&seed) / 0x1p64 + (double)next_random(&seed) / 0x1p64;

@@ -11,16 +11,13 @@
  * the scalar pass, so that not a bit depends on how rows are grouped; when a refresh comes due within, it declines.
  */
 #include "data/kernel_rolling_fetch.h"
+#include "data/kernel_rolling_four.h"
 
-enum { CHUNK = 128 };
+enum { CHUNK = ROLLING_CHUNK };
 enum { TOGETHER_LEAST = 8 }; /* fewer rows of a key in a row are not worth it */
 
 #define ASKED(statistic) (1u << (statistic))
-
-/* The sums after each row. */
-struct notes {
-    double sum[CHUNK], sum_low[CHUNK], squares[CHUNK], anchor[CHUNK], unscale[CHUNK], count[CHUNK];
-} __attribute__((aligned(64)));
+#define ASKED_MEAN_STDDEV (ASKED(ROLLING_MEAN) | ASKED(ROLLING_STDDEV))
 
 struct key {
     struct rolling_head *head;
@@ -34,15 +31,16 @@ static inline struct key key_of(const struct rolling_kernel *kernel, void *state
 }
 
 /* Nothing finite in the window, or infinities: the noted sums are such that the right thing comes out. */
-static __attribute__((noinline)) void note_odd(const struct key *key, struct notes *notes, uint32_t i)
+static __attribute__((noinline)) void note_odd(const struct key *key, struct rolling_notes *notes, uint32_t i)
 {
+    notes->full = false;
     notes->sum[i] = notes->sum_low[i] = 0;
     notes->squares[i] = NAN;
     notes->anchor[i] = rolling_infinite_mean(key->infinite);
     notes->unscale[i] = notes->count[i] = 1;
 }
 
-static inline void note(const struct key *key, struct notes *notes, uint32_t i)
+static inline void note(const struct key *key, uint32_t window, struct rolling_notes *notes, uint32_t i)
 {
     const struct rolling_head *head = key->head;
     if (__builtin_expect(head->finite == 0 || head->odd, 0)) {
@@ -55,6 +53,7 @@ static inline void note(const struct key *key, struct notes *notes, uint32_t i)
     notes->anchor[i] = head->anchor;
     notes->unscale[i] = rolling_unscale(head);
     notes->count[i] = head->finite;
+    notes->full &= head->finite == window;
 }
 
 /* ---- Many rows of one key -----------------------------------------------------------------------------------------
@@ -89,7 +88,8 @@ static inline void enter(const struct key *key, uint32_t window, const double *v
  * many; 0: go on one by one. Nothing of the key is changed unless all went well. */
 static inline __attribute__((always_inline)) uint32_t advance_together(const struct rolling_kernel *kernel,
                                                                        const struct key *key, const double *values,
-                                                                       uint32_t count, struct notes *notes, uint32_t at)
+                                                                       uint32_t count, struct rolling_notes *notes,
+                                                                       uint32_t at)
 {
     struct rolling_head *head = key->head;
     const uint32_t window = kernel->options.window;
@@ -134,10 +134,8 @@ static inline __attribute__((always_inline)) uint32_t advance_together(const str
     }
     if (!fine)
         return 0;
-    for (uint32_t i = at; i < at + count; i++) {
+    for (uint32_t i = at; i < at + count; i++)
         notes->anchor[i] = anchor;
-        notes->count[i] = weight;
-    }
     double unscale = rolling_unscale(head);
     for (uint32_t i = at; i < at + count; i++)
         notes->unscale[i] = unscale;
@@ -175,28 +173,53 @@ static inline void write_count(const struct rolling_rows *rows, uint32_t i, cons
                                                      (key->head->odd ? key->infinite->plus + key->infinite->minus : 0);
 }
 
+static inline void gather_one(const struct rolling_kernel *kernel, const struct rolling_rows *rows, uint32_t row,
+                              double value, bool counted, struct rolling_notes *notes, uint32_t i)
+{
+    struct key key = key_of(kernel, rows->states[row]);
+    rolling_take(key.head, key.ring, kernel->options.window, kernel->refresh_laps, key.infinite, value);
+    note(&key, kernel->options.window, notes, i);
+    if (counted)
+        write_count(rows, row, &key);
+}
+
+static __attribute__((noinline)) void gather_few(const struct rolling_kernel *kernel, const struct rolling_rows *rows,
+                                                 uint32_t begin, uint32_t count, const double *values, bool counted,
+                                                 struct rolling_notes *notes, uint32_t at)
+{
+    for (uint32_t i = 0; i < count; i++)
+        gather_one(kernel, rows, begin + i, values[i], counted, notes, at + i);
+}
+
 /* Pass 1 over rows begin … begin + count − 1 with these values, when the keys change from row to row. */
 static inline __attribute__((always_inline)) void gather_scattered(const struct rolling_kernel *kernel,
                                                                    const struct rolling_rows *rows, uint32_t begin,
                                                                    uint32_t count, const double *values, bool counted,
-                                                                   struct notes *notes)
+                                                                   struct rolling_notes *notes)
 {
     const uint32_t window = kernel->options.window, refresh_laps = kernel->refresh_laps;
-    for (uint32_t i = 0; i < count; i++) {
-        struct key key = key_of(kernel, rows->states[begin + i]);
-        rolling_prefetch(kernel, rows, begin + i);
-        rolling_take(key.head, key.ring, window, refresh_laps, key.infinite, values[i]);
-        note(&key, notes, i);
-        if (counted)
-            write_count(rows, begin + i, &key);
+    const size_t offset = kernel->state_offset;
+    uint32_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        for (uint32_t k = 0; k < 4; k++)
+            rolling_prefetch(kernel, rows, begin + i + k);
+        if (__builtin_expect(
+                !rolling_take_four(rows->states + begin + i, offset, window, refresh_laps, values + i, notes, i), 0)) {
+            gather_few(kernel, rows, begin + i, 4, values + i, counted, notes, i);
+            continue;
+        }
+        for (uint32_t k = 0; counted && k < 4; k++)
+            ((int64_t *)rows
+                 ->columns[ROLLING_COUNT])[rows->selection ? rows->selection[begin + i + k] : begin + i + k] = window;
     }
+    gather_few(kernel, rows, begin + i, count - i, values + i, counted, notes, i);
 }
 
 /* The same when rows of a key follow each other, or all are of one key. */
 static inline __attribute__((always_inline)) void gather_runs(const struct rolling_kernel *kernel,
                                                               const struct rolling_rows *rows, uint32_t begin,
                                                               uint32_t count, const double *values, bool one_key,
-                                                              bool counted, struct notes *notes)
+                                                              bool counted, struct rolling_notes *notes)
 {
     const uint32_t window = kernel->options.window, refresh_laps = kernel->refresh_laps;
     for (uint32_t i = 0; i < count;) {
@@ -211,7 +234,7 @@ static inline __attribute__((always_inline)) void gather_runs(const struct rolli
         /* So many one by one, before it is tried again. */
         for (uint32_t end = i + (run < TOGETHER_LEAST ? run : TOGETHER_LEAST); i < end; i++) {
             rolling_take(key.head, key.ring, window, refresh_laps, key.infinite, values[i]);
-            note(&key, notes, i);
+            note(&key, window, notes, i);
             if (counted)
                 write_count(rows, begin + i, &key);
         }
@@ -219,7 +242,8 @@ static inline __attribute__((always_inline)) void gather_runs(const struct rolli
 }
 
 /* Means so small that the digits of both sums are needed, worked out again. */
-static __attribute__((noinline)) void finish_small(const struct notes *notes, uint32_t count, bool sums, double *out)
+static __attribute__((noinline)) void finish_small(const struct rolling_notes *notes, uint32_t count, bool sums,
+                                                   double *out)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct rolling_head head = {.sum = notes->sum[i], .sum_low = notes->sum_low[i], .anchor = notes->anchor[i]};
@@ -232,76 +256,127 @@ static __attribute__((noinline)) void finish_small(const struct notes *notes, ui
     }
 }
 
-/* Pass 2: out[0 … count − 1] of one statistic. */
-static inline __attribute__((always_inline)) void finish(const struct notes *notes, uint32_t count, uint32_t ddof,
-                                                         enum rolling_statistic statistic, double *out)
+/* What pass 2 divides by. Where all windows are full it is the same for all rows: one division instead of hundreds. */
+struct divisors {
+    double ddof, count, inverse; /* 1 / (count − ddof) */
+};
+static inline double inverse_of(double count, double ddof)
 {
-    const double less = ddof;
-    uint64_t small = 0;
-    switch (statistic) {
-    case ROLLING_SUM:
-        for (uint32_t i = 0; i < count; i++) {
-            double shift = notes->anchor[i] * notes->count[i];
-            double sum = notes->sum[i] + notes->sum_low[i], mean = notes->anchor[i] + sum / notes->count[i];
-            small |= fabs(mean) < fabs(notes->anchor[i]) * ROLLING_MEAN_LOSS;
-            out[i] = (shift + sum) * notes->unscale[i];
-        }
-        break;
-    case ROLLING_MEAN:
-        for (uint32_t i = 0; i < count; i++) {
-            double mean = notes->anchor[i] + (notes->sum[i] + notes->sum_low[i]) / notes->count[i];
-            small |= fabs(mean) < fabs(notes->anchor[i]) * ROLLING_MEAN_LOSS;
-            out[i] = mean * notes->unscale[i];
-        }
-        break;
-    case ROLLING_VAR:
-    case ROLLING_STDDEV:
-        for (uint32_t i = 0; i < count; i++) {
-            double sum = notes->sum[i] + notes->sum_low[i], divisor = notes->count[i] - less;
-            double squares = notes->squares[i] - sum * (sum / notes->count[i]);
-            double var = squares / (divisor > 0 ? divisor : NAN);
-            out[i] = statistic == ROLLING_VAR ? var * notes->unscale[i] * notes->unscale[i]
-                                              : sqrt(var) * notes->unscale[i];
-        }
-        break;
-    default:
-        break;
+    return 1 / (count > ddof ? count - ddof : NAN);
+}
+
+/* Pass 2: out[0 … count − 1] of one statistic. `full` is a constant where this is inlined. */
+static inline __attribute__((always_inline)) void finish_some(const struct rolling_notes *notes, uint32_t rows,
+                                                              struct divisors by, const bool full,
+                                                              enum rolling_statistic statistic, double *restrict out)
+{
+    int64_t small = 0;
+    for (uint32_t i = 0; i < rows; i++) {
+        double sum = notes->sum[i] + notes->sum_low[i], count = full ? by.count : notes->count[i];
+        double deviation = sum / count, mean = notes->anchor[i] + deviation, unscale = notes->unscale[i];
+        double squares = notes->squares[i] - sum * deviation;
+        if (statistic == ROLLING_SUM || statistic == ROLLING_MEAN)
+            small |= -(int64_t)(fabs(mean) < fabs(notes->anchor[i]) * ROLLING_MEAN_LOSS);
+        if (statistic == ROLLING_SUM)
+            out[i] = (notes->anchor[i] * count + sum) * unscale;
+        else if (statistic == ROLLING_MEAN)
+            out[i] = mean * unscale;
+        else if (statistic == ROLLING_VAR)
+            out[i] = squares / (count > by.ddof ? count - by.ddof : NAN) * unscale * unscale;
+        else
+            out[i] = sqrt(squares * (full ? by.inverse : inverse_of(count, by.ddof))) * unscale;
     }
     if (small)
-        finish_small(notes, count, statistic == ROLLING_SUM, out);
+        finish_small(notes, rows, statistic == ROLLING_SUM, out);
+}
+
+static inline __attribute__((always_inline)) void finish(const struct rolling_notes *notes, uint32_t rows,
+                                                         struct divisors by, enum rolling_statistic statistic,
+                                                         double *out)
+{
+    if (notes->full)
+        finish_some(notes, rows, by, true, statistic, out);
+    else
+        finish_some(notes, rows, by, false, statistic, out);
+}
+
+/* Mean and stddev together, which share a division, where all windows are full. */
+static inline __attribute__((always_inline)) void finish_usual(const struct rolling_notes *notes, uint32_t rows,
+                                                               struct divisors by, double *restrict mean_out,
+                                                               double *restrict stddev_out)
+{
+    int64_t small = 0;
+    for (uint32_t i = 0; i < rows; i++) {
+        double sum = notes->sum[i] + notes->sum_low[i], deviation = sum / by.count;
+        double mean = notes->anchor[i] + deviation;
+        small |= -(int64_t)(fabs(mean) < fabs(notes->anchor[i]) * ROLLING_MEAN_LOSS);
+        mean_out[i] = mean * notes->unscale[i];
+        stddev_out[i] = sqrt((notes->squares[i] - sum * deviation) * by.inverse) * notes->unscale[i];
+    }
+    if (small)
+        finish_small(notes, rows, false, mean_out);
+}
+
+static inline void scatter(const struct rolling_rows *rows, uint32_t begin, uint32_t count, const double *from,
+                           double *column)
+{
+    for (uint32_t i = 0; i < count; i++)
+        column[rows->selection[begin + i]] = from[i];
+}
+
+static inline __attribute__((always_inline)) void finish_all(const struct rolling_rows *rows, uint32_t begin,
+                                                             uint32_t count, const struct rolling_notes *notes,
+                                                             struct divisors by, const uint32_t asked)
+{
+    double space[2][CHUNK] __attribute__((aligned(64)));
+    const bool dense = !rows->selection;
+    if (asked == ASKED_MEAN_STDDEV && notes->full) {
+        double *mean = rows->columns[ROLLING_MEAN], *stddev = rows->columns[ROLLING_STDDEV];
+        finish_usual(notes, count, by, dense ? mean + begin : space[0], dense ? stddev + begin : space[1]);
+        if (!dense) {
+            scatter(rows, begin, count, space[0], mean);
+            scatter(rows, begin, count, space[1], stddev);
+        }
+        return;
+    }
+    for (unsigned statistic = ROLLING_SUM; statistic <= ROLLING_STDDEV; statistic++) {
+        if (!(asked & ASKED(statistic)))
+            continue;
+        double *column = rows->columns[statistic];
+        finish(notes, count, by, statistic, dense ? column + begin : space[0]);
+        if (!dense)
+            scatter(rows, begin, count, space[0], column);
+    }
 }
 
 static inline __attribute__((always_inline)) void process(const struct rolling_kernel *kernel,
                                                           const struct rolling_rows *rows, const uint32_t asked)
 {
-    struct notes notes;
+    struct rolling_notes notes;
     double space[CHUNK] __attribute__((aligned(64)));
     const bool one_key = all_same(rows), far = !one_key && rolling_scattered(rows);
     const bool counted = asked & ASKED(ROLLING_COUNT);
+    const double window = kernel->options.window, ddof = kernel->options.ddof;
+    const struct divisors by = {.ddof = ddof, .count = window, .inverse = inverse_of(window, ddof)};
+    notes.full = false;
     for (uint32_t begin = 0; begin < rows->count; begin += CHUNK) {
         uint32_t count = rows->count - begin < CHUNK ? rows->count - begin : CHUNK;
         const double *values = rows->selection ? space : rows->values + begin;
         for (uint32_t i = 0; rows->selection && i < count; i++)
             space[i] = rows->values[rows->selection[begin + i]];
+        for (uint32_t i = 0; !notes.full && i < CHUNK; i++)
+            notes.count[i] = window;
+        notes.full = true;
         if (far)
             gather_scattered(kernel, rows, begin, count, values, counted, &notes);
         else
             gather_runs(kernel, rows, begin, count, values, one_key, counted, &notes);
-        for (unsigned statistic = ROLLING_SUM; statistic <= ROLLING_STDDEV; statistic++) {
-            if (!(asked & ASKED(statistic)))
-                continue;
-            double *column = rows->columns[statistic];
-            finish(&notes, count, kernel->options.ddof, statistic, rows->selection ? space : column + begin);
-            for (uint32_t i = 0; rows->selection && i < count; i++)
-                column[rows->selection[begin + i]] = space[i];
-        }
+        finish_all(rows, begin, count, &notes, by, asked);
     }
 }
 
 /* ---- Choosing -----------------------------------------------------------------------------------------------------
  */
-
-#define ASKED_MEAN_STDDEV (ASKED(ROLLING_MEAN) | ASKED(ROLLING_STDDEV))
 
 #define VARIANTS(suffix, attribute)                                                                                    \
     attribute static void process_mean_stddev_##suffix(const struct rolling_kernel *kernel,                            \

@@ -101,7 +101,7 @@ void rolling_sums_some(const struct rolling_head *head, const struct rolling_mom
         return;
     double scaled = moments->squares / ((double)head->finite - ddof);
     *var = scaled * unscale * unscale;
-    *stddev = sqrt(scaled) * unscale;
+    *stddev = sqrt(moments->squares * (1 / ((double)head->finite - ddof))) * unscale; /* as the fast kernels do it */
 }
 
 /* ---- Refresh ------------------------------------------------------------------------------------------------------
