@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "codec/codec.h"
 
-double bare_read(const char *data, size_t size, size_t capacity, size_t window, uint64_t *ret_records);
+double bare_read(const char *data, size_t size, size_t window, uint64_t *ret_records);
 
 static void make_data(uint64_t records, enum codec_format format, struct weir_buffer *out)
 {
@@ -121,7 +121,7 @@ int main(int argc, char **argv)
             }
         }
         int64_t start = clock_thread_cpu();
-        bare_read(data[0].data, data[0].size, data[0].capacity, 1 << 20, &seen);
+        bare_read(data[0].data, data[0].size, 1 << 20, &seen);
         double seconds = (double)(clock_thread_cpu() - start) * 1e-9;
         best[2] = seconds < best[2] && seen == records ? seconds : best[2];
     }
