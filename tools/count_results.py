@@ -16,7 +16,7 @@ def meson_results(path):
             test = json.loads(line)
             result = test["result"]
             if result != "SKIP":
-                yield test["name"], result in ("OK", "EXPECTEDFAIL")
+                yield test["name"].split(" / ")[-1], result in ("OK", "EXPECTEDFAIL")
 
 
 def junit_results(path):

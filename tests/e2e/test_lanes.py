@@ -10,7 +10,7 @@ RECORDS = 20000
 
 
 def write_records(path, seed):
-    """Keys of very different frequency, fields that are null or not there, values that hurt, lines that are no record."""
+    """Keys of very different frequency, fields that are null or absent, values that hurt, lines that are no record."""
     draw = random.Random(seed)
     bad = 0
     with open(path, "w", encoding="utf-8") as out:
