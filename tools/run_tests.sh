@@ -103,8 +103,8 @@ fuzz_one() { # TARGET SECONDS; a new find stays in the scratch folder, a crash i
   corpus=fuzz/corpus/${name#fuzz_}
   mkdir -p "$scratch/$name"
   [ -d "$corpus" ] || corpus=
-  "${steady[@]}" timeout -k 10 $(($2 + 60)) "$1" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 -artifact_prefix=build-fuzz/ \
-    "$scratch/$name" $corpus >"$scratch/$name.log" 2>&1
+  "${steady[@]}" timeout -k 10 $(($2 + 60)) "$1" -max_total_time="$2" -timeout=10 -rss_limit_mb=2048 \
+    -artifact_prefix=build-fuzz/ "$scratch/$name" $corpus >"$scratch/$name.log" 2>&1
   echo $? >"$scratch/$name.status"
 }
 
