@@ -206,7 +206,7 @@ static void take_all(const struct rolling_kernel *kernel, const struct key *key,
     struct rolling_head before = *head;
     double left = head->full ? key->ring[head->next] : NAN;
     if (asked & ASKED_SUMS) {
-        rolling_take(head, key->ring, kernel->options.window, kernel->refresh_laps, &tail->infinite, value);
+        rolling_take(head, key->ring, kernel->options.window, kernel->refresh_records, &tail->infinite, value);
     } else {
         rolling_replace_slowly(head, &tail->infinite, false, key->ring + head->next, value);
         if (++head->next == kernel->options.window) {
@@ -358,9 +358,9 @@ int rolling_kernel_init(struct rolling_kernel *kernel, const struct rolling_opti
         end += offsetof(struct tail, least);
     /* Whole cache lines: a head that lies across two costs more than the bytes. */
     kernel->state_size = (end + ROLLING_LINE - 1) / ROLLING_LINE * ROLLING_LINE;
-    kernel->refresh_laps = (REFRESH_RECORDS + options->window - 1) / options->window;
-    if (kernel->refresh_laps < REFRESH_LAPS)
-        kernel->refresh_laps = REFRESH_LAPS;
+    kernel->refresh_records = REFRESH_LAPS * options->window;
+    if (kernel->refresh_records < REFRESH_RECORDS)
+        kernel->refresh_records = REFRESH_RECORDS;
 
     if (keeps || options->recompute || (asked & ASKED_ENDS))
         kernel->process = process_any;

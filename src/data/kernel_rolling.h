@@ -69,7 +69,7 @@ struct rolling_kernel {
     /* Private: */
     size_t state_offset; /* of this field's part within a key's state */
     size_t suffix_min, suffix_max, tail;
-    uint32_t refresh_laps;
+    uint32_t refresh_records;
     void (*process)(const struct rolling_kernel *kernel, const struct rolling_rows *rows);
 };
 

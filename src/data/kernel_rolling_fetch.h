@@ -15,16 +15,17 @@ static inline bool rolling_scattered(const struct rolling_rows *rows)
     return rows->count > 2 && (rows->states[0] != rows->states[rows->count / 2] || rows->states[0] != rows->states[1]);
 }
 
+/* Of a row at least ROLLING_FETCH_HEAD before the last. */
+static inline void rolling_prefetch_both(const struct rolling_kernel *kernel, void *const *states)
+{
+    __builtin_prefetch((char *)states[ROLLING_FETCH_HEAD] + kernel->state_offset, 1); /* it fills a cache line */
+    struct rolling_head *head = (void *)((char *)states[ROLLING_FETCH_RING] + kernel->state_offset);
+    __builtin_prefetch((double *)(head + 1) + head->next, 1);
+}
+
 static inline void rolling_prefetch(const struct rolling_kernel *kernel, const struct rolling_rows *rows, uint32_t i)
 {
-    if (i + ROLLING_FETCH_HEAD < rows->count) {
-        char *head = (char *)rows->states[i + ROLLING_FETCH_HEAD] + kernel->state_offset;
-        __builtin_prefetch(head, 1);
-        __builtin_prefetch(head + sizeof(struct rolling_head) - 1, 1); /* it seldom begins where a cache line does */
-    }
-    if (i + ROLLING_FETCH_RING < rows->count) {
-        struct rolling_head *head = (void *)((char *)rows->states[i + ROLLING_FETCH_RING] + kernel->state_offset);
-        __builtin_prefetch((double *)(head + 1) + head->next, 1);
-    }
+    if (i + ROLLING_FETCH_HEAD < rows->count)
+        rolling_prefetch_both(kernel, rows->states + i);
 }
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Private to kernel_rolling_moments.c: four rows of four different keys at once, a vector lane each.
+ * Private to kernel_rolling_moments.c: four rows of four different keys at once, a vector lane each, or twice four.
  *
  * Exactly the operations of rolling_take, in the same order, so the bits are the same. The heads are read and written
  * in halves of 16 bytes, which two shuffles turn into one vector for each field. Inlined into functions for this or
@@ -26,11 +26,9 @@ typedef double rolling_two __attribute__((vector_size(16), aligned(8), may_alias
 typedef double rolling_four __attribute__((vector_size(32)));
 typedef double rolling_four_loose __attribute__((vector_size(32), aligned(8), may_alias));
 typedef int64_t rolling_mask __attribute__((vector_size(32)));
-
-/* Fields next … odd of a head as two words. */
-struct rolling_place {
-    uint64_t next_finite, laps_flags;
-};
+typedef int64_t rolling_mask_loose __attribute__((vector_size(32), aligned(8), may_alias));
+typedef int32_t rolling_words __attribute__((vector_size(16)));
+typedef int32_t rolling_words_loose __attribute__((vector_size(16), aligned(8), may_alias));
 
 /* One 16-byte piece of each head → a vector of its first numbers, and one of its second. */
 #define ROLLING_SPLIT(heads, piece, first, second)                                                                     \
@@ -59,73 +57,101 @@ _Static_assert(offsetof(struct rolling_head, sum) == 0 && offsetof(struct rollin
                    offsetof(struct rolling_head, squares) == 16 && offsetof(struct rolling_head, peak) == 24 &&
                    offsetof(struct rolling_head, anchor) == 32 && offsetof(struct rolling_head, scale) == 40 &&
                    offsetof(struct rolling_head, next) == 48 && offsetof(struct rolling_head, finite) == 52 &&
-                   offsetof(struct rolling_head, laps) == 56 && sizeof(struct rolling_head) == 64,
+                   offsetof(struct rolling_head, since) == 56 && sizeof(struct rolling_head) == 64,
                "the head is read in pieces");
 
-/* Moves on in the ring: true when the window is full of finite numbers and stays so without a refresh. */
-static inline __attribute__((always_inline)) bool rolling_place_step(const char *head, uint32_t window,
-                                                                     uint32_t refresh_laps, struct rolling_place *place)
+/* No two of the eight (four) keys are the same. */
+static inline __attribute__((always_inline)) bool rolling_differ(void *const *states, const int fours)
 {
-    memcpy(place, head + offsetof(struct rolling_head, next), sizeof(*place));
-    uint32_t next = (uint32_t)place->next_finite + 1, laps = (uint32_t)place->laps_flags;
-    bool round = next == window;
-    bool fine = (place->next_finite >> 32 == window) & (laps + round < refresh_laps);
-    place->next_finite = (uint64_t)window << 32 | (round ? 0 : next);
-    place->laps_flags += round;
-    return fine;
+    rolling_mask a = *(const rolling_mask_loose *)states;
+    rolling_mask same = (a == __builtin_shufflevector(a, a, 1, 2, 3, 0)) |
+                        (a == __builtin_shufflevector(a, a, 2, 3, 0, 1));
+    if (fours == 2) {
+        rolling_mask b = *(const rolling_mask_loose *)(states + 4), turned = __builtin_shufflevector(b, b, 1, 2, 3, 0);
+        same |= (b == turned) | (a == b) | (a == turned);
+        turned = __builtin_shufflevector(b, b, 2, 3, 0, 1);
+        same |= (b == turned) | (a == turned) | (a == __builtin_shufflevector(b, b, 3, 0, 1, 2));
+    }
+    return (same[0] | same[1] | same[2] | same[3]) == 0;
 }
 
-/* Takes in values[0 … 3] of four keys and notes them from `at` on. False: nothing is changed; go on one by one. The
- * conditions are those of rolling_take's fast way, and that the keys differ. */
-static inline __attribute__((always_inline)) bool rolling_take_four(void *const *states, size_t offset, uint32_t window,
-                                                                    uint32_t refresh_laps, const double *values,
-                                                                    struct rolling_notes *notes, uint32_t at)
+/* A step in the rings of four keys. Lanes: next, finite, since, flags of a head. True when the windows are full of
+ * finite numbers and no refresh is due. */
+static inline __attribute__((always_inline)) bool rolling_step_four(char *const *heads, rolling_words limits,
+                                                                    rolling_words *places)
 {
-    char *heads[4] = {(char *)states[0] + offset, (char *)states[1] + offset, (char *)states[2] + offset,
-                      (char *)states[3] + offset};
-    bool fine = (heads[0] != heads[1]) & (heads[0] != heads[2]) & (heads[0] != heads[3]) & (heads[1] != heads[2]) &
-                (heads[1] != heads[3]) & (heads[2] != heads[3]);
-    struct rolling_place places[4];
-    double *slots[4];
+    rolling_words all = {-1, -1, -1, -1}, any = {0, 0, 0, 0};
     for (int k = 0; k < 4; k++) {
-        slots[k] = (double *)(heads[k] + sizeof(struct rolling_head)) + ((struct rolling_head *)heads[k])->next;
-        fine &= rolling_place_step(heads[k], window, refresh_laps, &places[k]);
+        rolling_words place = *(const rolling_words_loose *)(heads[k] + offsetof(struct rolling_head, next));
+        place += (rolling_words){1, 0, 1, 0};
+        rolling_words reached = place == limits;
+        all &= reached;
+        any |= reached;
+        places[k] = place & ~(reached & (rolling_words){-1, 0, 0, 0});
     }
-    rolling_four sum, low, squares, peak, anchor, scale;
-    ROLLING_SPLIT(heads, 0, sum, low);
-    ROLLING_SPLIT(heads, 16, squares, peak);
-    ROLLING_SPLIT(heads, 32, anchor, scale);
+    return (all[1] & ~any[2]) != 0;
+}
 
-    rolling_four scaled = *(const rolling_four_loose *)values * scale;
-    rolling_four scaled_old = (rolling_four){*slots[0], *slots[1], *slots[2], *slots[3]} * scale;
-    rolling_four difference = scaled - scaled_old, back = difference - scaled;
-    rolling_four error = (scaled - (difference - back)) - (scaled_old + back);
-    rolling_four total = sum + difference;
-    back = total - sum;
-    low += ((sum - (total - back)) + (difference - back)) + error;
-    squares += difference * ((scaled - anchor) + (scaled_old - anchor));
-    rolling_mask higher = (rolling_mask)(squares > peak);
-    peak = (rolling_four)((higher & (rolling_mask)squares) | (~higher & (rolling_mask)peak));
-
+/*
+ * Takes in values[0 … 4 · fours − 1] of as many keys and notes them from `at` on. False: nothing is changed; go on one
+ * by one. The conditions are those of rolling_take's fast way, and that the keys differ. Two fours at once keep the
+ * processor busy while it waits for results.
+ */
+static inline __attribute__((always_inline)) bool rolling_take_fours(const int fours, void *const *states,
+                                                                     size_t offset, uint32_t window,
+                                                                     uint32_t refresh_records, const double *values,
+                                                                     struct rolling_notes *notes, uint32_t at)
+{
+    const rolling_words limits = {(int32_t)window, (int32_t)window, (int32_t)refresh_records, -1};
     const double count = window;
-    rolling_four both = total + low;
-    rolling_mask sound = (rolling_mask)(squares * count - both * both >= peak * count * ROLLING_SQUARES_LOSS) &
-                         (rolling_mask)(peak <= ROLLING_SQUARES_MOST);
-    fine &= (sound[0] & sound[1] & sound[2] & sound[3]) != 0;
-    if (__builtin_expect(!fine, 0))
+    char *heads[8];
+    double *slots[8];
+    rolling_words places[8];
+    rolling_four sum[2], low[2], squares[2], peak[2], anchor[2], scale[2];
+    bool fine = rolling_differ(states, fours);
+    for (int k = 0; k < 4 * fours; k++) {
+        heads[k] = (char *)states[k] + offset;
+        slots[k] = (double *)(heads[k] + sizeof(struct rolling_head)) + ((struct rolling_head *)heads[k])->next;
+    }
+    rolling_mask sound = {-1, -1, -1, -1};
+    for (int g = 0; g < fours; g++) {
+        fine &= rolling_step_four(heads + 4 * g, limits, places + 4 * g);
+        ROLLING_SPLIT(heads + 4 * g, 0, sum[g], low[g]);
+        ROLLING_SPLIT(heads + 4 * g, 16, squares[g], peak[g]);
+        ROLLING_SPLIT(heads + 4 * g, 32, anchor[g], scale[g]);
+        double *const *slot = slots + 4 * g;
+        rolling_four scaled = *(const rolling_four_loose *)(values + 4 * g) * scale[g];
+        rolling_four scaled_old = (rolling_four){*slot[0], *slot[1], *slot[2], *slot[3]} * scale[g];
+        rolling_four difference = scaled - scaled_old, back = difference - scaled;
+        rolling_four error = (scaled - (difference - back)) - (scaled_old + back);
+        rolling_four total = sum[g] + difference;
+        back = total - sum[g];
+        low[g] += ((sum[g] - (total - back)) + (difference - back)) + error;
+        sum[g] = total;
+        squares[g] += difference * ((scaled - anchor[g]) + (scaled_old - anchor[g]));
+        rolling_mask higher = (rolling_mask)(squares[g] > peak[g]);
+        peak[g] = (rolling_four)((higher & (rolling_mask)squares[g]) | (~higher & (rolling_mask)peak[g]));
+        rolling_four both = total + low[g];
+        sound &= (rolling_mask)(squares[g] * count - both * both >= peak[g] * count * ROLLING_SQUARES_LOSS) &
+                 (rolling_mask)(peak[g] <= ROLLING_SQUARES_MOST);
+    }
+    if (__builtin_expect(!(fine & (sound[0] & sound[1] & sound[2] & sound[3])), 0))
         return false;
 
-    ROLLING_JOIN(heads, 0, total, low);
-    ROLLING_JOIN(heads, 16, squares, peak);
-    for (int k = 0; k < 4; k++) {
-        memcpy(heads[k] + offsetof(struct rolling_head, next), &places[k], sizeof(places[k]));
+    for (int g = 0; g < fours; g++) {
+        ROLLING_JOIN(heads + 4 * g, 0, sum[g], low[g]);
+        ROLLING_JOIN(heads + 4 * g, 16, squares[g], peak[g]);
+        *(rolling_four_loose *)&notes->sum[at + 4 * g] = sum[g];
+        *(rolling_four_loose *)&notes->sum_low[at + 4 * g] = low[g];
+        *(rolling_four_loose *)&notes->squares[at + 4 * g] = squares[g];
+        *(rolling_four_loose *)&notes->anchor[at + 4 * g] = anchor[g];
+        *(rolling_four_loose *)&notes->unscale[at + 4 * g] = (rolling_four)((INT64_C(2046) << 52) -
+                                                                            (rolling_mask)scale[g]);
+    }
+    for (int k = 0; k < 4 * fours; k++) {
+        *(rolling_words_loose *)(heads[k] + offsetof(struct rolling_head, next)) = places[k];
         *slots[k] = values[k];
     }
-    *(rolling_four_loose *)&notes->sum[at] = total;
-    *(rolling_four_loose *)&notes->sum_low[at] = low;
-    *(rolling_four_loose *)&notes->squares[at] = squares;
-    *(rolling_four_loose *)&notes->anchor[at] = anchor;
-    *(rolling_four_loose *)&notes->unscale[at] = (rolling_four)((INT64_C(2046) << 52) - (rolling_mask)scale);
     return true;
 }
 #pragma GCC diagnostic pop

@@ -76,7 +76,7 @@ static inline const double *leaving(const struct key *key, uint32_t window, cons
 static inline void enter(const struct key *key, uint32_t window, const double *values, uint32_t count)
 {
     uint32_t next = key->head->next, skipped = count > window ? count - window : 0;
-    key->head->laps += (next + count) / window;
+    key->head->since += count;
     for (uint32_t i = skipped, slot = (next + skipped) % window; i < count; i++) {
         key->ring[slot] = values[i];
         slot = slot + 1 == window ? 0 : slot + 1;
@@ -93,12 +93,12 @@ static inline __attribute__((always_inline)) uint32_t advance_together(const str
 {
     struct rolling_head *head = key->head;
     const uint32_t window = kernel->options.window;
-    uint64_t before_refresh = (uint64_t)(kernel->refresh_laps - head->laps) * window - head->next - 1;
+    uint32_t before_refresh = kernel->refresh_records - head->since - 1;
     uint32_t most = window > CHUNK ? window - head->next : CHUNK;
     if (count > most)
         count = most;
     if (count > before_refresh)
-        count = (uint32_t)before_refresh;
+        count = before_refresh;
     if (count < TOGETHER_LEAST || head->finite != window)
         return 0;
 
@@ -177,7 +177,7 @@ static inline void gather_one(const struct rolling_kernel *kernel, const struct 
                               double value, bool counted, struct rolling_notes *notes, uint32_t i)
 {
     struct key key = key_of(kernel, rows->states[row]);
-    rolling_take(key.head, key.ring, kernel->options.window, kernel->refresh_laps, key.infinite, value);
+    rolling_take(key.head, key.ring, kernel->options.window, kernel->refresh_records, key.infinite, value);
     note(&key, kernel->options.window, notes, i);
     if (counted)
         write_count(rows, row, &key);
@@ -191,26 +191,44 @@ static __attribute__((noinline)) void gather_few(const struct rolling_kernel *ke
         gather_one(kernel, rows, begin + i, values[i], counted, notes, at + i);
 }
 
+static inline void write_counts(const struct rolling_rows *rows, uint32_t begin, uint32_t count, uint32_t window)
+{
+    for (uint32_t i = begin; i < begin + count; i++)
+        ((int64_t *)rows->columns[ROLLING_COUNT])[rows->selection ? rows->selection[i] : i] = window;
+}
+
+/* Eight rows where something is out of the ordinary, or a key comes twice. */
+static inline __attribute__((always_inline)) void gather_eight(const struct rolling_kernel *kernel,
+                                                               const struct rolling_rows *rows, uint32_t begin,
+                                                               const double *values, bool counted,
+                                                               struct rolling_notes *notes, uint32_t at)
+{
+    for (uint32_t i = 0; i < 8; i += 4) {
+        if (!rolling_take_fours(1, rows->states + begin + i, kernel->state_offset, kernel->options.window,
+                                kernel->refresh_records, values + i, notes, at + i))
+            gather_few(kernel, rows, begin + i, 4, values + i, counted, notes, at + i);
+        else if (counted)
+            write_counts(rows, begin + i, 4, kernel->options.window);
+    }
+}
+
 /* Pass 1 over rows begin … begin + count − 1 with these values, when the keys change from row to row. */
 static inline __attribute__((always_inline)) void gather_scattered(const struct rolling_kernel *kernel,
                                                                    const struct rolling_rows *rows, uint32_t begin,
                                                                    uint32_t count, const double *values, bool counted,
                                                                    struct rolling_notes *notes)
 {
-    const uint32_t window = kernel->options.window, refresh_laps = kernel->refresh_laps;
+    const uint32_t window = kernel->options.window, refresh_records = kernel->refresh_records;
     const size_t offset = kernel->state_offset;
     uint32_t i = 0;
-    for (; i + 4 <= count; i += 4) {
-        for (uint32_t k = 0; k < 4; k++)
-            rolling_prefetch(kernel, rows, begin + i + k);
-        if (__builtin_expect(
-                !rolling_take_four(rows->states + begin + i, offset, window, refresh_laps, values + i, notes, i), 0)) {
-            gather_few(kernel, rows, begin + i, 4, values + i, counted, notes, i);
-            continue;
-        }
-        for (uint32_t k = 0; counted && k < 4; k++)
-            ((int64_t *)rows
-                 ->columns[ROLLING_COUNT])[rows->selection ? rows->selection[begin + i + k] : begin + i + k] = window;
+    for (; i + 8 <= count; i += 8) {
+        void *const *states = rows->states + begin + i;
+        for (uint32_t k = 0; k < 8 && begin + i + 7 + ROLLING_FETCH_HEAD < rows->count; k++)
+            rolling_prefetch_both(kernel, states + k);
+        if (__builtin_expect(!rolling_take_fours(2, states, offset, window, refresh_records, values + i, notes, i), 0))
+            gather_eight(kernel, rows, begin + i, values + i, counted, notes, i);
+        else if (counted)
+            write_counts(rows, begin + i, 8, window);
     }
     gather_few(kernel, rows, begin + i, count - i, values + i, counted, notes, i);
 }
@@ -221,7 +239,7 @@ static inline __attribute__((always_inline)) void gather_runs(const struct rolli
                                                               uint32_t count, const double *values, bool one_key,
                                                               bool counted, struct rolling_notes *notes)
 {
-    const uint32_t window = kernel->options.window, refresh_laps = kernel->refresh_laps;
+    const uint32_t window = kernel->options.window, refresh_records = kernel->refresh_records;
     for (uint32_t i = 0; i < count;) {
         struct key key = key_of(kernel, rows->states[begin + i]);
         uint32_t run = one_key ? count - i : run_length(rows->states + begin + i, count - i);
@@ -233,7 +251,7 @@ static inline __attribute__((always_inline)) void gather_runs(const struct rolli
             continue;
         /* So many one by one, before it is tried again. */
         for (uint32_t end = i + (run < TOGETHER_LEAST ? run : TOGETHER_LEAST); i < end; i++) {
-            rolling_take(key.head, key.ring, window, refresh_laps, key.infinite, values[i]);
+            rolling_take(key.head, key.ring, window, refresh_records, key.infinite, values[i]);
             note(&key, window, notes, i);
             if (counted)
                 write_count(rows, begin + i, &key);

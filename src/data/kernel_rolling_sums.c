@@ -225,7 +225,7 @@ static double nearest_to(double target, double scale, struct walk *walk)
 void rolling_sums_refresh(struct rolling_head *head, const double *ring, uint32_t records, double near)
 {
     struct walk walk;
-    head->laps = 0;
+    head->since = 0;
     if (head->finite == 0)
         return;
     if (fabs(near * head->scale) <= 0x1p200) { /* false for NaN too */

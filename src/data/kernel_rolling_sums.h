@@ -16,7 +16,7 @@ struct rolling_head {
     double anchor, scale; /* anchor = a value of the window · scale; scale a power of two, 0 when finite == 0 */
     uint32_t next;        /* slot of the ring that the next record takes */
     uint32_t finite;      /* finite values in the ring */
-    uint32_t laps;        /* times the ring came round since the refresh */
+    uint32_t since;       /* records since the refresh */
     uint16_t full;        /* 1 once the ring was filled */
     uint16_t odd;         /* 1 while there are infinities in the ring */
 };
@@ -131,7 +131,7 @@ void rolling_replace_slowly(struct rolling_head *head, struct rolling_infinite *
                             double value);
 
 /* Takes in one record: puts it in the place of the oldest, keeps the sums right, refreshes them when it is time. */
-static inline void rolling_take(struct rolling_head *head, double *ring, uint32_t window, uint32_t refresh_laps,
+static inline void rolling_take(struct rolling_head *head, double *ring, uint32_t window, uint32_t refresh_records,
                                 struct rolling_infinite *infinite, double value);
 
 /* The caller has changed head->finite already: add: it counts the value; remove: it no longer does. */
@@ -141,7 +141,7 @@ void rolling_sums_remove(struct rolling_head *head, double old);
 /* Makes the sums again from the `records` slots of the ring. `near`: the newest value, tried as anchor first. */
 void rolling_sums_refresh(struct rolling_head *head, const double *ring, uint32_t records, double near);
 
-static inline void rolling_take(struct rolling_head *head, double *ring, uint32_t window, uint32_t refresh_laps,
+static inline void rolling_take(struct rolling_head *head, double *ring, uint32_t window, uint32_t refresh_records,
                                 struct rolling_infinite *infinite, double value)
 {
     double *slot = ring + head->next;
@@ -151,12 +151,11 @@ static inline void rolling_take(struct rolling_head *head, double *ring, uint32_
     } else {
         rolling_replace_slowly(head, infinite, true, slot, value);
     }
-    bool stale = false;
     if (++head->next == window) {
         head->next = 0;
         head->full = 1;
-        stale = ++head->laps >= refresh_laps;
     }
+    bool stale = ++head->since >= refresh_records;
     if (__builtin_expect(stale | rolling_sums_doubtful(head), 0))
         rolling_sums_refresh(head, ring, head->full ? window : head->next, value);
 }
