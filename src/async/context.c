@@ -56,12 +56,23 @@ bool context_park(struct weir_context *context, int64_t deadline_ns)
     return woken;
 }
 
+/* The next time at which a wait is interrupted for the idle call, which is made if it is due. */
+static int64_t next_idle(struct weir_context *context)
+{
+    if (!context->idle)
+        return INT64_MAX;
+    if (weir_now(context) >= context->idle_at)
+        context->idle(context);
+    return context->idle_at;
+}
+
 int weir_sleep_until(struct weir_context *context, int64_t when_ns)
 {
     while (weir_now(context) < when_ns) {
         if (weir_stopping(context))
             return -ECANCELED;
-        context_park(context, when_ns);
+        int64_t idle_at = next_idle(context);
+        context_park(context, when_ns < idle_at ? when_ns : idle_at);
     }
     return weir_stopping(context) ? -ECANCELED : 0;
 }
@@ -88,6 +99,9 @@ int weir_wait_fd(struct weir_context *context, int fd, short events, int64_t dea
         if (left <= 0)
             left = 0;
         int64_t slice = context->cancel_fd >= 0 ? CLOCK_SECOND * 60 : CLOCK_MILLISECOND * 50;
+        int64_t idle_at = next_idle(context), until_idle = idle_at - clock_monotonic();
+        if (until_idle < slice)
+            slice = until_idle > 0 ? until_idle : 0;
         if (left < slice)
             slice = left;
         struct timespec timeout = {.tv_sec = slice / CLOCK_SECOND, .tv_nsec = slice % CLOCK_SECOND};

@@ -23,6 +23,11 @@ struct weir_context {
     struct weir_waiter *waiter;
     const _Atomic bool *cancelled; /* every wait ends with -ECANCELED once this is set */
     int cancel_fd;                 /* readable once cancelled; -1: none (then descriptors are polled in slices) */
+    /* Called from inside a wait of this context once weir_now() has come to idle_at; it moves idle_at on. It must not
+     * wait. NULL: no such thing. */
+    void (*idle)(struct weir_context *context);
+    int64_t idle_at;
+    void *owner;                   /* for idle */
     _Atomic int64_t waited_ns;     /* time spent in waits that are over: what is not busy */
     _Atomic int64_t waiting_since; /* start of the wait that goes on now, or 0 */
 };

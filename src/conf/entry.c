@@ -13,8 +13,8 @@ enum { NAME_MAX_LENGTH = 64, KINDS_PARTS_MAX = 64 };
 static const char *const section_names[] = {[WEIR_SOURCE] = "sources", [WEIR_STAGE] = "stages", [WEIR_SINK] = "sinks"};
 
 /* Keys of the wiring, by kind and by how the part is written: as an entry of a map, or of a list. */
-static const char *const source_map_keys[] = {"type", "when_full", "queue", "watermark", NULL};
-static const char *const source_list_keys[] = {"type", "name", "when_full", "queue", "watermark", NULL};
+static const char *const source_map_keys[] = {"type", "when_full", "queue", "watermark", "idle", NULL};
+static const char *const source_list_keys[] = {"type", "name", "when_full", "queue", "watermark", "idle", NULL};
 static const char *const stage_keys[] = {"type", "name", "from", NULL};
 static const char *const sink_map_keys[] = {"type", "from", "when_full", "queue", NULL};
 static const char *const sink_list_keys[] = {"type", "name", "from", "when_full", "queue", NULL};

@@ -196,7 +196,7 @@ static const char *const policies[] = {"block", "drop_newest", "drop_oldest", NU
 
 struct edge_settings {
     int when_full;
-    int64_t queue, watermark;
+    int64_t queue, watermark, idle;
 };
 static const struct weir_option edge_options[] = {
     {.name = "when_full",
@@ -218,6 +218,13 @@ static const struct weir_option edge_options[] = {
      .least = 0,
      .most = 0x1p62,
      .help = "sources: how much older than the newest record others may still come; windows wait that long"},
+    {.name = "idle",
+     .type = WEIR_OPTION_DURATION,
+     .offset = offsetof(struct edge_settings, idle),
+     .fallback = "0s",
+     .least = 0,
+     .most = 0x1p62,
+     .help = "sources: after so long without a record, windows no longer wait for this source; 0s: they do"},
     {.type = WEIR_OPTION_END},
 };
 
@@ -239,6 +246,7 @@ static int read_edge(struct conf *conf, const struct entry *entry, struct plan_n
     node->when_full = (enum plan_policy)settings.when_full;
     node->queue_bytes = settings.queue;
     node->watermark_delay = settings.watermark;
+    node->idle_timeout = settings.idle;
     return error;
 }
 

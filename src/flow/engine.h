@@ -227,6 +227,9 @@ struct pipeline {
     uint64_t random; /* simulated runner */
     /* resolved */
     uint64_t queue_bytes;
+    uint64_t batch_share; /* of the memory, for batches; the budget's limit is larger by what a turn may grow to */
+    size_t pool_keep;     /* free bytes that a machine keeps: together less than half of the share */
+    uint64_t grain_bytes; /* most raw bytes in a batch: so that one of each machine fits the share */
     bool branches;
     bool row_watermarks;     /* each row is to carry its watermark: there is one source, and stages that ask */
     const char *common_key;  /* of all sources, or NULL */
@@ -247,6 +250,7 @@ bool graph_branches(const struct pipeline *pipeline); /* a record can reach more
 
 /* source.c, lane.c, sink.c */
 enum step source_step(struct machine *machine);
+void source_idle(struct weir_context *context); /* a source's context calls it when it was silent for its timeout */
 /* Sets watermarks where somebody wants them. On the thread that the batch's pool belongs to, before it is published. */
 void source_mark_rows(const struct source *source, struct weir_batch *batch);
 enum step lane_step(struct machine *machine);

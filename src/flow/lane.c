@@ -108,8 +108,10 @@ static int64_t latest_time(const struct weir_batch *batch)
     if (batch->schema->time < 0)
         return latest;
     const int64_t *times = batch->columns[batch->schema->time].i64;
-    for (uint32_t row = 0; row < batch->rows; row++)
+    for (uint32_t i = 0; i < batch->count; i++) {
+        uint32_t row = weir_batch_row(batch, i);
         latest = times[row] > latest ? times[row] : latest;
+    }
     return latest;
 }
 
@@ -162,23 +164,25 @@ static void pass_control(struct lane *lane, const struct input *input, const str
                 copy->epoch = message->epoch;
             if (message->kind == MESSAGE_WATERMARK && (copy = turn_append(pending, MESSAGE_WATERMARK)))
                 copy->time = message->time;
-            if (message->kind == MESSAGE_END && !turn_append(pending, MESSAGE_END)) {
-                struct weir_error error = {0};
-                weir_fail(&error, -ENOMEM, "out of memory");
-                pipeline_fail(lane->machine.pipeline, &error);
-            }
+            if (message->kind == MESSAGE_END)
+                turn_append_reserved(pending, MESSAGE_END);
         }
     }
 }
 
 static int open_pending(struct lane *lane, const struct input *input, const struct turn *turn)
 {
+    bool ends = turn_has(turn, MESSAGE_END);
     for (uint32_t i = 0; i < input->use_count; i++) {
         struct output *output = &lane->outputs[input->uses[i].output];
         if (!output->pending)
             output->pending = turn_new(turn->source, turn->sequence);
         if (!output->pending)
             return -ENOMEM;
+        if (ends && turn_reserve(output->pending) < 0)
+            return -ENOMEM;
+        if (!output->pending->receipt)
+            output->pending->receipt = receipt_hold(turn->receipt);
         output->pending->source = turn->source;
         output->pending->sequence = turn->sequence;
     }
@@ -205,7 +209,7 @@ static enum step stuck(struct lane *lane, struct input *input, struct turn *turn
 static enum step run_turn(struct lane *lane, struct input *input, struct turn *turn)
 {
     struct pipeline *pipeline = lane->machine.pipeline;
-    int64_t start = clock_monotonic(), latest = INT64_MIN;
+    int64_t start = weir_now(&lane->machine.context), latest = INT64_MIN;
     uint64_t records = 0;
     lane->current = input;
     lane->current_source = turn->source;
@@ -217,7 +221,7 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
         turn_discard_data(turn, OUTCOME_DROPPED);
     else if (decode_turn(lane, turn) < 0)
         return stuck(lane, input, turn);
-    int64_t decoded = clock_monotonic();
+    int64_t decoded = weir_now(&lane->machine.context);
     if (input->source != UINT32_MAX)
         atomic_fetch_add_explicit(&current_source(lane)->node.counters.busy_ns, (uint64_t)(decoded - start),
                                   memory_order_relaxed);
@@ -233,7 +237,7 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
         edge_submit(output->edge, pending, input->uses[i].parts[pending->source], lane->machine.pool);
     }
     turn_free(turn);
-    lane_count_cost(pipeline, clock_monotonic() - start, records);
+    lane_count_cost(pipeline, weir_now(&lane->machine.context) - start, records);
     return STEP_RAN;
 }
 

@@ -4,6 +4,8 @@
 #include "base/memory.h"
 #include "codec/codec.h"
 
+#include <errno.h>
+
 struct turn *turn_new(uint32_t source, uint64_t sequence)
 {
     struct turn *turn = memory_zeroed(1, sizeof *turn);
@@ -45,7 +47,19 @@ void turn_free(struct turn *turn)
         next = message->next;
         message_free(message);
     }
+    memory_free(turn->reserved);
+    receipt_release(turn->receipt);
     memory_free(turn);
+}
+
+static void append(struct turn *turn, struct message *message, enum message_kind kind)
+{
+    message->kind = kind;
+    if (turn->last)
+        turn->last->next = message;
+    else
+        turn->first = message;
+    turn->last = message;
 }
 
 struct message *turn_append(struct turn *turn, enum message_kind kind)
@@ -53,13 +67,21 @@ struct message *turn_append(struct turn *turn, enum message_kind kind)
     struct message *message = memory_zeroed(1, sizeof *message);
     if (!message)
         return NULL;
-    message->kind = kind;
-    if (turn->last)
-        turn->last->next = message;
-    else
-        turn->first = message;
-    turn->last = message;
+    append(turn, message, kind);
     return message;
+}
+
+int turn_reserve(struct turn *turn)
+{
+    if (!turn->reserved)
+        turn->reserved = memory_zeroed(1, sizeof *turn->reserved);
+    return turn->reserved ? 0 : -ENOMEM;
+}
+
+void turn_append_reserved(struct turn *turn, enum message_kind kind)
+{
+    append(turn, turn->reserved, kind);
+    turn->reserved = NULL;
 }
 
 bool turn_has(const struct turn *turn, enum message_kind kind)

@@ -16,10 +16,14 @@ enum message_kind {
     MESSAGE_BLOCK,     /* bytes to be decoded, with their receipt */
     MESSAGE_DATA,      /* a batch */
     MESSAGE_SCHEMA,    /* batches from now on look like this */
-    MESSAGE_WATERMARK, /* no record older than `time` will come from this source */
+    MESSAGE_WATERMARK, /* no record older than `time` will come from this source; WATERMARK_IDLE: do not wait for it */
     MESSAGE_BARRIER,   /* all before it belongs to checkpoint `epoch` */
     MESSAGE_END,       /* the source has ended */
 };
+
+/* A source that has been silent for its idle timeout is left out of what event time is the least of, until it speaks.
+ */
+#define WATERMARK_IDLE (INT64_MAX - 1)
 
 struct message {
     enum message_kind kind;
@@ -41,12 +45,19 @@ struct turn {
     uint64_t sequence;
     struct message *first, *last;
     size_t bytes; /* what it holds, for the limits of edges */
+    /* A reference: the account of the source keeps the turn's place until all that came of it is gone, also where
+     * none of its records went. So no more turns of a source are under way than edges have places. May be NULL. */
+    struct receipt *receipt;
+    struct message *reserved; /* for the end, which must not be lost when memory is */
 };
 
 struct turn *turn_new(uint32_t source, uint64_t sequence); /* NULL: out of memory */
 void turn_free(struct turn *turn); /* and its messages, whose batches must have been settled; NULL is allowed */
 /* Appends a zeroed message; NULL when out of memory. */
 struct message *turn_append(struct turn *turn, enum message_kind kind);
+/* Sets aside the memory of one message, for turn_append_reserved, which then cannot fail. -ENOMEM. */
+int turn_reserve(struct turn *turn);
+void turn_append_reserved(struct turn *turn, enum message_kind kind);
 bool turn_has(const struct turn *turn, enum message_kind kind);
 
 /* Settles every record in the turn's data as `outcome` and takes the data out; control messages stay. Returns the

@@ -159,35 +159,41 @@ void node_receive(struct weir_engine_node *node, struct weir_batch *batch)
         return;
     }
     uint64_t outer = lane->child_ns;
-    int64_t start = clock_monotonic();
+    int64_t start = weir_now(&lane->machine.context);
     lane->child_ns = 0;
     int error = stage_ops(node->plan->part)->process(node->self, &node->env, batch, &node->out);
-    int64_t spent = clock_monotonic() - start;
+    int64_t spent = weir_now(&lane->machine.context) - start;
     count_up(&node->counters.calls, 1);
     count_up(&node->counters.records_in, batch->count);
     count_up(&node->counters.busy_ns, (uint64_t)spent - lane->child_ns);
     lane->child_ns = outer + (uint64_t)spent;
     if (node->keyed)
         atomic_store_explicit(&node->counters.keys, keyed_count(node->keyed), memory_order_relaxed);
+    if (error < 0) { /* rows that weir_key_states took out are settled already */
+        fail_node(node, error);
+        receipt_settle_all(node->replaced ? node->replaced : batch, OUTCOME_REFUSED);
+    }
     weir_batch_release(node->replaced);
     node->replaced = NULL;
-    if (error < 0) {
-        fail_node(node, error);
-        receipt_settle_all(batch, OUTCOME_REFUSED);
-    }
 }
 
 /* `mark` says by which input and from which source the time comes; the stage's own time is the least of all. */
 void node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_ns)
 {
     const struct weir_stage *stage = stage_ops(node->plan->part);
-    if (time_ns <= node->marks[mark])
+    bool idle = false;
+    if (time_ns <= node->marks[mark] && node->marks[mark] != WATERMARK_IDLE)
         return;
     node->marks[mark] = time_ns;
     int64_t least = INT64_MAX;
-    for (uint32_t i = 0; i < node->mark_count; i++)
-        least = node->marks[i] < least ? node->marks[i] : least;
-    if (least > node->watermark) {
+    for (uint32_t i = 0; i < node->mark_count; i++) {
+        if (node->marks[i] == WATERMARK_IDLE)
+            idle = true;
+        else if (node->marks[i] < least)
+            least = node->marks[i];
+    }
+    bool known = least < INT64_MAX || !idle; /* when all that have not ended are idle, time stands still */
+    if (known && least > node->watermark) {
         node->watermark = least;
         if (node->keyed)
             keyed_expire(node->keyed, least);

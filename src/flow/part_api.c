@@ -115,6 +115,7 @@ int weir_key_states(struct weir_env *env, struct weir_batch **batch, void **stat
             "no room for the state of more keys (%llu are kept): their records are refused; raise run.memory or "
             "this stage's limit on keys",
             (unsigned long long)keyed_count(node->keyed));
+        weir_batch_release(node->replaced); /* of an earlier call: `rest` keeps it alive */
         node->replaced = *batch = rest;
     }
     pool_give(rows);

@@ -21,6 +21,10 @@ enum {
         4, /* a batch on its way is about this many times its raw bytes: block, columns, derived columns, encoded */
     QUEUE_LEAST = 64 * 1024,
     POOL_KEEP = 4 * MIB,
+    /* Whether there is room is asked before a batch is read, with a guess at what it will grow to: a wrong guess may
+     * take some of what a run may use beyond its `memory`. */
+    OVERDRAFT = 8 * MIB,
+    GRAIN_LEAST = 4096,
 };
 
 /* ---- Failures, notices, counters: slow paths from any thread ----------------------------------------------------- */
@@ -137,7 +141,7 @@ static int init_machine(struct pipeline *pipeline, struct machine *machine, cons
                                              .waiter = &machine->waiter,
                                              .cancelled = cancelled,
                                              .cancel_fd = pipeline->cancel_fd};
-    machine->pool = pool_new(&pipeline->batch_budget, POOL_KEEP);
+    machine->pool = pool_new(&pipeline->batch_budget, pipeline->pool_keep);
     if (!machine->pool)
         return -ENOMEM;
     pipeline->machines[pipeline->machine_count++] = machine;
@@ -171,12 +175,20 @@ static void share_memory(struct pipeline *pipeline)
 {
     uint64_t batches, state;
     pipeline_share((uint64_t)pipeline->plan->memory, &batches, &state);
-    pipeline->batch_budget.limit = batches;
+    pipeline->batch_share = batches;
+    pipeline->batch_budget.limit = batches + OVERDRAFT;
     pipeline->state_budget.limit = state;
     uint64_t in_flight = batches / COPIES;
     pipeline->queue_bytes = in_flight / 4;
     if (pipeline->queue_bytes < QUEUE_LEAST)
         pipeline->queue_bytes = QUEUE_LEAST;
+    uint32_t producers = pipeline->lane_count > pipeline->source_count ? pipeline->lane_count : pipeline->source_count;
+    pipeline->grain_bytes = in_flight / 4 / producers;
+    if (pipeline->grain_bytes < GRAIN_LEAST)
+        pipeline->grain_bytes = GRAIN_LEAST;
+    pipeline->pool_keep = batches / 8 * 3 / (pipeline->lane_count + pipeline->source_count + pipeline->sink_count);
+    if (pipeline->pool_keep > POOL_KEEP)
+        pipeline->pool_keep = POOL_KEEP;
 }
 
 static uint32_t choose_lanes(const struct pipeline *pipeline)
@@ -205,6 +217,11 @@ static int make_source(struct pipeline *pipeline, uint32_t index, uint64_t credi
     int error = init_machine(pipeline, &source->machine, source->node.plan->name, source_step, &pipeline->stopping);
     if (error < 0)
         return error;
+    if (source->node.plan->idle_timeout) {
+        source->machine.context.idle = source_idle;
+        source->machine.context.idle_at = INT64_MAX;
+        source->machine.context.owner = source;
+    }
     return account_init(&source->account, credit, pipeline->branches, &source->machine.waiter);
 }
 
@@ -252,7 +269,7 @@ static int make_machines(struct pipeline *pipeline)
     pipeline->lanes = memory_zeroed(pipeline->lane_count, sizeof *pipeline->lanes);
     if (!pipeline->machines || !pipeline->sources || !pipeline->sinks || !pipeline->lanes)
         return -ENOMEM;
-    uint64_t credit = pipeline->batch_budget.limit / COPIES / pipeline->source_count;
+    uint64_t credit = pipeline->batch_share / COPIES / pipeline->source_count + 1;
     for (uint32_t i = 0; i < pipeline->source_count; i++)
         if (make_source(pipeline, i, credit) < 0)
             return -ENOMEM;
@@ -330,8 +347,8 @@ int pipeline_open(const struct plan *plan, const struct pipeline_options *option
     waiter_init(&pipeline->waiter);
     pipeline->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     count_kinds(pipeline);
-    share_memory(pipeline);
     pipeline->lane_count = choose_lanes(pipeline);
+    share_memory(pipeline);
     pipeline->branches = graph_branches(pipeline);
     prepare_event_time(pipeline);
     pipeline->started = context_clock_now(&pipeline->clock);

@@ -19,7 +19,8 @@ struct plan_node {
     enum plan_policy when_full; /* of the edge before a sink, or behind a source */
     int64_t queue_bytes;        /* limit of that edge; 0: default */
     const char *key;            /* a source's key column, from its option "key"; NULL: none */
-    int64_t watermark_delay; /* a source: how much older than the newest a record may still come, ns */
+    int64_t watermark_delay;    /* a source: how much older than the newest a record may still come, ns */
+    int64_t idle_timeout;       /* a source: silent for so long, event time no longer waits for it, ns; 0: it does */
 };
 
 struct plan_goals {                                                                    /* 0: not declared */

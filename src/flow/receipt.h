@@ -60,6 +60,12 @@ int64_t account_oldest(struct account *account);
 /* A receipt for the next batch, with one reference; NULL: out of memory. The source's thread. */
 struct receipt *receipt_new(struct account *account, int64_t produced, uint64_t bytes);
 void receipt_release(struct receipt *receipt);
+static inline struct receipt *receipt_hold(struct receipt *receipt) /* NULL is allowed */
+{
+    if (receipt)
+        (void)receipt_reference(&receipt->head);
+    return receipt;
+}
 
 /* Says how many records the batch has, of which `rows` become rows of the batch (the rest are settled with
  * receipt_settle_unseen). Before publishing; once. -ENOMEM: the records count as read, but rows could not be told

@@ -160,7 +160,7 @@ static void look_at_memory(struct pipeline *pipeline, struct pipeline_snapshot *
     const struct memory_budget *batches = &pipeline->batch_budget, *state = &pipeline->state_budget;
     snapshot->memory_used = read_counter(&batches->used) + read_counter(&state->used);
     snapshot->memory_peak = read_counter(&batches->peak) + read_counter(&state->peak);
-    snapshot->memory_limit = batches->limit + state->limit;
+    snapshot->memory_limit = pipeline->batch_share + state->limit;
     snapshot->symbols = symbols_count(pipeline->symbols);
 }
 

@@ -14,17 +14,27 @@ enum { GRAIN_NS = 5 * 1000 * 1000, ROWS_FIRST = 64, ROWS_MOST = 4096, BYTES_FIRS
 enum { SLAB_LEAST = 4096 };             /* what the smallest block really occupies */
 enum { BYTES_MOST = 256 * 1024 - 256 }; /* with its header and padding a block fills a slab of the pool */
 
-/* Waits until one more batch may be in flight. */
+/* What is in flight has grown beyond what its raw bytes promised (many columns, much text): then nothing is added to
+ * it. Some batch of each source may always be on its way, so this ends. */
+static bool memory_tight(struct source *source)
+{
+    struct pipeline *pipeline = source->machine.pipeline;
+    uint64_t used = atomic_load_explicit(&pipeline->batch_budget.used, memory_order_relaxed);
+    return used > pipeline->batch_share / 4 * 3 && account_oldest(&source->account);
+}
+
+/* Waits until one more batch may be in flight.
 static int wait_for_credit(struct source *source)
 {
     struct weir_context *context = &source->machine.context;
     for (;;) {
         if (source->limit_reached || weir_stopping(context))
             return -ECANCELED;
-        if (account_credit(&source->account) && edge_credit(source->edge))
+        bool tight = memory_tight(source);
+        if (account_credit(&source->account) && edge_credit(source->edge) && !tight)
             break;
         atomic_store_explicit(&source->waiting, true, memory_order_relaxed);
-        context_park(context, INT64_MAX);
+        context_park(context, tight ? weir_now(context) + CLOCK_MILLISECOND : INT64_MAX);
     }
     atomic_store_explicit(&source->waiting, false, memory_order_relaxed);
     return 0;
@@ -40,8 +50,10 @@ static uint64_t take_from_limit(struct source *source, uint64_t records)
     do {
         take = records < left ? records : left;
     } while (!atomic_compare_exchange_weak(&pipeline->read_limit_left, &left, left - take));
-    if (left == take)
+    if (left == take) {
         source->limit_reached = true;
+        pipeline_stop(pipeline); /* the other sources need not wait for data that nobody may read */
+    }
     return take;
 }
 
@@ -68,6 +80,30 @@ static void submit(struct source *source, struct turn *turn)
     edge_submit(source->edge, turn, 0, source->machine.pool);
 }
 
+static void watch_for_silence(struct source *source)
+{
+    int64_t timeout = source->node.plan->idle_timeout;
+    if (timeout)
+        source->machine.context.idle_at = weir_now(&source->machine.context) + timeout;
+}
+
+/* Nothing came for the idle timeout. Said once; the next batch takes it back by its own watermark. */
+void source_idle(struct weir_context *context)
+{
+    struct source *source = context->owner;
+    context->idle_at = INT64_MAX;
+    if (!account_credit(&source->account) || edge_full(source->edge))
+        return; /* held back from behind: that is not silence */
+    struct turn *turn = begin_turn(source, false);
+    struct message *message = turn ? turn_append(turn, MESSAGE_WATERMARK) : NULL;
+    if (!message) {
+        turn_free(turn);
+        return;
+    }
+    message->time = WATERMARK_IDLE;
+    submit(source, turn);
+}
+
 static int out_of_memory(struct source *source)
 {
     return weir_fail(&source->node.error, -ENOMEM, "%s: out of memory", source->node.plan->name);
@@ -88,6 +124,11 @@ int weir_emit_schema(struct weir_context *context, struct weir_emitter *out, str
     struct turn *turn = begin_turn(source, true);
     if (!turn)
         return out_of_memory(source);
+    turn->receipt = receipt_new(&source->account, weir_now(&source->machine.context), 0);
+    if (!turn->receipt) {
+        turn_free(turn);
+        return out_of_memory(source);
+    }
     submit(source, turn);
     return 0;
 }
@@ -120,8 +161,10 @@ static int account_for(struct source *source, struct weir_batch *batch)
     return error;
 }
 
+/* After each batch or block. */
 static void grow_ramp(struct source *source)
 {
+    watch_for_silence(source);
     if (source->ramp_rows < ROWS_MOST)
         source->ramp_rows *= 2;
 }
@@ -145,9 +188,12 @@ void source_mark_rows(const struct source *source, struct weir_batch *batch)
 int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, struct weir_batch *batch)
 {
     struct source *source = out->source;
-    (void)context;
     if (!batch)
         return out_of_memory(source);
+    if (!batch->count) { /* no records, nothing to account for */
+        weir_batch_release(batch);
+        return source->limit_reached || weir_stopping(context) ? -ECANCELED : 0;
+    }
     int error = wait_for_credit(source);
     if (error < 0) {
         weir_batch_release(batch);
@@ -178,6 +224,7 @@ int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, stru
         return out_of_memory(source);
     }
     message->batch = batch;
+    turn->receipt = receipt_hold((struct receipt *)batch->receipts[0]);
     count_up(&source->emitted, batch->count);
     grow_ramp(source);
     submit(source, turn);
@@ -238,6 +285,7 @@ int weir_emit_block(struct weir_context *context, struct weir_emitter *out, cons
     }
     message->block = block;
     message->receipt = receipt;
+    turn->receipt = receipt_hold(receipt);
     grow_ramp(source);
     submit(source, turn);
     return 0;
@@ -262,6 +310,8 @@ uint32_t weir_emit_rows(struct weir_emitter *out)
         rows = source->ramp_rows;
     if (rows > ROWS_MOST)
         rows = ROWS_MOST;
+    if (rows > pipeline->grain_bytes / RECORD_BYTES)
+        rows = pipeline->grain_bytes / RECORD_BYTES;
     return rows ? (uint32_t)rows : 1;
 }
 
@@ -271,7 +321,7 @@ size_t weir_emit_bytes(struct weir_emitter *out)
     if (out->source->machine.pipeline->plan->batch > 0)
         return bytes;
     if (bytes >= (size_t)ROWS_MOST * RECORD_BYTES || bytes > BYTES_MOST)
-        return BYTES_MOST;
+        bytes = BYTES_MOST;
     return bytes;
 }
 
@@ -305,7 +355,7 @@ static void send_end(struct source *source)
         turn_free(turn);
         while (!(turn = turn_new(source->index, source->sequence)) || !turn_append(turn, MESSAGE_END)) {
             turn_free(turn);
-            context_park(&source->machine.context, weir_now(&source->machine.context) + CLOCK_MILLISECOND);
+            (void)context_park(&source->machine.context, weir_now(&source->machine.context) + CLOCK_MILLISECOND);
         }
     }
     submit(source, turn);
