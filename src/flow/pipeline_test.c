@@ -283,6 +283,33 @@ static void test_simulated_time_is_reproducible(void **state)
     assert_int_equal(ends[0], ends[1]);
 }
 
+/* Two sources; the second says ten records and is silent for an hour. Without an idle timeout event time waits for it,
+ * with one it goes on after that. */
+static void test_event_time_is_the_least_of_sources(void **state)
+{
+    (void)state;
+    for (int idle = 0; idle < 2; idle++) {
+        struct rig rig;
+        int64_t latest = INT64_MIN, before_end = INT64_MIN;
+        struct clocking clocking = {&latest, &before_end};
+        rig_init(&rig, 1);
+        rig.counting[0].pause_ns = CLOCK_SECOND;
+        rig.counting[1] = (struct counting){
+            .records = 20, .keys = 1, .most_rows = 1, .seed = 1, .pause_ns = 3600 * CLOCK_SECOND};
+        uint32_t fast = add(&rig, &source_counting.part, "fast", &rig.counting[0], -1, -1);
+        uint32_t slow = add(&rig, &source_counting.part, "slow", &rig.counting[1], -1, -1);
+        rig.nodes[slow].idle_timeout = idle ? 5 * CLOCK_SECOND : 0;
+        uint32_t clock = add(&rig, &stage_clocking.part, "clocking", &clocking, (int)fast, (int)slow);
+        add(&rig, &sink_nothing.part, "nothing", NULL, (int)clock, -1);
+        struct pipeline_snapshot *snapshot = run(&rig, true, 3, 0);
+        assert_int_equal(snapshot->records_stored, 20020);
+        assert_true(latest == INT64_MAX);
+        assert_int_equal(before_end, idle ? 19999 * 1000 : 19 * 1000);
+        pipeline_snapshot_free(snapshot);
+        rig_free(&rig);
+    }
+}
+
 /* Every allocation of opening and closing fails once: words, no leak (ASan looks), no crash. */
 static void test_open_without_memory(void **state)
 {
@@ -322,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_limit),
         cmocka_unit_test(test_stop_drains_and_abort_drops),
         cmocka_unit_test(test_simulated_time_is_reproducible),
+        cmocka_unit_test(test_event_time_is_the_least_of_sources),
         cmocka_unit_test(test_open_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,6 +219,37 @@ static int sieve_process(void *self, struct weir_env *env, struct weir_batch *in
     return 0;
 }
 
+/* Tells how event time comes to it: the newest, and the newest while the slow source was still to come. */
+struct clocking {
+    int64_t *latest, *before_end;
+};
+
+static int clocking_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
+{
+    (void)self;
+    (void)env;
+    weir_out_emit(out, weir_batch_reference(in));
+    return 0;
+}
+
+static int clocking_watermark(void *self, struct weir_env *env, int64_t time_ns, struct weir_out *out)
+{
+    struct clocking *clocking = self;
+    (void)env;
+    (void)out;
+    assert_true(time_ns > *clocking->latest);
+    *clocking->latest = time_ns;
+    if (time_ns != INT64_MAX)
+        *clocking->before_end = time_ns;
+    return 0;
+}
+
+static const struct weir_stage stage_clocking = {
+    .part = {.kind = WEIR_STAGE, .name = "clocking", .size = sizeof(struct clocking)},
+    .bind = sieve_bind,
+    .process = clocking_process,
+    .on_watermark = clocking_watermark};
+
 static const struct weir_stage stage_sieve = {
     .part = {.kind = WEIR_STAGE, .name = "sieve", .size = sizeof(struct sieve)},
     .bind = sieve_bind,

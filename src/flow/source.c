@@ -23,7 +23,7 @@ static bool memory_tight(struct source *source)
     return used > pipeline->batch_share / 4 * 3 && account_oldest(&source->account);
 }
 
-/* Waits until one more batch may be in flight.
+/* Waits until one more batch may be in flight. */
 static int wait_for_credit(struct source *source)
 {
     struct weir_context *context = &source->machine.context;
