@@ -33,15 +33,15 @@ void aggregate_add(struct aggregate_cell *cell, int64_t time, double value)
     if (isnan(value))
         return;
     if (cell->count == 0) {
-        cell->min = cell->max = value;
+        cell->anchor = cell->min = cell->max = value;
         set_first(cell, time, value);
         set_last(cell, time, value);
     }
     cell->count++;
     add_compensated(cell, value);
-    double distance = value - cell->mean;
+    double anchored = value - cell->anchor, distance = anchored - cell->mean;
     cell->mean += distance / (double)cell->count;
-    cell->squares += distance * (value - cell->mean);
+    cell->squares += distance * (anchored - cell->mean);
     cell->min = value < cell->min ? value : cell->min;
     cell->max = value > cell->max ? value : cell->max;
     if (time < cell->first_time)
@@ -59,7 +59,7 @@ void aggregate_merge(struct aggregate_cell *cell, const struct aggregate_cell *f
         return;
     }
     double mine = (double)cell->count, theirs = (double)from->count, all = mine + theirs;
-    double distance = from->mean - cell->mean;
+    double distance = (from->anchor - cell->anchor) + (from->mean - cell->mean);
     cell->squares += from->squares + distance * distance * (mine * theirs / all);
     cell->mean += distance * (theirs / all);
     cell->count += from->count;

@@ -36,7 +36,8 @@ extern const char *const aggregate_statistic_names[]; /* in this order; NULL-ter
 struct aggregate_cell { /* begins as zeroes */
     int64_t count;
     double sum, compensation;
-    double mean, squares; /* Welford's: squares is Σ(x − mean)² */
+    double anchor; /* the value that came first: what follows is of distances to it, so that a large offset costs */
+    double mean, squares; /* no digits. Welford's: squares is Σ(x − mean)² */
     double min, max, first, last;
     int64_t first_time, last_time;
 };

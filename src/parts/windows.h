@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Windows of event time and what is counted in them, for the keys of one lane.
+ *
+ *     state of one key (the engine's memory):   | head | values of the key | pane | pane | … |      most_open panes
+ *                                                                            ▲
+ *     heap of this lane, by end:   (end, state, slot, serial) ───────────────┘
+ *
+ *     closed: | pane, values of the key | … |     on their way out, in the order that windows_sort makes
+ *
+ * A window is closed when event time (the watermark) has come to its end and `lateness` more. Which windows a record
+ * still finds open is decided by the watermark that comes with the record, not by when windows_close was called: so the
+ * result depends on the order of the records alone, and not on where batches begin. What a record finds closed is put
+ * aside then and there, and its slot is free for the record's own window.
+ *
+ * Tumbling and hopping windows of a key that are open at a time begin within window + lateness + delay, one each
+ * `every`; the slot of a window is its number modulo most_open. Sessions are as far apart as `gap`, in any slots.
+ *
+ * One thread. Pointers to states must stay good until windows_free.
+ */
+#ifndef PARTS_WINDOWS_H
+#define PARTS_WINDOWS_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "data/kernel_aggregate.h"
+
+enum {
+    WINDOWS_OPEN_MOST = 4096, /* of a key at a time */
+    WINDOWS_FIELDS_MOST = 256,
+};
+
+struct windows_options {
+    int64_t every, window, offset; /* ns: a window begins at each multiple of `every`, from offset; window >= every */
+    int64_t gap;                   /* ns; > 0: sessions instead */
+    int64_t lateness;              /* ns */
+    uint32_t most_open;            /* panes of a key */
+    uint32_t fields;               /* cells of a pane */
+    uint32_t key_values;           /* 8 bytes each, kept with the key and given out with its windows */
+};
+
+struct window_pane {
+    int64_t start, end; /* [start, end) */
+    uint64_t serial;    /* 0: free */
+    uint64_t position;  /* of the first of its records */
+    int64_t produced;   /* of the newest */
+    int64_t records;
+    struct aggregate_cell cells[];
+};
+
+struct window_state { /* of a key; begins as zeroes */
+    int64_t earliest; /* no open pane ends before this */
+    uint32_t open;
+    bool begun;        /* key_values are set */
+    uint64_t values[]; /* key_values, then the panes */
+};
+
+struct window_mark; /* an entry of the heap */
+
+struct windows {
+    struct windows_options options;
+    size_t pane_size, state_size;
+    struct window_mark *heap;
+    size_t heap_count, heap_capacity;
+    char *closed; /* rows of closed_size bytes: a pane, then the values of its key */
+    size_t closed_count, closed_capacity, closed_size;
+    char **order; /* of the rows, by windows_sort */
+    size_t order_capacity;
+    uint64_t serial;
+};
+
+struct windows_record {
+    int64_t time, watermark;
+    uint64_t position;
+    int64_t produced;
+    const double *values; /* a value for each field */
+};
+
+enum windows_verdict { WINDOWS_TAKEN, WINDOWS_LATE, WINDOWS_FULL, WINDOWS_OUT_OF_RANGE };
+
+/* How many windows of a key can be open at a time when records are at most `delay` older than the newest; 0: more than
+ * WINDOWS_OPEN_MOST. */
+uint32_t windows_most_open(const struct windows_options *options, int64_t delay);
+
+void windows_init(struct windows *windows, const struct windows_options *options);
+void windows_free(struct windows *windows); /* of a zeroed one too */
+
+/* Adds a record to the windows of its key that it belongs to. Returns a windows_verdict (anything but TAKEN: it is in
+ * no window, because all are closed; because there was no slot; because of a time too near the ends of time), or
+ * -ENOMEM. */
+int windows_add(struct windows *windows, struct window_state *state, const struct windows_record *record);
+
+/* Event time has come to `watermark` (INT64_MAX: the end): closes what ends there. 0 or -ENOMEM. */
+int windows_close(struct windows *windows, int64_t watermark);
+
+/* Puts the closed rows in order: by end, then by the position of the first record, then by key. 0 or -ENOMEM. */
+int windows_sort(struct windows *windows);
+static inline const struct window_pane *windows_closed(const struct windows *windows, size_t i)
+{
+    return (const struct window_pane *)(const void *)windows->order[i];
+}
+static inline const uint64_t *windows_closed_values(const struct windows *windows, size_t i)
+{
+    return (const uint64_t *)(const void *)(windows->order[i] + windows->pane_size);
+}
+void windows_forget_closed(struct windows *windows); /* they have gone out */
+#endif

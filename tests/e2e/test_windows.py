@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: MIT
+"""Windows of event time against naive models, over random streams that are out of order: any number of lanes and any
+size of batch give the same, bit for bit."""
+import json
+import math
+import random
+from fractions import Fraction
+
+import pytest
+
+SECOND = 1_000_000_000
+START = 1_700_000_000  # s
+
+
+class Stream:
+    """Records whose times wander back by up to `disorder` seconds, and now and then by more. Values are multiples of
+    1/64, of which sums, means and extremes are exact."""
+
+    def __init__(self, seed, count=6000, keys=7, disorder=8.0, outliers=0.01, step=0.25):
+        draw = random.Random(seed)
+        self.records = []
+        for n in range(count):
+            back = draw.random() * disorder
+            if draw.random() < outliers:
+                back += draw.random() * 60
+            jump = 40 if draw.random() < 0.002 else 0
+            time = START + n * step + jump - back
+            record = {"ts": round(time * 4) / 4, "key": f"k{int(draw.paretovariate(0.7)) % keys}",
+                      "site": draw.choice("ab"), "value": draw.randrange(-3200, 3200) / 64,
+                      "whole": draw.randrange(100), "seq": n}
+            if draw.random() < 0.03:
+                record["value"] = None
+            if draw.random() < 0.002:
+                record["ts"] = None
+            self.records.append(record)
+
+    def write(self, path):
+        path.write_text("".join(json.dumps(record) + "\n" for record in self.records), encoding="utf-8")
+
+
+def watermarks(records, delay):
+    """Each record with the event time as it comes: the newest time so far less the delay."""
+    mark = -math.inf
+    for record in records:
+        if record["ts"] is not None:
+            mark = max(mark, record["ts"] - delay)
+        yield record, mark
+
+
+class Window:
+    def __init__(self, start, end):
+        self.start, self.end, self.values, self.closed = start, end, [], False
+
+    def add(self, record):
+        self.values.append((record["ts"], len(self.values), record))
+
+    def take(self, other):
+        self.end = max(self.end, other.end)
+        self.values += other.values
+
+
+def windows_model(records, delay, lateness, by, every=None, window=None, gap=None):
+    """{(key, start, end): records}, late, without time."""
+    opened, done, late, timeless = {}, {}, 0, 0
+    for record, mark in watermarks(records, delay):
+        if record["ts"] is None:
+            timeless += 1
+            continue
+        key, time, taken = tuple(record[column] for column in by), record["ts"], False
+        mine = opened.setdefault(key, [])
+        for one in [one for one in mine if one.end + lateness <= mark]:
+            done[key, one.start, one.end] = [value[2] for value in one.values]
+            mine.remove(one)
+        if gap is None:
+            start = math.floor(time / every) * every
+            while start + window > time:
+                if start + window + lateness > mark:
+                    taken = True
+                    found = [one for one in mine if one.start == start]
+                    if not found:
+                        found = [Window(start, start + window)]
+                        mine += found
+                    found[0].add(record)
+                start -= every
+        elif time + gap + lateness > mark:
+            taken = True
+            touched = sorted((one for one in mine if one.start < time + gap and one.end > time), key=lambda w: w.start)
+            one = touched[0] if touched else Window(time, time + gap)
+            for other in touched[1:]:
+                one.take(other)
+                mine.remove(other)
+            if not touched:
+                mine.append(one)
+            one.start, one.end = min(one.start, time), max(one.end, time + gap)
+            one.add(record)
+        late += not taken
+    for key, rest in opened.items():
+        for one in rest:
+            done[key, one.start, one.end] = [value[2] for value in one.values]
+    return done, late, timeless
+
+
+def statistics_model(records, field, ddof):
+    pairs = [(record["ts"], n, Fraction(record[field])) for n, record in enumerate(records)
+             if record[field] is not None]
+    values = [pair[2] for pair in pairs]
+    made = dict.fromkeys(("mean", "var", "stddev", "min", "max", "first", "last", "delta", "range"))
+    made.update(count=len(values), sum=sum(values, Fraction(0)))
+    if values:
+        first, last = min(pairs)[2], max(pairs)[2]
+        mean = made["sum"] / len(values)
+        made.update(mean=mean, min=min(values), max=max(values), first=first, last=last, delta=last - first,
+                    range=max(values) - min(values))
+        if len(values) > ddof:
+            made["var"] = sum((value - mean) ** 2 for value in values) / (len(values) - ddof)
+            made["stddev"] = math.sqrt(made["var"])
+    return made
+
+
+def equal(got, want, exact=True):
+    if got is None or want is None:
+        return got is None and want is None
+    return got == float(want) if exact else math.isclose(got, float(want), rel_tol=1e-12, abs_tol=1e-12)
+
+
+ALL = ["count", "sum", "mean", "var", "stddev", "min", "max", "first", "last", "delta", "range"]
+SOURCE = """
+    sources:
+      file:
+        type: file
+        path: records.ndjson
+        key: key
+        time: ts
+        watermark: %ss
+        fields: {ts: time, key: symbol, site: %s, value: f64, whole: i64, seq: i64}
+"""
+REST = """
+    sinks:
+      out: {type: file, path: out.ndjson}
+    run: {lanes: %s, batch: %s}
+"""
+ENDS = ("records_in", "records_stored", "records_filtered", "records_refused", "records_dropped")
+LAYOUTS = ((1, "auto"), (2, "auto"), (4, 500), (1, 64), (3, 61), (2, 4096), (1, 1))
+
+
+def read_rows(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def seconds(text):
+    """A time as it is written, in seconds; exact to a quarter."""
+    import datetime
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def run_layouts(pipeline, tmp_path, config, layouts=LAYOUTS):
+    """Runs with each layout; all have to give the same lines but for their order. Returns rows and the report."""
+    first = None
+    for lanes, batch in layouts:
+        report = pipeline(config + REST % (lanes, batch))
+        lines = sorted((tmp_path / "out.ndjson").read_bytes().splitlines())
+        counts = {name: report[name] for name in ENDS}
+        counts["counters"] = counters(report)
+        if first is None:
+            first = (lines, counts, report)
+        assert lines == first[0], (lanes, batch)
+        assert counts == first[1], (lanes, batch)
+    return read_rows(tmp_path / "out.ndjson"), first[2]
+
+
+def counters(report):
+    return sorted((entry["part"], entry["what"], entry.get("field"), entry["number"])
+                  for entry in report.get("counters", []))
+
+
+def counted(report, what):
+    return sum(entry[3] for entry in counters(report) if entry[1] == what)
+
+
+KINDS = [
+    dict(every=5, window=5), dict(every=2, window=10), dict(every=3, window=7), dict(gap=3), dict(gap=0.5),
+]
+
+
+def option_text(kind):
+    if "gap" in kind:
+        return "gap: %dms" % (kind["gap"] * 1000)
+    if kind["every"] == kind["window"]:
+        return "every: %ds" % kind["every"]
+    return "every: %ds, window: %ds" % (kind["every"], kind["window"])
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("delay,lateness,by", [(8, 0, ["key"]), (2, 0, ["key"]), (2, 4, ["key", "site"]),
+                                               (0, 0, ["site", "whole", "key"])])
+@pytest.mark.parametrize("kind", KINDS, ids=option_text)
+def test_aggregate(pipeline, tmp_path, kind, delay, lateness, by):
+    seed = hash((delay, lateness, len(by), option_text(kind) == "gap: 3000ms")) % 1000
+    stream = Stream(seed)
+    stream.write(tmp_path / "records.ndjson")
+    ddof = seed % 2
+    config = SOURCE % (delay, "text" if lateness else "symbol") + f"""
+    stages:
+      - aggregate: {{field: [value, whole], {option_text(kind)}, compute: [{", ".join(ALL)}], ddof: {ddof},
+                    allowed_lateness: {lateness}s{"" if by == ["key"] else ", by: [" + ", ".join(by) + "]"}}}
+"""
+    rows, report = run_layouts(pipeline, tmp_path, config, LAYOUTS[:5])
+    want, late, timeless = windows_model(stream.records, delay, lateness, by, **kind)
+    got = {(tuple(row[column] for column in by), seconds(row["window_start"]), seconds(row["window_end"])): row
+           for row in rows}
+    assert len(got) == len(rows), seed
+    assert set(got) == set(want), seed
+    for key, row in got.items():
+        for field in ("value", "whole"):
+            model = statistics_model(want[key], field, ddof)
+            for name in ALL:
+                assert equal(row[f"{field}_{name}"], model[name], name not in ("var", "stddev")), (seed, key, name)
+    assert counted(report, "late records") == late
+    assert counted(report, "no time") == timeless
+    assert report["records_refused"] == late + timeless
+    assert report["records_filtered"] == len(stream.records) - late - timeless
+    assert late > 0 or delay == 8
