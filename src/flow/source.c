@@ -366,6 +366,7 @@ enum step source_step(struct machine *machine)
     struct source *source = (struct source *)machine;
     struct weir_emitter out = {.source = source};
     source->node.error.code = 0;
+    watch_for_silence(source);
     int error = source->ops->run(source->node.self, &machine->context, &out);
     atomic_store_explicit(&source->ended, true, memory_order_relaxed);
     atomic_store_explicit(&source->waiting, false, memory_order_relaxed);
