@@ -286,12 +286,18 @@ static uint64_t number_key(const struct weir_batch *batch, int32_t column, uint3
     }
 }
 
+/* From one time to a later one; any two, so it may be more than an int64_t holds. */
+static uint64_t passed(int64_t earlier, int64_t later)
+{
+    return (uint64_t)later - (uint64_t)earlier;
+}
+
 /* A key that comes back after longer than idle_ns starts afresh, whether or not a sweep came by in between: so results
  * do not depend on when sweeps happen. */
 static void note_seen(struct keyed *keyed, const struct weir_batch *batch, uint32_t row, uint32_t slot)
 {
     int64_t time = batch->columns[batch->schema->time].i64[row], seen = keyed->seen[slot];
-    if (seen != INT64_MIN && time > seen && time - seen > keyed->options.idle_ns) {
+    if (seen != INT64_MIN && time > seen && passed(seen, time) > (uint64_t)keyed->options.idle_ns) {
         void *state = slot_state(keyed, slot);
         memset(state, 0, keyed->slot_size);
         if (keyed->options.init)
@@ -392,7 +398,8 @@ static bool forget(struct keyed *keyed, uint32_t slot)
         keyed->free_capacity = capacity;
     }
     keyed->free_list[keyed->free_count++] = slot;
-    if (keyed->by_symbol)
+    /* By where it is, not by what keys are now: two sources may have symbols and numbers in the same column. */
+    if (keyed->keys[slot] < keyed->dense_size && keyed->dense[keyed->keys[slot]] == slot + 1)
         keyed->dense[keyed->keys[slot]] = NO_SLOT;
     else
         table_remove(keyed, keyed->keys[slot]);
@@ -406,10 +413,11 @@ void keyed_expire(struct keyed *keyed, int64_t now_ns)
     int64_t idle = keyed->options.idle_ns;
     if (!idle || now_ns == INT64_MAX || now_ns < keyed->next_sweep)
         return;
-    keyed->next_sweep = now_ns + idle / 4;
+    keyed->next_sweep = now_ns > INT64_MAX - idle / 4 ? INT64_MAX : now_ns + idle / 4;
     for (uint32_t slot = 0; slot < keyed->slots; slot++) {
         int64_t seen = keyed->seen[slot];
-        if (seen != INT64_MAX && seen != INT64_MIN && now_ns - seen > idle && !forget(keyed, slot))
+        if (seen != INT64_MAX && seen != INT64_MIN && now_ns > seen && passed(seen, now_ns) > (uint64_t)idle &&
+            !forget(keyed, slot))
             return;
     }
 }

@@ -183,7 +183,7 @@ static void share_memory(struct pipeline *pipeline)
     if (pipeline->queue_bytes < QUEUE_LEAST)
         pipeline->queue_bytes = QUEUE_LEAST;
     uint32_t producers = pipeline->lane_count > pipeline->source_count ? pipeline->lane_count : pipeline->source_count;
-    pipeline->grain_bytes = in_flight / 4 / producers;
+    pipeline->grain_bytes = in_flight / 8 / producers;
     if (pipeline->grain_bytes < GRAIN_LEAST)
         pipeline->grain_bytes = GRAIN_LEAST;
     pipeline->pool_keep = batches / 8 * 3 / (pipeline->lane_count + pipeline->source_count + pipeline->sink_count);

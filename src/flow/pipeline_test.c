@@ -333,6 +333,54 @@ static void test_open_without_memory(void **state)
     }
 }
 
+/* Every allocation of a whole run fails, one run for each; then all from the Nth on. Whatever happens, the run ends,
+ * with words if it failed, and each record that was read is accounted for. */
+static bool run_without_memory(uint64_t nth, bool forever, bool branches)
+{
+    struct rig rig;
+    chain(&rig, 1 + (uint32_t)(nth % 3), nth % 2 ? &sink_collecting : &sink_committing);
+    rig.counting[0].records = 1500;
+    if (branches)
+        add(&rig, &sink_collecting.part, "all", &rig.collecting[1], 1, -1);
+    struct pipeline_options options = {.simulated = true, .seed = nth};
+    struct pipeline *pipeline = NULL;
+    struct weir_error error = {0};
+    struct pipeline_snapshot *snapshot = NULL;
+    assert_int_equal(pipeline_open(&rig.plan, &options, &pipeline, &error), 0);
+    memory_fail_nth(nth, forever);
+    int64_t end = pipeline_now(pipeline) + 3600 * CLOCK_SECOND;
+    int code = pipeline_start(pipeline), ended = code < 0 ? 1 : pipeline_wait(pipeline, forever ? 2000000000 : end);
+    uint64_t made = memory_fail_nth(0, false);
+    if (!ended) /* somebody waits for memory: now there is some */
+        ended = pipeline_wait(pipeline, end);
+    assert_int_equal(ended, 1);
+    code = pipeline_result(pipeline, &error);
+    if (code < 0)
+        assert_true(error.text[0] != 0);
+    assert_int_equal(pipeline_snapshot(pipeline, &snapshot), 0);
+    assert_int_equal(snapshot->unaccounted, 0);
+    assert_int_equal(snapshot->in_flight_bytes, 0);
+    assert_int_equal(snapshot->records_in, snapshot->records_stored + snapshot->records_refused +
+                                               snapshot->records_filtered + snapshot->records_dropped);
+    assert_true(code < 0 || snapshot->records_in == 1500);
+    pipeline_snapshot_free(snapshot);
+    pipeline_close(pipeline);
+    rig_free(&rig);
+    return made < nth;
+}
+
+static void test_run_without_memory(void **state)
+{
+    (void)state;
+    for (int branches = 0; branches < 2; branches++) {
+        bool through = false;
+        for (uint64_t nth = 1; !through && nth < 1500; nth++)
+            through = run_without_memory(nth, false, branches);
+        for (uint64_t nth = 1; nth < 400; nth += 3)
+            (void)run_without_memory(nth, true, branches);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_simulated_time_is_reproducible),
         cmocka_unit_test(test_event_time_is_the_least_of_sources),
         cmocka_unit_test(test_open_without_memory),
+        cmocka_unit_test(test_run_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -214,9 +214,10 @@ static int sieve_process(void *self, struct weir_env *env, struct weir_batch *in
         if (!sieve->of || weir_batch_position(in, row) % (uint64_t)sieve->of)
             rows[count++] = row;
     }
-    weir_out_emit(out, weir_filter(env, in, rows, count));
+    struct weir_batch *kept = weir_filter(env, in, rows, count);
     memory_free(rows);
-    return 0;
+    weir_out_emit(out, kept);
+    return kept ? 0 : -ENOMEM;
 }
 
 /* Tells how event time comes to it: the newest, and the newest while the slow source was still to come. */
@@ -292,9 +293,12 @@ static int collecting_write(void *self, struct weir_env *env, struct weir_batch 
     if (sink->busy_at == sink->writes)
         return weir_fail(env->error, -EBUSY, "busy");
     if (into->count + in->count > into->capacity) {
-        into->capacity = (into->count + in->count) * 2;
-        into->rows = memory_resize(into->rows, into->capacity * sizeof *into->rows);
-        assert_non_null(into->rows);
+        size_t capacity = (into->count + in->count) * 2;
+        struct row *rows = memory_resize(into->rows, capacity * sizeof *rows);
+        if (!rows)
+            return -ENOMEM;
+        into->rows = rows;
+        into->capacity = capacity;
     }
     int32_t sum = weir_schema_find(in->schema, "summing_sum");
     for (uint32_t i = 0; i < in->count; i++) {

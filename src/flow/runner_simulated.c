@@ -47,8 +47,13 @@ int simulated_start(struct pipeline *pipeline)
         machine->waiter.park_hook = park;
         machine->waiter.owner = machine;
         machine->coroutine = coroutine_new(machine_entry, machine, COROUTINE_STACK);
-        if (!machine->coroutine)
+        if (!machine->coroutine) { /* none has begun, so none need end */
+            atomic_store(&pipeline->machines_left, 0);
+            struct weir_error words = {0};
+            (void)weir_fail(&words, -ENOMEM, "out of memory for the stacks of %u machines", pipeline->machine_count);
+            pipeline_fail(pipeline, &words);
             return -ENOMEM;
+        }
         machine->wake_at = INT64_MAX;
         waiter_wake(&machine->waiter);
     }

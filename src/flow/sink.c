@@ -15,14 +15,14 @@ enum { RETRY_FIRST_MS = 50, RETRY_MOST_MS = 1000, RETRY_GIVE_UP_S = 10, COMMIT_B
 void sink_encode(void *owner, struct turn *turn)
 {
     struct sink *sink = owner;
-    int64_t start = clock_monotonic();
+    int64_t start = weir_now(&sink->machine.context);
     for (struct message *message = turn->first; message; message = message->next) {
         if (message->kind != MESSAGE_DATA || pipeline_aborting(sink->machine.pipeline))
             continue;
         if (sink->ops->encode(sink->node.self, sink->machine.pipeline->symbols, message->batch, &message->encoded) < 0)
             message->encoded.failed = true;
     }
-    atomic_fetch_add_explicit(&sink->node.counters.busy_ns, (uint64_t)(clock_monotonic() - start),
+    atomic_fetch_add_explicit(&sink->node.counters.busy_ns, (uint64_t)(weir_now(&sink->machine.context) - start),
                               memory_order_relaxed);
 }
 
@@ -94,12 +94,12 @@ static enum step retry_or_fail(struct sink *sink, int error)
 
 static int call_timed(struct sink *sink, int (*call)(struct sink *sink, void *argument), void *argument)
 {
-    int64_t start = clock_monotonic();
+    int64_t start = weir_now(&sink->machine.context);
     sink->node.error.code = 0;
     int error = call(sink, argument);
     if (error < 0)
         weir_fail(&sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
-    atomic_fetch_add_explicit(&sink->node.counters.busy_ns, (uint64_t)(clock_monotonic() - start),
+    atomic_fetch_add_explicit(&sink->node.counters.busy_ns, (uint64_t)(weir_now(&sink->machine.context) - start),
                               memory_order_relaxed);
     if (error >= 0)
         sink->retry_since = sink->retry_at = 0;
