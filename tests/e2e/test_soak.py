@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Streams without end, for as long as `make soak` gives them: nothing drifts and nothing grows. WEIR_SOAK_RECORDS sets how
-long; the default takes some minutes."""
+"""Long streams, for `make soak`: nothing drifts and nothing grows. WEIR_SOAK_RECORDS sets how long; the default takes
+some minutes."""
 import os
 
 import pytest
 
 RECORDS = int(os.environ.get("WEIR_SOAK_RECORDS", 100_000_000))
 
-# Values of 1e9 with a noise of 1e-3: where sums of squares lose everything. What is kept up to date is held against what
-# is computed anew from the window; records where they differ are those that the filter lets through.
+# Values of 1e9 with a noise of 1e-3: where sums of squares lose everything. What is kept up to date is held against
+# what is computed anew from the window; records where they differ are those that the filter lets through.
 DRIFT = """
     sources:
       fleet: {{type: generate, keys: {keys}, count: {count}, rate: unlimited, mean: 1e9, amplitude: {amplitude},
