@@ -4,7 +4,7 @@
 #include "codec/codec.h"
 #include "codec/layout.h"
 
-const char *const codec_format_names[] = {"auto", "ndjson", "csv", NULL};
+const char *const codec_format_names[] = {"auto", "ndjson", "csv", "influx", NULL};
 
 static bool ends_with(const char *file, const char *end)
 {
@@ -31,11 +31,17 @@ enum codec_format codec_guess(const char *file, const char *data, size_t size)
             return CODEC_NDJSON;
         }
     }
+    if (file && (ends_with(file, ".lp") || ends_with(file, ".influx"))) {
+        return CODEC_INFLUX;
+    }
     size_t i = has_mark(data, size) ? 3 : 0;
     while (i < size && strchr(" \t\r\n", data[i]) && data[i] != '\0') {
         i++;
     }
-    return i == size || data[i] == '{' || data[i] == '[' ? CODEC_NDJSON : CODEC_CSV;
+    if (i == size || data[i] == '{' || data[i] == '[') {
+        return CODEC_NDJSON;
+    }
+    return influx_looks_like(data + i, size - i) ? CODEC_INFLUX : CODEC_CSV;
 }
 
 char codec_delimiter(const struct codec_read_options *options)

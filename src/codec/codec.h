@@ -21,7 +21,7 @@
 #include "data/symbols.h"
 #include "data/time_text.h"
 
-enum codec_format { CODEC_AUTO, CODEC_NDJSON, CODEC_CSV, CODEC_TABLE };
+enum codec_format { CODEC_AUTO, CODEC_NDJSON, CODEC_CSV, CODEC_INFLUX, CODEC_TABLE };
 
 /* Options shared by every part that reads bytes. Put CODEC_READ_OPTIONS(struct my_source, read) in the part's table. */
 struct codec_read_options {
@@ -35,7 +35,7 @@ struct codec_read_options {
     struct weir_quoted key; /* the column that says which sensor */
     int64_t line_max;       /* bytes */
 };
-extern const char *const codec_format_names[]; /* auto, ndjson, csv; NULL-terminated */
+extern const char *const codec_format_names[]; /* auto, ndjson, csv, influx; NULL-terminated */
 
 /* The rows of an option table; expands to initialisers (help and limits live in codec.c's documentation of them). */
 #define CODEC_READ_OPTIONS(state, member)                                                                              \
@@ -132,14 +132,23 @@ int decoder_decode(struct decoder *decoder, const struct weir_block *block, stru
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 struct codec_write_options {
-    int format;      /* CODEC_NDJSON, CODEC_CSV or CODEC_TABLE */
-    int time_format; /* enum time_format; AUTO: RFC 3339 */
-    bool header;     /* csv */
+    int format;              /* CODEC_NDJSON, CODEC_CSV, CODEC_INFLUX or CODEC_TABLE */
+    int time_format;         /* enum time_format; AUTO: RFC 3339 */
+    bool header;             /* csv */
+    const char *measurement; /* influx: for records without a column `measurement`; NULL: "weir" */
 };
 /* Appends the selected rows. Floats are the shortest text that reads back the same; infinities, which JSON lacks, are
- * written as strings "inf", "-inf" in NDJSON. Any thread. Returns 0 or -ENOMEM. */
+ * written as strings "inf", "-inf" in NDJSON. Any thread. Returns 0 or -ENOMEM.
+ *
+ * Influx line protocol: the column `measurement`, symbols as tags, others as fields, the event time in the unit of
+ * time_format (ns unless it is epoch_*). Left out, as it knows no such things: nulls, NaN, infinities, empty tags,
+ * arrays, and rows that then have no field. Line ends inside of texts become blanks, a backslash that ends a tag is
+ * left out. */
 int codec_encode(const struct codec_write_options *options, const struct weir_symbols *symbols,
                  const struct weir_batch *batch, struct weir_buffer *out);
+/* How many rows of the batch were left out when it became these bytes. */
+uint64_t codec_encode_skipped(const struct codec_write_options *options, const struct weir_batch *batch,
+                              const char *bytes, size_t size);
 /* The CSV header line for a schema (nothing for NDJSON). */
 int codec_encode_header(const struct codec_write_options *options, const struct weir_schema *schema,
                         struct weir_buffer *out);

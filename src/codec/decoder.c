@@ -193,6 +193,10 @@ static const struct {
     [REFUSAL_QUOTES] = {"stray quote", "a quote that opens a field needs one that closes it and ends the field, within "
                                        "`line_max`; inside, write it twice"},
     [REFUSAL_BINARY] = {"binary data", "the line holds a NUL byte; is this a text file?"},
+    [REFUSAL_NOT_INFLUX] = {"not line protocol", "a record is one line: measurement,tag=value field=value timestamp"},
+    [REFUSAL_NO_FIELD] = {"no field", "a record has at least one field: measurement,tag=value field=value timestamp"},
+    [REFUSAL_VALUE] = {"bad field value", "a value is 1.5, 12i, 12u, true, false or \"text\""},
+    [REFUSAL_STAMP] = {"bad timestamp", "a timestamp is a whole number; `time_format` says of what unit"},
 };
 
 static void tell_refusal(const struct decoder *decoder, const struct refusal_note *note)
@@ -289,6 +293,18 @@ static struct weir_batch *finish(struct decoder *decoder)
     return batch;
 }
 
+static int decode(struct decoder *decoder)
+{
+    switch (decoder->layout->format) {
+    case CODEC_CSV:
+        return csv_decode(decoder);
+    case CODEC_INFLUX:
+        return influx_decode(decoder);
+    default:
+        return ndjson_decode(decoder);
+    }
+}
+
 int decoder_decode(struct decoder *decoder, const struct weir_block *block, struct weir_batch **ret,
                    uint64_t *ret_records)
 {
@@ -306,7 +322,7 @@ int decoder_decode(struct decoder *decoder, const struct weir_block *block, stru
     if (block->size >= UINT32_MAX) {
         return -ENOMEM;
     }
-    error = block->layout->format == CODEC_CSV ? csv_decode(decoder) : ndjson_decode(decoder);
+    error = decode(decoder);
     if (error) {
         weir_batch_release(decoder->batch);
         decoder->batch = NULL;

@@ -22,6 +22,10 @@ enum refusal {
     REFUSAL_SYMBOL_LONG,
     REFUSAL_QUOTES,
     REFUSAL_BINARY,
+    REFUSAL_NOT_INFLUX,
+    REFUSAL_NO_FIELD,
+    REFUSAL_VALUE,
+    REFUSAL_STAMP,
     REFUSAL_MEMORY, /* not a refusal: decoding ends with -ENOMEM */
 };
 /* A refused line, told to the owner once the block is done. */
@@ -84,9 +88,12 @@ struct decoder {
 /* Format's decoders: 0 or -ENOMEM. */
 int ndjson_decode(struct decoder *decoder);
 int csv_decode(struct decoder *decoder);
+int influx_decode(struct decoder *decoder);
 /* Tables for a new layout. */
 int ndjson_prepare(struct decoder *decoder);
 void ndjson_forget(struct decoder *decoder);
+/* The field of this name, without escapes, by the table; a new one is an extra field. */
+struct decoder_name *decoder_name_find(struct decoder *decoder, const char *text, size_t length);
 
 /* A batch with at most `rows` rows; sets the columns' data. */
 int decoder_begin(struct decoder *decoder, size_t rows);

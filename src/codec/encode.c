@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "codec/ndjson_simdjson.h"
+#include "codec/separators.h"
 
 int codec_encode(const struct codec_write_options *options, const struct weir_symbols *symbols,
                  const struct weir_batch *batch, struct weir_buffer *out)
@@ -13,11 +14,19 @@ int codec_encode(const struct codec_write_options *options, const struct weir_sy
     switch (options->format) {
     case CODEC_CSV:
         return encode_csv(options, symbols, batch, out);
+    case CODEC_INFLUX:
+        return encode_influx(options, symbols, batch, out);
     case CODEC_TABLE:
         return encode_table(options, symbols, batch, out);
     default:
         return encode_ndjson(options, symbols, batch, out);
     }
+}
+
+uint64_t codec_encode_skipped(const struct codec_write_options *options, const struct weir_batch *batch,
+                              const char *bytes, size_t size)
+{
+    return options->format == CODEC_INFLUX ? batch->count - separators_count(bytes, size, '\n') : 0;
 }
 
 int codec_encode_header(const struct codec_write_options *options, const struct weir_schema *schema,

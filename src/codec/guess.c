@@ -119,6 +119,9 @@ static bool is_time_name(const char *name)
 enum weir_type guess_type(const struct guess *guess, bool is_key, bool is_csv)
 {
     uint32_t strings = guess->strings;
+    if (guess->tag || guess->stamp) {
+        return guess->tag ? WEIR_SYMBOL : WEIR_TIME;
+    }
     if (strings > 0 && (is_csv || (strings >= guess->numbers && strings >= guess->bools))) {
         bool all_times = guess->times == strings && (!is_csv || guess->numbers + guess->bools == 0);
         return is_key ? WEIR_SYMBOL : all_times ? WEIR_TIME : WEIR_TEXT;

@@ -214,7 +214,9 @@ static int inferred_columns(struct codec_layout *layout, const struct codec_read
     struct guesses guesses = {0};
     struct weir_field *fields = NULL;
     bool is_csv = layout->format == CODEC_CSV;
-    int error = is_csv ? csv_guess(layout, data, size, &guesses) : ndjson_guess(layout, data, size, &guesses);
+    int error = is_csv                           ? csv_guess(layout, data, size, &guesses)
+                : layout->format == CODEC_INFLUX ? influx_guess(layout, data, size, &guesses)
+                                                 : ndjson_guess(layout, data, size, &guesses);
     if (error == 0 && guesses.count == 0) {
         error = weir_fail_at(env->error, -EINVAL, env->mark,
                              "no fields can be told from the data: %s; declare them with `fields`, or check `format`",

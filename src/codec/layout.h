@@ -28,6 +28,7 @@ struct guess {
     uint32_t numbers, integers, bools, times, strings; /* times are strings too; integers are numbers too */
     uint32_t epochs;                                   /* numbers that would be a time between 1990 and 2100 */
     bool large;                                        /* an integer that a double cannot hold */
+    bool tag, stamp;                                   /* influx: a tag or the measurement; the timestamp */
 };
 struct guesses {
     struct guess *items;
@@ -46,8 +47,9 @@ void guess_number(struct guess *guess, const char *text, size_t length);
 void guess_string(struct guess *guess, const char *text, size_t length, const struct time_zone *zone);
 enum weir_type guess_type(const struct guess *guess, bool is_key, bool is_csv);
 
-/* ndjson_guess.c and csv_guess.c: read up to GUESS_LINES records of the sample. 0 or -ENOMEM. */
+/* ndjson_guess.c, csv_guess.c and influx_guess.c: read up to GUESS_LINES records of the sample. 0 or -ENOMEM. */
 int ndjson_guess(const struct codec_layout *layout, const char *data, size_t size, struct guesses *guesses);
+int influx_guess(const struct codec_layout *layout, const char *data, size_t size, struct guesses *guesses);
 int csv_guess(const struct codec_layout *layout, const char *data, size_t size, struct guesses *guesses);
 
 /* ---- CSV records (csv_scan.c) ------------------------------------------------------------------------------------ */
@@ -77,5 +79,7 @@ const char *csv_trim_end(const char *begin, const char *end);
 size_t csv_undouble(const char *text, size_t length, char *out);
 
 char codec_delimiter(const struct codec_read_options *options);
+/* Is the first line of this sample a record of line protocol? */
+bool influx_looks_like(const char *data, size_t size);
 
 #endif

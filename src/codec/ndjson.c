@@ -129,6 +129,12 @@ static struct decoder_name *name_find(struct decoder *decoder, const char *text,
             return others;
         }
     }
+    return decoder_name_find(decoder, text, length);
+}
+
+struct decoder_name *decoder_name_find(struct decoder *decoder, const char *text, size_t length)
+{
+    struct decoder_name *others = &decoder->names[decoder->column_count];
     uint32_t place = (uint32_t)hash_bytes(text, length) & decoder->name_mask;
     for (; decoder->name_table[place] != 0; place = (place + 1) & decoder->name_mask) {
         struct decoder_name *name = &decoder->names[decoder->name_table[place] - 1];

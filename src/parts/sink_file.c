@@ -18,7 +18,7 @@
 #include "codec/codec.h"
 #include "parts/parts.h"
 
-static const char *const format_names[] = {"auto", "ndjson", "csv", NULL}; /* as enum codec_format */
+static const char *const format_names[] = {"auto", "ndjson", "csv", "influx", NULL}; /* as enum codec_format */
 
 struct sink_file {
     const char *path;

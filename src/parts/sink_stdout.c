@@ -13,7 +13,7 @@
 #include "codec/codec.h"
 #include "parts/parts.h"
 
-static const char *const format_names[] = {"auto", "ndjson", "csv", "table", NULL}; /* as enum codec_format */
+static const char *const format_names[] = {"auto", "ndjson", "csv", "influx", "table", NULL}; /* as enum codec_format */
 
 struct sink_stdout {
     struct codec_write_options write;
@@ -121,6 +121,9 @@ static int sink_write(void *state, struct weir_env *env, struct weir_batch *in, 
     error = write_bytes(self, env, bytes, size, &done);
     self->begun = error < 0 ? in : NULL;
     self->begun_bytes = done;
+    uint64_t skipped = error < 0 ? 0 : codec_encode_skipped(&self->write, in, bytes, size);
+    if (skipped > 0)
+        weir_count(env, "no field to write", NULL, skipped);
     return error;
 }
 
@@ -135,6 +138,8 @@ static const struct weir_option options[] = {
      .fallback = "auto", .choices = time_format_names, .help = "how times are written; auto is rfc3339"},
     {.name = "header", .type = WEIR_OPTION_BOOL, .offset = offsetof(struct sink_stdout, write.header),
      .fallback = "true", .help = "csv: begin with a line that names the columns"},
+    {.name = "measurement", .type = WEIR_OPTION_STRING, .offset = offsetof(struct sink_stdout, write.measurement),
+     .help = "influx: the measurement of records that have no column of that name (default: weir)"},
     {.type = WEIR_OPTION_END},
 };
 
