@@ -4,6 +4,7 @@
 BUILD ?= build
 MESON_OPTIONS ?=
 STEPS ?= unit e2e asan tsan fuzz check
+BENCH_OPTIONS ?=
 PIPELINE ?= examples/machine_temperature.yaml
 
 .PHONY: all build demo test unit e2e check asan tsan fuzz soak bench format install clean help \
@@ -21,7 +22,7 @@ help:
 	@echo 'make tsan     unit and threaded end-to-end tests with TSan'
 	@echo 'make fuzz     each fuzz target for 5 s (FUZZ_SECONDS=60 for longer)'
 	@echo 'make soak     the long runs: fuzzing and endless streams (SOAK_SECONDS=600)'
-	@echo 'make bench    speed on this machine'
+	@echo 'make bench    speed on this machine, beside its peers (BENCH_OPTIONS=--quick for a first look)'
 	@echo 'make install  into PREFIX (/usr/local)     make clean    remove all build folders'
 
 packages-build:
@@ -46,8 +47,11 @@ unit e2e asan tsan fuzz check: packages-test
 soak: packages-test
 	@tools/run_tests.sh soak
 
-bench: packages-bench build
-	@/usr/bin/python3 bench/run.py $(BUILD)/weir
+# Without the Python peers their figures are left out.
+bench: packages-build
+	@tools/install_packages.sh bench || echo 'The Python peers cannot be installed: their figures are left out.' >&2
+	@NINJA_TARGETS='weir bench-programs' tools/build.sh build-bench --buildtype=release
+	@/usr/bin/python3 bench/run.py build-bench $(BENCH_OPTIONS)
 
 format: packages-test
 	@git ls-files -co --exclude-standard -- '*.c' '*.h' '*.cpp' | xargs clang-format -i

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""The table of run.py: rows, how they are printed, and how they get into the documentation."""
+import dataclasses
+
+BEGIN, END = "<!-- table of make bench: begin -->", "<!-- table of make bench: end -->"
+HEADS = ("job", "weir", "beside it, in the same run", "ratio", "goal", "")
+
+
+@dataclasses.dataclass
+class Row:
+    job: str
+    weir: str = ""
+    beside: str = ""
+    ratio: str = ""
+    goal: str = ""
+    met: bool | None = None  # None: there is no goal, or nothing to hold against it
+    figures: dict = dataclasses.field(default_factory=dict)
+
+    def cells(self):
+        verdict = {True: "met", False: "MISSED", None: ""}[self.met]
+        return [self.job, self.weir, self.beside, self.ratio, self.goal, verdict]
+
+
+def rate(per_second):
+    return f"{per_second / 1e6:.2f} M/s"
+
+
+def nanoseconds(ns):
+    return f"{ns:.2f} ns"
+
+
+def microseconds(seconds):
+    return f"{seconds * 1e6:.0f} µs" if seconds < 10e-3 else f"{seconds * 1e3:.0f} ms"
+
+
+def text(rows):
+    """Markdown that is a table in a terminal too."""
+    lines = [list(HEADS)] + [row.cells() for row in rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADS))]
+    lines.insert(1, ["-" * width for width in widths])
+    return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines)
+
+
+def heading(machine, versions, quick):
+    found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+    missing = [name for name, version in versions.items() if not version]
+    lines = [f"{machine['model']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}; "
+             f"{found}; weir at {machine['commit']}, {machine['date']}."]
+    if missing:
+        lines.append(f"Not installed, so left out: {', '.join(missing)}.")
+    if machine["busy"] > 0.1:
+        lines.append(f"Something else kept the machine busy ({machine['busy']:.0%} before the start): "
+                     "the figures are too low.")
+    if quick:
+        lines.append("--quick: a tenth of the records, each run once. Good for seeing whether it runs, not how fast.")
+    return "\n".join(lines)
+
+
+def write_docs(path, words):
+    page = path.read_text(encoding="utf-8")
+    if BEGIN not in page or END not in page:
+        raise SystemExit(f"{path}: the lines {BEGIN} and {END} are missing")
+    before, rest = page.split(BEGIN, 1)
+    path.write_text(f"{before}{BEGIN}\n{words}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
