@@ -3,7 +3,7 @@
  * Batches against a model: each row of a random batch carries values made from its number alone, so that wherever a row
  * goes, all that belongs to it can be checked.
  */
-#include "test_data.h"
+#include "data/test_data.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

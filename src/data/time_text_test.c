@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "test_data.h"
+#include "data/test_data.h"
 
 #include <errno.h>
 #include <time.h>

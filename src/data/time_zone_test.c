@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Expected values are from Python's zoneinfo, an independent reader of the same database. */
-#include "test_data.h"
+#include "data/test_data.h"
 
 #include <errno.h>
 
