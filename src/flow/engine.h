@@ -213,7 +213,7 @@ struct pipeline {
     struct machine **machines;
     int cancel_fd;
     _Atomic bool stopping, aborting;
-    _Atomic uint32_t machines_left;
+    _Atomic uint32_t machines_left, lanes_busy;
     struct weir_waiter waiter; /* pipeline_wait parks here */
     bool started_machines;
     _Atomic uint64_t read_limit_left; /* run.limit; UINT64_MAX: none */

@@ -241,6 +241,23 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
     return STEP_RAN;
 }
 
+/* When memory is short, lanes work one after the other: what one turn grows to must fit, not what all do. Only a lane
+ * that works is waited for, so somebody always does. */
+static bool must_wait_turn(struct lane *lane, const struct input *input)
+{
+    struct pipeline *pipeline = lane->machine.pipeline;
+    return input->source != UINT32_MAX && atomic_load(&pipeline->lanes_busy) &&
+           atomic_load_explicit(&pipeline->batch_budget.used, memory_order_relaxed) > pipeline->batch_share / 2;
+}
+
+static enum step run_counted(struct lane *lane, struct input *input, struct turn *turn)
+{
+    atomic_fetch_add(&lane->machine.pipeline->lanes_busy, 1);
+    enum step step = run_turn(lane, input, turn);
+    atomic_fetch_sub(&lane->machine.pipeline->lanes_busy, 1);
+    return step;
+}
+
 static bool has_credit(struct lane *lane, const struct input *input)
 {
     for (uint32_t i = 0; i < input->use_count; i++)
@@ -257,7 +274,7 @@ enum step lane_step(struct machine *machine)
     if (lane->stuck) {
         struct turn *turn = lane->stuck;
         lane->stuck = NULL;
-        return run_turn(lane, lane->stuck_input, turn);
+        return run_counted(lane, lane->stuck_input, turn);
     }
     for (uint32_t i = 0; i < lane->input_count; i++) {
         struct input *input = &lane->inputs[i];
@@ -265,9 +282,14 @@ enum step lane_step(struct machine *machine)
             blocked = open = true;
             continue;
         }
+        if (must_wait_turn(lane, input)) {
+            machine->deadline = weir_now(&machine->context) + CLOCK_MILLISECOND;
+            blocked = open = true;
+            continue;
+        }
         struct turn *turn = edge_take(input->edge);
         if (turn)
-            return run_turn(lane, input, turn);
+            return run_counted(lane, input, turn);
         open |= !edge_done(input->edge);
     }
     return !open ? STEP_DONE : blocked ? STEP_BLOCKED : STEP_IDLE;

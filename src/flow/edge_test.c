@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * An edge against a naive model: the parts of the turns of several sources come in any order from several threads; a
+ * consumer takes. Every turn arrives once, in the order of its source, whole; what is dropped is what the policy says.
+ */
+#include "flow/edge.h"
+
+#include "base/memory.h"
+#include "data/pool.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+enum { SOURCES = 2, TURNS = 400, PARTS = 3, ROWS = 5, SLAB = 4096 + 192 };
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
+    return *state >> 33;
+}
+
+struct world {
+    struct weir_schema *schema;
+    struct account accounts[SOURCES];
+    struct weir_waiter source_waiter, consumer, producers[PARTS];
+    struct edge *edge;
+    uint64_t seed;
+    bool empty_parts; /* some parts bring nothing */
+    _Atomic uint64_t submitted;
+};
+
+static void open_world(struct world *world, enum plan_policy policy, size_t limit, uint32_t parts, uint64_t seed)
+{
+    static const struct weir_field fields[] = {{.name = "n", .type = WEIR_I64}};
+    uint32_t counts[SOURCES];
+    memset(world, 0, sizeof *world);
+    world->seed = seed;
+    world->schema = weir_schema_new(fields, 1, -1, -1);
+    waiter_init(&world->source_waiter);
+    waiter_init(&world->consumer);
+    for (uint32_t i = 0; i < SOURCES; i++) {
+        counts[i] = parts;
+        assert_int_equal(account_init(&world->accounts[i], UINT64_MAX, false, &world->source_waiter), 0);
+    }
+    struct edge_options options = {
+        .from = "a", .to = "b", .limit = limit, .policy = policy, .sources = SOURCES, .parts = counts, .ordered = true};
+    world->edge = edge_new(&options);
+    assert_non_null(world->edge);
+    assert_int_equal(edge_add_consumer(world->edge, &world->consumer), 0);
+    for (uint32_t i = 0; i < PARTS; i++) {
+        waiter_init(&world->producers[i]);
+        assert_int_equal(edge_add_producer(world->edge, &world->producers[i]), 0);
+    }
+}
+
+/* All of it must be settled by then. */
+static void close_world(struct world *world, uint64_t stored, uint64_t dropped)
+{
+    uint64_t sum_stored = 0, sum_dropped = 0;
+    edge_free(world->edge);
+    for (uint32_t i = 0; i < SOURCES; i++) {
+        assert_int_equal(world->accounts[i].unaccounted, 0);
+        assert_int_equal(world->accounts[i].oldest, world->accounts[i].next);
+        sum_stored += world->accounts[i].outcomes[OUTCOME_STORED];
+        sum_dropped += world->accounts[i].outcomes[OUTCOME_DROPPED];
+        account_destroy(&world->accounts[i]);
+    }
+    assert_int_equal(sum_stored, stored);
+    assert_int_equal(sum_dropped, dropped);
+    weir_schema_release(world->schema);
+}
+
+static struct turn *new_turn(struct world *world, struct weir_pool *pool, uint32_t source, uint64_t sequence,
+                             uint32_t part, bool last)
+{
+    struct turn *turn = turn_new(source, sequence);
+    assert_non_null(turn);
+    if (!world->empty_parts || (sequence + part) % 3) {
+        struct weir_batch *batch = weir_batch_new(pool, world->schema, ROWS);
+        struct receipt *receipt = receipt_new(&world->accounts[source], 1, 1);
+        assert_true(batch && receipt);
+        batch->position = sequence * 100 + part; /* rows of the parts interleave */
+        for (uint32_t row = 0; row < ROWS; row++)
+            ((int64_t *)weir_batch_column_data(batch, 0))[row] = (int64_t)(batch->position + row);
+        assert_int_equal(receipt_set_records(receipt, ROWS, ROWS), 0);
+        batch_set_receipt(batch, &receipt->head);
+        turn_append(turn, MESSAGE_DATA)->batch = batch;
+    }
+    if (last)
+        assert_non_null(turn_append(turn, MESSAGE_END));
+    return turn;
+}
+
+struct producer {
+    struct world *world;
+    uint32_t part;
+    bool ask; /* for credit */
+};
+
+/* Brings its part of every turn, the sources in turns as it happens; within a stretch of each source in any order. */
+static void *produce(void *argument)
+{
+    const struct producer *producer = argument;
+    struct world *world = producer->world;
+    struct weir_pool *pool = pool_new(NULL, 1 << 20);
+    uint64_t seed = world->seed + producer->part;
+    for (uint64_t start = 0; start < TURNS; start += 8) {
+        uint64_t first = next_random(&seed);
+        for (uint64_t i = 0; i < 8 * SOURCES; i++) {
+            uint64_t which = (i + first) % (8 * SOURCES), sequence = start + which / SOURCES;
+            while (producer->ask && !edge_credit(world->edge))
+                waiter_park(&world->producers[producer->part], INT64_MAX);
+            struct turn *turn = new_turn(world, pool, (uint32_t)(which % SOURCES), sequence, producer->part,
+                                         sequence == TURNS - 1);
+            edge_submit(world->edge, turn, producer->part, pool);
+            atomic_fetch_add(&world->submitted, 1);
+        }
+    }
+    pool_close(pool);
+    return NULL;
+}
+
+/* Takes everything; returns the records in it, settled as stored. */
+static uint64_t consume(struct world *world, bool whole)
+{
+    uint64_t next[SOURCES] = {0}, records = 0;
+    while (!edge_done(world->edge)) {
+        struct turn *turn = edge_take(world->edge);
+        if (!turn) {
+            waiter_park(&world->consumer, INT64_MAX);
+            continue;
+        }
+        assert_int_equal(turn->sequence, next[turn->source]++);
+        assert_int_equal(turn_has(turn, MESSAGE_END), turn->sequence == TURNS - 1);
+        uint32_t batches = 0;
+        for (const struct message *message = turn->first; message; message = message->next) {
+            if (message->kind != MESSAGE_DATA)
+                continue;
+            const struct weir_batch *batch = message->batch;
+            for (uint32_t i = 0; i < batch->count; i++) {
+                uint32_t row = weir_batch_row(batch, i);
+                assert_int_equal(batch->columns[0].i64[row], weir_batch_position(batch, row));
+                assert_true(!i || weir_batch_position(batch, row) >= weir_batch_position(batch, row - 1));
+            }
+            batches++;
+        }
+        assert_true(batches <= 1);
+        if (whole)
+            assert_int_equal(turn_records(turn), PARTS * ROWS);
+        records += turn_discard_data(turn, OUTCOME_STORED);
+        turn_free(turn);
+    }
+    for (uint32_t i = 0; i < SOURCES; i++)
+        assert_int_equal(next[i], TURNS);
+    return records;
+}
+
+static void test_parts_from_threads(void **state)
+{
+    (void)state;
+    uint64_t seed = (uint64_t)time(NULL);
+    print_message("seed %llu\n", (unsigned long long)seed);
+    for (int round = 0; round < 6; round++) {
+        struct world world;
+        struct producer producers[PARTS];
+        pthread_t threads[PARTS];
+        bool ask = round % 2;
+        open_world(&world, PLAN_BLOCK, ask ? 4 * SLAB : SIZE_MAX, PARTS, seed + (uint64_t)round);
+        world.empty_parts = round >= 4;
+        for (uint32_t i = 0; i < PARTS; i++) {
+            producers[i] = (struct producer){&world, i, ask};
+            assert_int_equal(pthread_create(&threads[i], NULL, produce, &producers[i]), 0);
+        }
+        uint64_t records = consume(&world, !world.empty_parts);
+        for (uint32_t i = 0; i < PARTS; i++)
+            pthread_join(threads[i], NULL);
+        if (!world.empty_parts)
+            assert_int_equal(records, SOURCES * TURNS * PARTS * ROWS);
+        close_world(&world, records, 0);
+    }
+}
+
+/* One thread, one part: what is taken and dropped is what a list would say. */
+static void policy_round(enum plan_policy policy, uint64_t seed)
+{
+    struct world world;
+    struct weir_pool *pool = pool_new(NULL, 1 << 20);
+    bool model[TURNS]; /* the turn's data is still there */
+    size_t room = 1 + next_random(&seed) % 6;
+    uint64_t given = 0, taken = 0, stored = 0, dropped = 0;
+    open_world(&world, policy, room * SLAB, 1, seed);
+    while (taken < TURNS) {
+        if (given < TURNS && next_random(&seed) % 5 < 3) {
+            edge_submit(world.edge, new_turn(&world, pool, 0, given, 0, false), 0, pool);
+            model[given++] = true;
+            size_t held = 0;
+            for (uint64_t i = taken; i < given; i++)
+                held += model[i];
+            if (held > room && policy == PLAN_DROP_NEWEST)
+                model[given - 1] = false;
+            for (uint64_t i = taken; held > room && policy == PLAN_DROP_OLDEST; i++) {
+                held -= model[i];
+                model[i] = false;
+            }
+        } else {
+            struct turn *turn = edge_take(world.edge);
+            assert_int_equal(turn != NULL, taken < given);
+            if (!turn)
+                continue;
+            assert_int_equal(turn->sequence, taken);
+            assert_int_equal(turn_records(turn), model[taken] ? ROWS : 0);
+            stored += model[taken] ? ROWS : 0;
+            dropped += model[taken++] ? 0 : ROWS;
+            turn_discard_data(turn, OUTCOME_STORED);
+            turn_free(turn);
+        }
+    }
+    struct edge_view view;
+    edge_look(world.edge, &view);
+    assert_int_equal(view.dropped, dropped);
+    assert_int_equal(view.bytes, 0);
+    close_world(&world, stored, dropped);
+    pool_close(pool);
+}
+
+static void test_policies(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        policy_round(PLAN_BLOCK, seed);
+        policy_round(PLAN_DROP_NEWEST, seed);
+        policy_round(PLAN_DROP_OLDEST, seed);
+    }
+}
+
+/* What is left in an edge, ready or not, is dropped with it and counted. */
+static void test_free_with_turns(void **state)
+{
+    (void)state;
+    struct world world;
+    struct weir_pool *pool = pool_new(NULL, 1 << 20);
+    open_world(&world, PLAN_BLOCK, SIZE_MAX, 2, 1);
+    for (uint64_t i = 0; i < 10; i++) {
+        edge_submit(world.edge, new_turn(&world, pool, 0, i, 0, false), 0, pool);
+        if (i != 4)
+            edge_submit(world.edge, new_turn(&world, pool, 0, i, 1, false), 1, pool);
+    }
+    close_world(&world, 0, 19 * ROWS);
+    pool_close(pool);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_parts_from_threads),
+        cmocka_unit_test(test_policies),
+        cmocka_unit_test(test_free_with_turns),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
