@@ -14,6 +14,7 @@ const struct weir_part *const weir_parts[] = {
     &stage_normalize.part,
     &stage_rolling.part,
     &stage_aggregate.part,
+    &stage_alert.part,
     &stage_burn.part,
     &sink_stdout.part,
     &sink_file.part,

@@ -16,9 +16,12 @@ enum { ROWS_MOST = 4096 }; /* of a batch that goes out */
 enum { START, END, HEAD }; /* the first columns that go out */
 #define SPAN_MOST 3.2e17   /* ns: ten years */
 
+static const char *const stamps[] = {"start", "end", NULL}; /* START, END */
+
 struct aggregate {
     struct weir_list fields, compute, by; /* options */
     int64_t every, window, gap, offset, lateness, ddof;
+    int stamp;
 
     enum aggregate_statistic order[AGGREGATE_STATISTICS]; /* from here on: made by open and bind */
     uint32_t order_count;
@@ -164,7 +167,7 @@ static int bind_outputs(struct aggregate *aggregate, struct weir_env *env, const
                                      env->name, fields[i].name);
     if (!error) {
         weir_schema_release(aggregate->out);
-        aggregate->out = weir_schema_new(fields, count, START, keys ? HEAD : -1);
+        aggregate->out = weir_schema_new(fields, count, aggregate->stamp, keys ? HEAD : -1);
         if (!aggregate->out)
             error = weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     }
@@ -467,6 +470,13 @@ static const struct weir_option aggregate_options[] = {
      .least = 0,
      .most = SPAN_MOST,
      .help = "windows wait so much longer for late records, beyond the source's watermark"},
+    {.name = "stamp",
+     .type = WEIR_OPTION_CHOICE,
+     .offset = offsetof(struct aggregate, stamp),
+     .fallback = "start",
+     .choices = stamps,
+     .help = "which end of the window is the event time of what goes out: start, so that minutes can be made into "
+             "hours; end, which is when it is known"},
     {.name = "ddof",
      .type = WEIR_OPTION_INTEGER,
      .offset = offsetof(struct aggregate, ddof),

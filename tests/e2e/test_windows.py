@@ -220,3 +220,131 @@ def test_aggregate(pipeline, tmp_path, kind, delay, lateness, by):
     assert report["records_refused"] == late + timeless
     assert report["records_filtered"] == len(stream.records) - late - timeless
     assert late > 0 or delay == 8
+
+
+# ---- alert -----------------------------------------------------------------------------------------------------------
+
+
+def alerts_model(records, delay, above, clear, duration, missing, most=None, period=None):
+    """[(time, key, state, value)], in any order."""
+    keys, made = {}, []
+
+    def raise_it(key, mine, time, value):
+        raises = mine["raises"]
+        mine["held"] = bool(most) and len(raises) >= most and time - raises[-most] < period
+        if not mine["held"]:
+            raises.append(time)
+            made.append((time, key, "raised", value))
+
+    def clear_it(key, mine, time, value):
+        if not mine["held"]:
+            made.append((time, key, "cleared", value))
+        mine["held"] = False
+
+    for record, mark in watermarks(records, delay):
+        for key, mine in keys.items():
+            if not mine["missing"] and mine["newest"] > -math.inf and mark >= mine["newest"] + missing:
+                mine["missing"] = True
+                if not mine["raised"]:
+                    raise_it(key, mine, mine["newest"] + missing, None)
+        key, time, value = record["key"], record["ts"], record["value"]
+        mine = keys.setdefault(key, dict(newest=-math.inf, missing=False, raised=False, since=None, held=False,
+                                         raises=[]))
+        if time is None or value is None or time < mine["newest"]:
+            continue
+        mine["newest"] = time
+        if mine["missing"] and not mine["raised"]:
+            clear_it(key, mine, time, value)
+        mine["missing"] = False
+        if mine["raised"]:
+            if value <= clear:
+                mine["raised"] = False
+                clear_it(key, mine, time, value)
+        elif value > above:
+            mine["since"] = time if mine["since"] is None else mine["since"]
+            if time - mine["since"] >= duration:
+                mine["raised"], mine["since"] = True, None
+                raise_it(key, mine, time, value)
+        else:
+            mine["since"] = None
+    return made
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("seed,duration,most", [(1, 0, None), (2, 1, None), (3, 0, 2)])
+def test_alert(pipeline, tmp_path, seed, duration, most):
+    stream = Stream(seed, keys=12, disorder=2)
+    stream.write(tmp_path / "records.ndjson")
+    limit = f", at_most: {most}/30s" if most else ""
+    config = SOURCE % (1, "symbol") + f"""
+    stages:
+      - alert: {{field: value, above: 20, clear: -10.5, for: {duration}s, missing: 6s{limit}}}
+"""
+    rows, report = run_layouts(pipeline, tmp_path, config)
+    want = alerts_model(stream.records, 1, 20, -10.5, duration, 6, most, 30)
+    got = [(seconds(row["ts"]), row["key"], row["state"], row["value"]) for row in rows]
+    assert sorted(got, key=repr) == sorted(want, key=repr), seed
+    assert {row["state"] for row in rows} == {"raised", "cleared"} and len(rows) > 50
+    assert {row["alert"] for row in rows} == {"alert"}
+    assert any("no data for" in row["reason"] for row in rows)
+    assert bool(counted(report, "alerts held back")) == bool(most)
+
+
+def test_alert_by_condition(pipeline, tmp_path):
+    values = [1, 9, 9, 4, 9, 1, None, 9, 2]
+    (tmp_path / "records.ndjson").write_text("".join(
+        json.dumps({"ts": START + n, "key": "a", "value": value}) + "\n" for n, value in enumerate(values)))
+    for stage, want in (("alert: value > 8", [1, 3, 4, 5, 7, 8]),
+                        ("alert: {when: value > 8, clear_when: value < 2}", [1, 5, 7]),
+                        ("alert: {when: value > 8, for: 1s}", [2, 3])):
+        pipeline(SOURCE % (0, "symbol") + f"    stages:\n      - {stage}\n" + REST % (1, "auto"))
+        rows = read_rows(tmp_path / "out.ndjson")
+        assert [seconds(row["ts"]) - START for row in rows] == want, stage
+        assert [row["state"] for row in rows] == (["raised", "cleared"] * 9)[:len(want)], stage
+
+
+@pytest.mark.parametrize("stage,words", [
+    ("alert: {field: value, above: 1, clear: 2}", "clear is higher than above"),
+    ("alert: {field: value}", "say when"),
+    ("alert: {above: 1}", "need field"),
+    ("alert: {field: value, above: 1, at_most: often}", "1/10m"),
+    ("alert: {field: vlaue, above: 1}", 'did you mean "value"'),
+    ("aggregate: {field: value, every: 1m, gap: 3s, compute: mean}", "windows are given by"),
+    ("aggregate: {field: value, compute: mean}", "windows are given by"),
+    ("aggregate: {every: 1m, compute: mean}", "say of which field"),
+    ("aggregate: {field: value, every: 1m, compute: maen}", 'did you mean "mean"'),
+    ("aggregate: {field: value, every: 1m, window: 1s, compute: mean}", "shorter than every"),
+    ("aggregate: {field: value, every: 1ms, window: 1h, compute: mean}", "windows of a key could be open"),
+    ("aggregate: {field: value, every: 1m, compute: mean, by: [key, sit]}", 'did you mean "site"'),
+])
+def test_mistakes(weir, tmp_path, stage, words):
+    Stream(1, count=3).write(tmp_path / "records.ndjson")
+    (tmp_path / "a.yaml").write_text(SOURCE % (0, "symbol") + f"    stages:\n      - {stage}\n" + REST % (1, "auto"))
+    outcome = weir("run", "a.yaml", status=2)
+    assert words in outcome.stderr
+
+
+def test_windows_need_a_time(weir, tmp_path):
+    Stream(1, count=3).write(tmp_path / "records.ndjson")
+    text = (SOURCE % (0, "symbol")).replace("        time: ts\n", "").replace("ts: time", "ts: f64")
+    (tmp_path / "a.yaml").write_text(text + "    stages:\n      - aggregate: {every: 1m, compute: count}\n" +
+                                     REST % (1, "auto"))
+    assert "give the source time: COLUMN" in weir("run", "a.yaml", status=2).stderr
+
+
+LABELLED = [("2013-12-10 06:25", "2013-12-12 05:35"), ("2013-12-15 17:50", "2013-12-17 17:00"),
+            ("2014-01-27 14:20", "2014-01-29 13:30"), ("2014-02-07 14:55", "2014-02-09 14:05")]
+
+
+def test_the_known_failures_raise_alerts_and_nothing_else_does(weir, tmp_path, data):
+    """tests/data/README.md lists the windows."""
+    text = (data.parent.parent / "examples" / "alerts.yaml").read_text()
+    (tmp_path / "alerts.yaml").write_text(text.replace("tests/data", str(data)))
+    outcome = weir("run", "alerts.yaml", status=0)
+    rows = [json.loads(line) for line in outcome.stdout.splitlines()]
+    raised = [seconds(row["timestamp"]) for row in rows if row["state"] == "raised"]
+    cleared = [seconds(row["timestamp"]) for row in rows if row["state"] == "cleared"]
+    assert len(raised) == len(cleared) == len(LABELLED)
+    for time, after, (start, end) in zip(raised, cleared, LABELLED):
+        assert seconds(start + "Z") <= time <= seconds(end + "Z")
+        assert time < after < seconds(end + "Z") + 24 * 3600  # the mean of a day takes a day to recover
