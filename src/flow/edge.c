@@ -6,12 +6,10 @@
 
 #include <string.h>
 
-enum {
-    EDGE_WINDOW = 2 * ACCOUNT_WINDOW
-}; /* turns of a source on the way: its batches, and ends and barriers between */
+/* Turns of a source on the way: its batches, whose number its account limits; as many that say it is idle; its end. */
+enum { EDGE_WINDOW = 2 * ACCOUNT_WINDOW + 8 };
 
 struct slot {
-    struct turn **parts; /* options.parts[source] of them */
     uint32_t arrived;
     struct turn *combined;
     bool complete;
@@ -43,6 +41,12 @@ struct edge {
     struct waiters consumers, producers;
 };
 
+/* The parts of a slot. Slots are not prepared: those that no turn ever comes to cost no memory. */
+static struct turn **slot_parts(const struct stream *stream, const struct slot *slot)
+{
+    return stream->part_memory + (size_t)(slot - stream->slots) * stream->parts;
+}
+
 static int init_streams(struct edge *edge, const struct edge_options *options)
 {
     for (uint32_t i = 0; i < options->sources; i++) {
@@ -57,8 +61,6 @@ static int init_streams(struct edge *edge, const struct edge_options *options)
         stream->part_memory = memory_zeroed((size_t)EDGE_WINDOW * stream->parts, sizeof *stream->part_memory);
         if (!stream->slots || !stream->part_memory)
             return -1;
-        for (size_t j = 0; j < EDGE_WINDOW; j++)
-            stream->slots[j].parts = stream->part_memory + j * stream->parts;
     }
     return 0;
 }
@@ -99,8 +101,8 @@ void edge_free(struct edge *edge)
         struct stream *stream = &edge->streams[i];
         for (size_t j = 0; stream->slots && j < EDGE_WINDOW; j++) {
             discard(stream->slots[j].combined);
-            for (uint32_t part = 0; part < stream->parts && stream->slots[j].parts; part++)
-                discard(stream->slots[j].parts[part]);
+            for (uint32_t part = 0; part < stream->parts && stream->part_memory; part++)
+                discard(stream->part_memory[j * stream->parts + part]);
         }
         memory_free(stream->slots);
         memory_free(stream->part_memory);
@@ -267,13 +269,14 @@ void edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct wei
         struct slot *slot = &stream->slots[turn->sequence % EDGE_WINDOW];
         if (stream->parts > 1) {
             pthread_mutex_lock(&edge->lock);
-            slot->parts[part] = turn;
+            slot_parts(stream, slot)[part] = turn;
             bool all = ++slot->arrived == stream->parts;
             pthread_mutex_unlock(&edge->lock);
             if (!all)
                 return;
-            turn = turn_combine(slot->parts, stream->parts, pool);
-            memset(slot->parts, 0, stream->parts * sizeof *slot->parts);
+            struct turn **parts = slot_parts(stream, slot);
+            turn = turn_combine(parts, stream->parts, pool);
+            memset(parts, 0, stream->parts * sizeof(struct turn *));
         }
         finish(edge, turn);
         pthread_mutex_lock(&edge->lock);

@@ -211,9 +211,7 @@ static int make_source(struct pipeline *pipeline, uint32_t index, uint64_t credi
     init_node(pipeline, &source->node, index);
     source->index = index;
     source->ops = (const void *)source->node.plan->part;
-    source->ramp_rows = 64;
-    histogram_init(&source->late_by);
-    histogram_init(&source->fetch);
+    source->ramp_rows = 64; /* histograms are all zeros as they are: where nothing is recorded they cost no memory */
     int error = init_machine(pipeline, &source->machine, source->node.plan->name, source_step, &pipeline->stopping);
     if (error < 0)
         return error;
@@ -231,7 +229,6 @@ static int make_lane(struct pipeline *pipeline, uint32_t index)
     char name[32];
     snprintf(name, sizeof name, "lane %u", index);
     lane->index = index;
-    histogram_init(&lane->latency);
     lane->nodes = memory_zeroed(pipeline->plan->count, sizeof(struct weir_engine_node *));
     if (!lane->nodes || init_machine(pipeline, &lane->machine, name, lane_step, &pipeline->aborting) < 0)
         return -ENOMEM;
@@ -253,7 +250,6 @@ static int make_sink(struct pipeline *pipeline, uint32_t number, uint32_t index)
     init_node(pipeline, &sink->node, index);
     sink->ops = (const void *)sink->node.plan->part;
     sink->pending_end = &sink->pending;
-    histogram_init(&sink->latency);
     sink->machine.pipeline = pipeline;
     return sink->ops->write
                ? init_machine(pipeline, &sink->machine, sink->node.plan->name, sink_step, &pipeline->aborting)
