@@ -124,6 +124,24 @@ int grouping_states(struct grouping *grouping, struct weir_env *env, struct weir
     return weir_key_states(env, batch, states);
 }
 
+struct weir_batch *grouping_filter(struct weir_env *env, struct weir_batch *in, struct weir_batch *keyed,
+                                   const uint32_t *rows, uint32_t count)
+{
+    struct weir_batch *filtered = weir_filter(env, keyed, rows, count), *made;
+    if (!filtered || filtered->schema == in->schema)
+        return filtered;
+    made = weir_batch_derive(env->pool, in, in->schema);
+    uint32_t *selection = made ? weir_batch_allocate(made, (count ? count : 1) * sizeof *selection) : NULL;
+    weir_batch_release(filtered);
+    if (!selection) {
+        weir_batch_release(made);
+        return NULL;
+    }
+    memcpy(selection, rows, count * sizeof *selection);
+    weir_batch_select(made, selection, count);
+    return made;
+}
+
 void grouping_done(struct grouping *grouping)
 {
     weir_batch_release(grouping->batch);

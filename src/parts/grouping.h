@@ -29,6 +29,9 @@ void grouping_free(struct grouping *grouping);
 /* weir_key_states by all columns. *batch may be replaced by one with fewer rows selected, and of another schema: the
  * columns of `in` stay valid for its rows. It lives until grouping_done. */
 int grouping_states(struct grouping *grouping, struct weir_env *env, struct weir_batch **batch, void **states);
+/* weir_filter of what grouping_states left, with the columns of `in`; `rows` are some of those of `keyed`. */
+struct weir_batch *grouping_filter(struct weir_env *env, struct weir_batch *in, struct weir_batch *keyed,
+                                   const uint32_t *rows, uint32_t count);
 void grouping_done(struct grouping *grouping);
 
 /* The values of a row's key, one for each column. */

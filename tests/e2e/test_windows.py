@@ -348,3 +348,126 @@ def test_the_known_failures_raise_alerts_and_nothing_else_does(weir, tmp_path, d
     for time, after, (start, end) in zip(raised, cleared, LABELLED):
         assert seconds(start + "Z") <= time <= seconds(end + "Z")
         assert time < after < seconds(end + "Z") + 24 * 3600  # the mean of a day takes a day to recover
+
+
+# ---- throttle, sample, dedup -------------------------------------------------------------------------------------------
+
+
+def by_seq(stage, pipeline, tmp_path, site="symbol", layouts=LAYOUTS):
+    rows, report = run_layouts(pipeline, tmp_path, SOURCE % (0, site) + f"    stages:\n      - {stage}\n", layouts)
+    return sorted(row["seq"] for row in rows), report
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("most,per", [(1, 3), (4, 10)])
+def test_throttle(pipeline, tmp_path, most, per):
+    stream = Stream(11)
+    stream.write(tmp_path / "records.ndjson")
+    passed, want = {}, []
+    for record in stream.records:
+        time = -1e12 if record["ts"] is None else record["ts"]
+        mine = passed.setdefault((record["key"], record["site"]), [])
+        if len(mine) < most or time - mine[-most] >= per:
+            mine.append(time)
+            want.append(record["seq"])
+    got, _ = by_seq(f"throttle: {{most: {most}, per: {per}s, by: [key, site]}}", pipeline, tmp_path, "text")
+    assert got == want
+
+
+@pytest.mark.threads
+def test_sample(pipeline, tmp_path):
+    stream = Stream(12)
+    stream.write(tmp_path / "records.ndjson")
+    seen, want = {}, []
+    for record in stream.records:
+        n = seen[record["key"]] = seen.get(record["key"], -1) + 1
+        if n % 10 == 0:
+            want.append(record["seq"])
+    assert by_seq("sample: 10", pipeline, tmp_path)[0] == want
+    some, _ = by_seq("sample: {probability: 0.25, seed: 5}", pipeline, tmp_path)
+    others, _ = by_seq("sample: {probability: 0.25, seed: 6}", pipeline, tmp_path)
+    for taken in (some, others):
+        assert abs(len(taken) - 1500) < 5 * math.sqrt(6000 * 0.25 * 0.75)
+    assert some != others
+    assert by_seq("sample: {probability: 1}", pipeline, tmp_path)[0] == list(range(6000))
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("by,remember,window", [(None, 64, None), (["key", "value", "site"], 8, None),
+                                                (["whole"], 64, 5), (["site", "whole"], 20, 30)])
+def test_dedup(pipeline, tmp_path, by, remember, window):
+    stream = Stream(13, disorder=4)
+    for record in stream.records:
+        record["value"] = record["value"] and round(record["value"] / 10)
+    stream.write(tmp_path / "records.ndjson")
+    columns, keys, want = by or ["key", "ts"], {}, []
+    for record in stream.records:
+        remembered = keys.setdefault(record[columns[0]], {})
+        what = tuple(record[column] for column in columns)
+        time = -1e12 if record["ts"] is None else record["ts"]
+        if what in remembered and (not window or abs(time - remembered[what]) < window):
+            continue
+        if what not in remembered and len(remembered) == remember:
+            del remembered[next(iter(remembered))]
+        remembered[what] = time
+        want.append(record["seq"])
+    options = f"remember: {remember}" + (f", by: [{', '.join(by)}]" if by else "")
+    options += f", window: {window}s" if window else ""
+    got, report = by_seq(f"dedup: {{{options}}}", pipeline, tmp_path, "text")
+    assert got == want
+    assert 0 < counted(report, "duplicates") == len(stream.records) - len(want)
+
+
+# ---- fill --------------------------------------------------------------------------------------------------------------
+
+
+def fill_model(records, method, every, limit):
+    """(key, time, value, seq) in order of arrival."""
+    keys, made = {}, []
+    for record in records:
+        key, time, value = record["key"], record["ts"], record["value"]
+        mine = keys.get(key)
+        if time is None or (mine and time < mine["time"]):
+            made.append((key, time, value, record["seq"]))
+            continue
+        if mine is None:
+            mine = keys[key] = dict(time=time, last=None)
+        count = math.floor((time - mine["time"]) / every + 0.5) - 1 if every else 0
+        for n in range(1, count + 1 if count <= limit else 0):
+            when, put = mine["time"] + n * every, None
+            if method == "forward" and mine["last"]:
+                put = mine["last"][1]
+            if method == "linear" and mine["last"] and value is not None:
+                before, was = mine["last"]
+                part = (when - before) / (time - before)
+                put = (1 - part) * was + part * value
+            made.append((key, when, put, None))
+        mine["time"] = time
+        if value is not None:
+            mine["last"] = (time, value)
+        elif method == "forward" and mine["last"]:
+            value = mine["last"][1]
+        made.append((key, time, value, record["seq"]))
+    return made
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("method,every,limit", [("forward", None, 100), ("forward", 2, 100), ("linear", 2, 5),
+                                                ("none", 0.5, 3)])
+def test_fill(pipeline, tmp_path, method, every, limit):
+    stream = Stream(14, disorder=0.5)
+    for record in stream.records:
+        record["value"] = None if record["whole"] < 20 else record["value"]
+    stream.write(tmp_path / "records.ndjson")
+    often = f", every: {int(every * 1000)}ms, limit: {limit}" if every else ""
+    rows, report = run_layouts(pipeline, tmp_path, SOURCE % (0, "text") + f"""
+    stages:
+      - fill: {{field: value, method: {method}{often}}}
+""")
+    want = fill_model(stream.records, method, every, limit)
+    got = [(row["key"], row["ts"] and seconds(row["ts"]), row["value"], row["seq"]) for row in rows]
+    assert len(got) == len(want)
+    for key in {record["key"] for record in stream.records}:
+        assert [row for row in got if row[0] == key] == [row for row in want if row[0] == key], key
+    assert counted(report, "records put in") == len(want) - len(stream.records)
+    assert not every or len(want) > len(stream.records) + 100
