@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Private to kernel_rolling_wide.c: what is known of the order of the values in a ring, kept while they come and go.
+ *
+ * Two heaps of slots share an array of `room` entries: the lower one holds the smaller values with the largest on top
+ * and grows from the left, the upper one the larger values with the smallest on top, from the right. where[] says at
+ * which entry a slot is, so that any value can leave. A quantile lies between the two tops.
+ */
+#ifndef DATA_KERNEL_ROLLING_ORDER_H
+#define DATA_KERNEL_ROLLING_ORDER_H
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+struct order {
+    const double *values; /* by slot */
+    uint32_t *entries, *where;
+    uint32_t room;
+    uint32_t sizes[2]; /* of the lower and the upper heap */
+};
+
+static inline uint32_t *order_entry(const struct order *order, int side, uint32_t i)
+{
+    return &order->entries[side ? order->room - 1 - i : i];
+}
+
+static inline void order_put(struct order *order, int side, uint32_t i, uint32_t slot)
+{
+    order->where[slot] = side ? order->room - 1 - i : i;
+    *order_entry(order, side, i) = slot;
+}
+
+static inline double order_top(const struct order *order, int side)
+{
+    return order->values[*order_entry(order, side, 0)];
+}
+
+static inline bool order_above(int side, double a, double b)
+{
+    return side ? a < b : a > b;
+}
+
+static inline void order_up(struct order *order, int side, uint32_t i, uint32_t slot)
+{
+    const double value = order->values[slot];
+    while (i > 0) {
+        uint32_t parent = (i - 1) / 2, other = *order_entry(order, side, parent);
+        if (!order_above(side, value, order->values[other]))
+            break;
+        order_put(order, side, i, other);
+        i = parent;
+    }
+    order_put(order, side, i, slot);
+}
+
+static inline void order_down(struct order *order, int side, uint32_t i, uint32_t slot)
+{
+    const double value = order->values[slot];
+    const uint32_t size = order->sizes[side];
+    for (uint32_t child; (child = 2 * i + 1) < size; i = child) {
+        uint32_t below = *order_entry(order, side, child);
+        if (child + 1 < size) {
+            uint32_t right = *order_entry(order, side, child + 1);
+            bool better = order_above(side, order->values[right], order->values[below]);
+            child += better;
+            below = better ? right : below;
+        }
+        if (!order_above(side, order->values[below], value))
+            break;
+        order_put(order, side, i, below);
+    }
+    order_put(order, side, i, slot);
+}
+
+static inline void order_push(struct order *order, int side, uint32_t slot)
+{
+    order_up(order, side, order->sizes[side]++, slot);
+}
+
+/* Takes entry i out of a heap. */
+static inline void order_take(struct order *order, int side, uint32_t i)
+{
+    uint32_t last = *order_entry(order, side, --order->sizes[side]);
+    if (i == order->sizes[side])
+        return;
+    double gone = order->values[*order_entry(order, side, i)];
+    if (order_above(side, order->values[last], gone))
+        order_up(order, side, i, last);
+    else
+        order_down(order, side, i, last);
+}
+
+static inline void order_add(struct order *order, uint32_t slot)
+{
+    bool low = order->sizes[0] > 0 && order->values[slot] < order_top(order, 0);
+    order_push(order, !low, slot);
+}
+
+/* While the slot still has its value. */
+static inline void order_remove(struct order *order, uint32_t slot)
+{
+    uint32_t at = order->where[slot];
+    int side = at >= order->sizes[0];
+    order_take(order, side, side ? order->room - 1 - at : at);
+}
+
+/* The value at `rank` of 0 … 1 between the smallest and the largest. There is at least one value. */
+static inline double order_quantile(struct order *order, double rank)
+{
+    double place = rank * (order->sizes[0] + order->sizes[1] - 1);
+    uint32_t below = (uint32_t)place;
+    while (order->sizes[0] != below + 1) {
+        int from = order->sizes[0] < below + 1;
+        uint32_t slot = *order_entry(order, from, 0);
+        order_take(order, from, 0);
+        order_push(order, !from, slot);
+    }
+    double fraction = place - below, low = order_top(order, 0);
+    if (fraction == 0)
+        return low;
+    double high = order_top(order, 1);
+    if (low == high)
+        return low;
+    double apart = high - low;
+    /* Too far apart only when both are huge, of different sign, or infinite. */
+    return apart <= 1.7e308 ? low + apart * fraction : low * (1 - fraction) + high * fraction;
+}
+
+/* ---- Distinct values: open addressing, counts beside the values; twice as many places as the ring has -------------
+ */
+
+struct order_table {
+    double *values;
+    uint32_t *counts; /* 0: free */
+    uint32_t mask;
+};
+
+static inline uint32_t order_home(const struct order_table *table, double value)
+{
+    uint64_t bits;
+    memcpy(&bits, &value, sizeof(bits));
+    bits = (bits ^ bits >> 32) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(bits >> 32) & table->mask;
+}
+
+/* True when the value is new. */
+static inline bool order_count(struct order_table *table, double value)
+{
+    uint32_t i = order_home(table, value + 0.0); /* −0 becomes 0 */
+    while (table->counts[i] && table->values[i] != value)
+        i = (i + 1) & table->mask;
+    table->values[i] = value + 0.0;
+    return table->counts[i]++ == 0;
+}
+
+/* True when that was the last of it. Those behind move up, so that nothing dead stays in the way. */
+static inline bool order_uncount(struct order_table *table, double value)
+{
+    uint32_t i = order_home(table, value + 0.0);
+    while (table->values[i] != value || !table->counts[i])
+        i = (i + 1) & table->mask;
+    if (--table->counts[i])
+        return false;
+    for (uint32_t next = (i + 1) & table->mask; table->counts[next]; next = (next + 1) & table->mask) {
+        uint32_t home = order_home(table, table->values[next]);
+        if (((next - home) & table->mask) < ((next - i) & table->mask))
+            continue; /* it stands between its home and here */
+        table->values[i] = table->values[next];
+        table->counts[i] = table->counts[next];
+        table->counts[next] = 0;
+        i = next;
+    }
+    return true;
+}
+#endif
