@@ -16,7 +16,7 @@ bool path_is_stdin(const char *name)
     return strcmp(name, "-") == 0;
 }
 
-static int add_name(struct path_list *list, const char *name)
+int path_list_add_name(struct path_list *list, const char *name)
 {
     char **names = memory_resize(list->names, (list->count + 1) * sizeof(*names));
     if (!names)
@@ -33,13 +33,13 @@ int path_list_add(struct path_list *list, const char *name)
 {
     struct stat status;
     if (path_is_stdin(name) || stat(name, &status) == 0 || !strpbrk(name, "*?[{"))
-        return add_name(list, name);
+        return path_list_add_name(list, name);
 
     glob_t found = {0};
     int result = glob(name, GLOB_BRACE, NULL, &found);
     int error = result == GLOB_NOSPACE ? -ENOMEM : 0;
     for (size_t i = 0; result == 0 && error == 0 && i < found.gl_pathc; i++)
-        error = add_name(list, found.gl_pathv[i]);
+        error = path_list_add_name(list, found.gl_pathv[i]);
     globfree(&found);
     return error;
 }

@@ -14,6 +14,7 @@ struct path_list { /* zeroed: empty */
 /* Adds the files that a name stands for, sorted by name; none is no error. A name stands for itself if there is such a
  * file, even with a `[` in it, or if it has nothing of a pattern; `-` is stdin. Returns 0 or -ENOMEM. */
 int path_list_add(struct path_list *list, const char *name);
+int path_list_add_name(struct path_list *list, const char *name); /* as it is */
 void path_list_free(struct path_list *list);
 
 bool path_is_stdin(const char *name);
