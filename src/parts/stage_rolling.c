@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "base/units.h"
 #include "data/kernel_rolling.h"
+#include "data/kernel_rolling_wide.h"
 #include "parts/numeric.h"
 #include "parts/parts.h"
 
@@ -18,21 +20,30 @@ static const char *const methods[] = {"incremental", "recompute", NULL};
 enum { METHOD_INCREMENTAL, METHOD_RECOMPUTE };
 
 struct rolled_field {
-    uint32_t column;                      /* of the schema that comes in */
-    uint32_t outputs[ROLLING_STATISTICS]; /* columns of the schema that goes out, where asked for */
-    struct rolling_kernel kernel;
+    uint32_t column;                           /* of the schema that comes in */
+    uint32_t outputs[ROLLING_WIDE_STATISTICS]; /* columns of the schema that goes out, where asked for */
+    struct rolling_kernel kernel;              /* one or the other: see rolling->wide */
+    struct rolling_wide wide;
 };
 
 struct rolling {
     struct weir_list fields, compute; /* options */
     struct weir_quoted by;
-    int64_t window, step, ddof;
+    const char *window, *halflife;
+    int64_t most, step, ddof;
+    double alpha;
     bool lag;
     int method;
     const char *as;
 
-    enum rolling_statistic order[ROLLING_STATISTICS]; /* from here on: made by bind */
+    unsigned order[ROLLING_WIDE_STATISTICS]; /* from here on: made by open and bind. What was asked for, in order */
+    const char *names[ROLLING_WIDE_STATISTICS];
     uint32_t order_count, statistics;
+    int64_t records, span; /* the window: one of them is 0 */
+    double quantiles[ROLLING_QUANTILES_MOST], half_life;
+    uint32_t quantile_count;
+    bool half_life_timed, wide; /* wide: needs the kernel that can do more */
+    int32_t time;               /* column of event time, or -1 */
     struct rolled_field *rolled;
     uint32_t rolled_count;
     struct weir_schema *out;
@@ -48,43 +59,171 @@ static const char *rolling_key(const void *self)
     return rolling->by.text ? rolling->by.text : WEIR_KEY_OF_SOURCE;
 }
 
+/* "p" and digits: p90 is 0.90, p5 is 0.05; with more than two, those after the second are a fraction: p999 is 0.999. */
+static bool read_quantile(const char *name, double *ret)
+{
+    if (strcmp(name, "median") == 0) {
+        *ret = 0.5;
+        return true;
+    }
+    size_t digits = strspn(name[0] == 'p' ? name + 1 : "", "0123456789");
+    if (digits < 1 || digits > 9 || name[digits + 1] != '\0')
+        return false;
+    double number = 0, divisor = 1;
+    for (size_t i = 1; i <= digits; i++, divisor *= 10)
+        number = number * 10 + (name[i] - '0');
+    *ret = number / (digits < 2 ? 100 : divisor);
+    return true;
+}
+
+/* The statistic of a name; quantiles are numbered as they come. ROLLING_WIDE_STATISTICS: there is none. */
+static unsigned find_statistic(struct rolling *rolling, const char *name)
+{
+    double rank;
+    for (unsigned s = 0; s < ROLLING_STATISTICS; s++) {
+        if (strcmp(rolling_statistic_names[s], name) == 0)
+            return s;
+    }
+    for (unsigned s = 0; rolling_wide_names[s]; s++) {
+        if (strcmp(rolling_wide_names[s], name) == 0)
+            return ROLLING_RANGE + s;
+    }
+    if (!read_quantile(name, &rank))
+        return ROLLING_WIDE_STATISTICS;
+    for (uint32_t i = 0; i < rolling->order_count; i++) {
+        if (strcmp(rolling->names[i], name) == 0)
+            return rolling->order[i];
+    }
+    if (rolling->quantile_count == ROLLING_QUANTILES_MOST)
+        return ROLLING_WIDE_STATISTICS;
+    rolling->quantiles[rolling->quantile_count] = rank;
+    return ROLLING_QUANTILE + rolling->quantile_count++;
+}
+
+static int no_statistic(struct weir_env *env, struct weir_quoted name)
+{
+    const char *names[ROLLING_STATISTICS + ROLLING_QUANTILE];
+    uint32_t count = 0;
+    for (unsigned s = 0; s < ROLLING_STATISTICS; s++)
+        names[count++] = rolling_statistic_names[s];
+    for (unsigned s = 0; rolling_wide_names[s]; s++)
+        names[count++] = rolling_wide_names[s];
+    names[count++] = "median";
+    const char *nearest = error_nearest(name.text, names, count);
+    return weir_fail_at(
+        env->error, -EINVAL, name.mark,
+        "%s: no statistic \"%s\"; %s%s%sthere are: count, sum, mean, var, stddev, min, max, first, last, "
+        "delta, range, rate, slope, ewma, zscore, distinct, median, and up to %d like p90",
+        env->name, name.text, nearest ? "did you mean \"" : "", nearest ? nearest : "", nearest ? "\"? " : "",
+        (int)ROLLING_QUANTILES_MOST);
+}
+
 static int read_statistics(struct rolling *rolling, struct weir_env *env)
 {
-    rolling->order_count = 0;
-    rolling->statistics = 0;
+    rolling->order_count = rolling->quantile_count = rolling->statistics = 0;
     for (size_t i = 0; i < rolling->compute.count; i++) {
         struct weir_quoted name = rolling->compute.items[i].value;
-        unsigned s = 0;
-        while (s < ROLLING_STATISTICS && strcmp(rolling_statistic_names[s], name.text) != 0)
-            s++;
-        if (s == ROLLING_STATISTICS) {
-            const char *nearest = error_nearest(name.text, rolling_statistic_names, ROLLING_STATISTICS);
-            return weir_fail_at(
-                env->error, -EINVAL, name.mark,
-                "%s: no statistic \"%s\"; %s%s%sthere are: count, sum, mean, var, stddev, min, max, first, "
-                "last, delta",
-                env->name, name.text, nearest ? "did you mean \"" : "", nearest ? nearest : "", nearest ? "\"? " : "");
-        }
+        unsigned s = find_statistic(rolling, name.text);
+        if (s == ROLLING_WIDE_STATISTICS)
+            return no_statistic(env, name);
         if (rolling->statistics & 1u << s)
             continue;
         rolling->statistics |= 1u << s;
+        rolling->names[rolling->order_count] = name.text;
         rolling->order[rolling->order_count++] = s;
     }
+    rolling->wide = rolling->span > 0 || rolling->statistics >= 1u << ROLLING_STATISTICS;
     return 0;
 }
 
-/* Finds the columns and makes a kernel for each; *ret_size: bytes of a key's state. */
-static int bind_fields(struct rolling *rolling, struct weir_env *env, const struct weir_schema *in, size_t *ret_size)
+/* A number of records, or a duration. */
+static int read_extent(const char *text, int64_t *ret_records, int64_t *ret_span)
+{
+    *ret_records = *ret_span = 0;
+    if (units_integer(text, ret_records) == 0)
+        return *ret_records >= 1 ? 0 : -EINVAL;
+    return units_duration(text, ret_span) == 0 && *ret_span >= 1 ? 0 : -EINVAL;
+}
+
+static int read_window(struct rolling *rolling, struct weir_env *env)
+{
+    if (read_extent(rolling->window, &rolling->records, &rolling->span) < 0 || rolling->records > ROLLING_WINDOW_MOST)
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "%s: window \"%s\" is neither a number of records (1 to %d), such as 10, nor a time, such "
+                            "as 30s",
+                            env->name, rolling->window, (int)ROLLING_WINDOW_MOST);
+    return 0;
+}
+
+/* What only some statistics need. */
+static int check_options(struct rolling *rolling, struct weir_env *env)
+{
+    const bool ewma = rolling->statistics & 1u << ROLLING_EWMA;
+    int64_t records = 0, span = 0;
+    if (rolling->halflife && read_extent(rolling->halflife, &records, &span) < 0)
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "%s: halflife \"%s\" is neither a number of records nor a time, such as 5m", env->name,
+                            rolling->halflife);
+    rolling->half_life = (double)(records + span);
+    rolling->half_life_timed = span > 0;
+    if (ewma && (rolling->alpha > 0) + (rolling->halflife != NULL) != 1)
+        return weir_fail_at(env->error, -EINVAL, env->mark, "%s: ewma needs either alpha or halflife", env->name);
+    if (!ewma && (rolling->alpha > 0 || rolling->halflife))
+        return weir_fail_at(env->error, -EINVAL, env->mark, "%s: alpha and halflife are for ewma", env->name);
+    if (rolling->wide && (rolling->step > 1 || rolling->method == METHOD_RECOMPUTE))
+        return weir_fail_at(
+            env->error, -EINVAL, env->mark,
+            "%s: step and method: recompute are only for windows of records and the statistics count to "
+            "delta",
+            env->name);
+    if (rolling->wide && rolling->records > ROLLING_WIDE_RECORDS_MOST)
+        return weir_fail_at(env->error, -EINVAL, env->mark, "%s: a window of %lld records needs too much memory",
+                            env->name, (long long)rolling->records);
+    return 0;
+}
+
+static int init_kernel(const struct rolling *rolling, struct rolled_field *rolled, size_t offset, size_t *ret_size)
 {
     const struct rolling_options options = {
-        .window = (uint32_t)rolling->window,
+        .window = (uint32_t)rolling->records,
         .statistics = rolling->statistics,
         .ddof = (uint32_t)rolling->ddof,
         .step = (uint32_t)rolling->step,
         .lag = rolling->lag,
         .recompute = rolling->method == METHOD_RECOMPUTE,
     };
+    struct rolling_wide_options wide = {
+        .records = (uint32_t)(rolling->span ? rolling->most : rolling->records),
+        .span = rolling->span,
+        .statistics = rolling->statistics,
+        .ddof = (uint32_t)rolling->ddof,
+        .lag = rolling->lag,
+        .timed = rolling->time >= 0,
+        .alpha = rolling->alpha,
+        .half_life = rolling->half_life,
+        .half_life_timed = rolling->half_life_timed,
+        .quantile_count = rolling->quantile_count,
+    };
+    memcpy(wide.quantiles, rolling->quantiles, sizeof(wide.quantiles));
+    int error = rolling->wide ? rolling_wide_init(&rolled->wide, &wide, offset)
+                              : rolling_kernel_init(&rolled->kernel, &options, offset);
+    *ret_size = rolling->wide ? rolled->wide.state_size : rolled->kernel.state_size;
+    return error;
+}
+
+/* Finds the columns and makes a kernel for each; *ret_size: bytes of a key's state. */
+static int bind_fields(struct rolling *rolling, struct weir_env *env, const struct weir_schema *in, size_t *ret_size)
+{
     size_t size = 0;
+    const bool rate = rolling->statistics & 1u << ROLLING_RATE;
+    rolling->time = in->time;
+    if (in->time < 0 && (rolling->span || rate || rolling->half_life_timed))
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "%s: %s needs the time of the records; say at the source which column it is, with time",
+                            env->name,
+                            rolling->span ? "a window of time"
+                            : rate        ? "rate"
+                                          : "halflife");
     for (uint32_t f = 0; f < rolling->rolled_count; f++) {
         struct rolled_field *rolled = &rolling->rolled[f];
         struct weir_quoted name = rolling->fields.items[f].value;
@@ -96,16 +235,17 @@ static int bind_fields(struct rolling *rolling, struct weir_env *env, const stru
                 return weir_fail_at(env->error, -EINVAL, name.mark, "%s: column \"%s\" is listed twice", env->name,
                                     name.text);
         }
-        error = rolling_kernel_init(&rolled->kernel, &options, size);
+        size_t more = 0;
+        error = init_kernel(rolling, rolled, size, &more);
         if (error < 0)
-            return weir_fail_at(env->error, error, env->mark, "%s: a window of %lld records cannot be", env->name,
-                                (long long)rolling->window);
-        size += rolled->kernel.state_size;
+            return weir_fail_at(env->error, error, env->mark, "%s: a window of %s cannot be", env->name,
+                                rolling->window);
+        size += more;
     }
     if (size > STATE_BYTES_MOST)
         return weir_fail_at(env->error, -EINVAL, env->mark,
-                            "%s: a window of %lld records needs %.1f GB of memory for each key; make it shorter",
-                            env->name, (long long)rolling->window, (double)size / 1e9);
+                            "%s: a window of %s needs %.1f GB of memory for each key; make it %s", env->name,
+                            rolling->window, (double)size / 1e9, rolling->span ? "smaller with most" : "shorter");
     *ret_size = size;
     return 0;
 }
@@ -122,9 +262,9 @@ static int bind_outputs(struct rolling *rolling, struct weir_env *env, const str
     int error = fields && names ? 0 : weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     for (uint32_t i = 0; !error && i < count; i++) {
         struct weir_quoted field = rolling->fields.items[i / rolling->order_count].value;
-        enum rolling_statistic statistic = rolling->order[i % rolling->order_count];
+        unsigned statistic = rolling->order[i % rolling->order_count];
         int length = snprintf(names[i], sizeof(names[i]), "%s_%s", rolling->as ? rolling->as : field.text,
-                              rolling_statistic_names[statistic]);
+                              rolling->names[i % rolling->order_count]);
         int32_t there = weir_schema_find(in, names[i]);
         if (length > WEIR_NAME_MAX)
             error = weir_fail_at(env->error, -EINVAL, field.mark, "%s: the name of the new column would be too long",
@@ -134,7 +274,9 @@ static int bind_outputs(struct rolling *rolling, struct weir_env *env, const str
                                  "%s: column \"%s\" would be replaced, and it is the %s of the records; choose another "
                                  "name with as",
                                  env->name, names[i], there == in->key ? "key" : "time");
-        fields[i] = (struct weir_field){.name = names[i], .type = statistic == ROLLING_COUNT ? WEIR_I64 : WEIR_F64};
+        fields[i] = (struct weir_field){.name = names[i],
+                                        .type = statistic == ROLLING_COUNT || statistic == ROLLING_DISTINCT ? WEIR_I64
+                                                                                                            : WEIR_F64};
     }
     if (!error) {
         weir_schema_release(rolling->out);
@@ -156,7 +298,11 @@ static int rolling_open(void *self, struct weir_env *env)
     if (rolling->as && rolling->fields.count > 1)
         return weir_fail_at(env->error, -EINVAL, env->mark,
                             "%s: as names the columns of one field; with several, leave it out", env->name);
-    int error = read_statistics(rolling, env);
+    int error = read_window(rolling, env);
+    if (!error)
+        error = read_statistics(rolling, env);
+    if (!error)
+        error = check_options(rolling, env);
     if (error < 0)
         return error;
     if (rolling->order_count == 0)
@@ -195,23 +341,42 @@ static int rolling_bind(void *self, struct weir_env *env, struct weir_schema *in
     return error;
 }
 
-/* Makes the batch that goes out, with the columns of one field after the other. */
-static int roll(struct rolling *rolling, struct weir_batch *in, struct weir_batch *made)
+static void roll_wide(const struct rolling *rolling, struct weir_env *env, const struct weir_batch *in, uint32_t field,
+                      const double *values, void *const *columns)
+{
+    struct rolling_wide_rows rows = {
+        .states = rolling->states,
+        .selection = in->selection,
+        .count = in->count,
+        .values = values,
+        .times = rolling->time >= 0 ? in->columns[rolling->time].i64 : NULL,
+    };
+    memcpy(rows.columns, columns, sizeof(rows.columns));
+    rolling_wide_process(&rolling->rolled[field].wide, &rows);
+    if (rows.early)
+        weir_count(env, "records over most", rolling->fields.items[field].value.text, rows.early);
+}
+
+/* Fills the batch that goes out, with the columns of one field after the other. */
+static int roll(struct rolling *rolling, struct weir_env *env, struct weir_batch *in, struct weir_batch *made)
 {
     for (uint32_t f = 0; f < rolling->rolled_count; f++) {
         const struct rolled_field *rolled = &rolling->rolled[f];
-        struct rolling_rows rows = {
-            .states = rolling->states,
-            .selection = in->selection,
-            .count = in->count,
-            .values = numeric_values(in, rolled->column, rolling->scratch),
-        };
+        const double *values = numeric_values(in, rolled->column, rolling->scratch);
+        void *columns[ROLLING_WIDE_STATISTICS] = {NULL};
         for (uint32_t i = 0; i < rolling->order_count; i++) {
-            enum rolling_statistic statistic = rolling->order[i];
-            rows.columns[statistic] = weir_batch_add_column(made, rolled->outputs[statistic]);
-            if (!rows.columns[statistic])
+            unsigned statistic = rolling->order[i];
+            columns[statistic] = weir_batch_add_column(made, rolled->outputs[statistic]);
+            if (!columns[statistic])
                 return -ENOMEM;
         }
+        if (rolling->wide) {
+            roll_wide(rolling, env, in, f, values, columns);
+            continue;
+        }
+        struct rolling_rows rows = {
+            .states = rolling->states, .selection = in->selection, .count = in->count, .values = values};
+        memcpy(rows.columns, columns, sizeof(rows.columns));
         rolling_kernel_process(&rolled->kernel, &rows);
     }
     return 0;
@@ -227,7 +392,7 @@ static int rolling_process(void *self, struct weir_env *env, struct weir_batch *
     if (error < 0 || in->count == 0)
         return error;
     struct weir_batch *made = weir_batch_derive(env->pool, in, rolling->out);
-    if (!made || roll(rolling, in, made) < 0) {
+    if (!made || roll(rolling, env, in, made) < 0) {
         weir_batch_release(made);
         return weir_fail(env->error, -ENOMEM, "%s: out of memory; give the pipeline more with run: {memory: ...}",
                          env->name);
@@ -243,18 +408,37 @@ static const struct weir_option rolling_options[] = {
      .flags = WEIR_OPTION_REQUIRED,
      .help = "column of numbers, or a list of them"},
     {.name = "window",
-     .type = WEIR_OPTION_INTEGER,
+     .type = WEIR_OPTION_STRING,
      .offset = offsetof(struct rolling, window),
-     .least = 1,
-     .most = ROLLING_WINDOW_MOST,
      .flags = WEIR_OPTION_REQUIRED,
-     .help = "how many records of a key are looked at; fewer while there are not yet so many"},
+     .help = "10: the last ten records of a key, fewer while there are not yet so many; 30s: those of the last 30 "
+             "seconds of event time, where one that comes late counts as of the newest time of its key"},
+    {.name = "most",
+     .type = WEIR_OPTION_INTEGER,
+     .offset = offsetof(struct rolling, most),
+     .fallback = "4096",
+     .least = 1,
+     .most = ROLLING_WIDE_RECORDS_MOST,
+     .help = "a window of time: at most so many records of a key, for which memory is set aside; when there are more "
+             "the oldest leaves early and is counted"},
     {.name = "compute",
      .type = WEIR_OPTION_STRINGS,
      .offset = offsetof(struct rolling, compute),
      .flags = WEIR_OPTION_REQUIRED,
-     .help = "what of them: count, sum, mean, var, stddev, min, max, first, last, delta; each a column "
-             "<field>_<statistic>"},
+     .help = "what of them: count, sum, mean, var, stddev, min, max, first, last, delta, range, rate (delta per "
+             "second), slope (least squares), ewma, zscore (usually with lag), distinct, median, p90 and such; each a "
+             "column <field>_<statistic>"},
+    {.name = "alpha",
+     .type = WEIR_OPTION_NUMBER,
+     .offset = offsetof(struct rolling, alpha),
+     .fallback = "0",
+     .least = 0,
+     .most = 1,
+     .help = "ewma: the weight of the newest value"},
+    {.name = "halflife",
+     .type = WEIR_OPTION_STRING,
+     .offset = offsetof(struct rolling, halflife),
+     .help = "ewma: after so many records (10), or so much event time (5m), a value weighs half"},
     {.name = "by",
      .type = WEIR_OPTION_COLUMN,
      .offset = offsetof(struct rolling, by),

@@ -183,6 +183,96 @@ def test_two_fields_and_another_name(pipeline, tmp_path):
     ]
 
 
+# ---- Windows of time, and statistics of order ----
+
+
+def quantile(ordered, rank):
+    place = rank * (len(ordered) - 1)
+    below = int(place)
+    if place == below:
+        return ordered[below]
+    return ordered[below] + (ordered[below + 1] - ordered[below]) * (place - below)
+
+
+def timed_series(seed, count=900, keys=4):
+    """(second, key, value): time in steps of 0 to 3 s; now and then a record that is late."""
+    draw = random.Random(seed)
+    result, now = [], 0
+    for _ in range(count):
+        now += draw.randrange(4)
+        late = draw.randrange(1, 6) if draw.random() < 0.05 else 0
+        value = None if draw.random() < 0.1 else float(draw.randrange(-20, 20)) + draw.choice([0, 0.25])
+        result.append((max(0, now - late), f"s{draw.randrange(keys)}", value))
+    return result
+
+
+@pytest.mark.parametrize("window,most,lag", [("30s", 4096, False), ("90s", 4096, True), ("1h", 7, False),
+                                             ("12", 4096, False), ("12", 4096, True)])
+def test_windows_of_time(pipeline, tmp_path, window, most, lag):
+    records = timed_series(seed=len(window) * 10 + most + lag)
+    with open(tmp_path / "in.csv", "w", encoding="utf-8", newline="") as file:
+        file.write("when,sensor,value\n")
+        for second, key, value in records:
+            file.write(f"2024-01-01T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z,{key},"
+                       f"{'' if value is None else value}\n")
+    outputs = []
+    for lanes, batch in ((1, 4096), (2, 37), (4, 1)):
+        pipeline(f"""
+            sources: {{in: {{type: file, path: in.csv, time: when, fields: {{when: time, sensor: symbol, value: f64}}}}}}
+            stages:
+              - rolling: {{field: value, by: sensor, window: {window}, most: {most}, lag: {str(lag).lower()},
+                           compute: [count, mean, min, max, range, median, p90, distinct, rate, slope, zscore, ewma],
+                           halflife: 20s}}
+            sinks: {{out: {{type: file, path: out.ndjson}}}}
+            run: {{lanes: {lanes}, batch: {batch}}}
+        """)
+        by_key = defaultdict(list)
+        for row in rows(tmp_path / "out.ndjson"):
+            by_key[row["sensor"]].append(row)
+        outputs.append(by_key)
+    assert outputs[0] == outputs[1] == outputs[2]
+
+    span = {"30s": 30, "90s": 90, "1h": 3600}.get(window)
+    size = most if span else int(window)
+    seen, average = defaultdict(list), {}
+    for second, key, value in records:
+        row = outputs[0][key][len(seen[key])]
+        newest = max(second, seen[key][-1][0]) if seen[key] else second
+        before = average.get(key)
+        seen[key].append((newest, value))
+        if value is not None:
+            if before is None:
+                average[key] = (newest, value)
+            else:
+                average[key] = (newest, before[1] + (1 - 2 ** ((before[0] - newest) / 20)) * (value - before[1]))
+        if lag and len(seen[key]) == 1:
+            assert row["value_count"] is None and row["value_median"] is None
+            continue
+        inside = seen[key][:-1] if lag else seen[key]
+        inside = [(t, v) for t, v in inside if not span or t > newest - span][-size:]
+        known = [(t, v) for t, v in inside if v is not None]
+        ordered = sorted(v for _, v in known)
+        assert row["value_count"] == len(known) and row["value_distinct"] == len(set(ordered))
+        expected = exact([v for _, v in inside])
+        smooth = before if lag else average.get(key)
+        expected["ewma"] = smooth and smooth[1]
+        for name in ("range", "median", "p90", "rate", "slope", "zscore"):
+            expected[name] = None
+        if known:
+            expected.update(range=ordered[-1] - ordered[0], median=quantile(ordered, 0.5), p90=quantile(ordered, 0.9))
+            if known[-1][0] > known[0][0]:
+                expected["rate"] = (known[-1][1] - known[0][1]) / (known[-1][0] - known[0][0])
+                middle = Fraction(sum(t for t, _ in known), len(known))
+                expected["slope"] = float(sum((t - middle) * Fraction(v) for t, v in known) /
+                                          sum((t - middle) ** 2 for t, _ in known))
+            if value is not None and expected["stddev"]:
+                expected["zscore"] = (value - expected["mean"]) / expected["stddev"]
+        for name in ("mean", "min", "max", "range", "median", "p90", "rate", "slope", "zscore", "ewma"):
+            got, wanted = row[f"value_{name}"], expected[name]
+            assert (got is None) == (wanted is None), (key, newest, name, got, wanted)
+            assert got is None or abs(got - wanted) <= 1e-9 * abs(wanted) + 1e-12, (key, newest, name, got, wanted)
+
+
 # ---- Normalize ----
 
 
@@ -235,6 +325,12 @@ def test_normalize_running(pipeline, tmp_path):
     ("rolling: {field: value, window: 3, compute: [mean, stdev]}", ["stdev", "did you mean \"stddev\""]),
     ("rolling: {field: sensor, window: 3, compute: mean}", ["sensor", "numbers"]),
     ("rolling: {field: value, window: 0, compute: mean}", ["window"]),
+    ("rolling: {field: value, window: ten, compute: mean}", ["window", "ten", "30s"]),
+    ("rolling: {field: value, window: 30s, compute: mean}", ["time"]),
+    ("rolling: {field: value, window: 3, compute: medain}", ["did you mean \"median\""]),
+    ("rolling: {field: value, window: 3, compute: ewma}", ["alpha", "halflife"]),
+    ("rolling: {field: value, window: 3, compute: rate}", ["rate", "time"]),
+    ("rolling: {field: value, window: 3, compute: median, step: 2}", ["step"]),
     ("rolling: {field: value, window: 3, compute: mean, by: sensr}", ["sensr", "did you mean \"sensor\""]),
     ("rolling: {field: [value, value], window: 3, compute: mean}", ["twice"]),
     ("rolling: {field: value, window: 200000000, compute: mean}", ["memory"]),
