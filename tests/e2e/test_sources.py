@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The sources file and generate, with what real files contain."""
 import collections
+import gzip
 import json
 import math
 import os
@@ -608,3 +609,72 @@ def test_generate_refuses_nonsense(weir, tmp_path):
     for options, word in (("key_format: same", "key_format"), ("burst: 5", "every"), ("start: yesterday", "start"),
                           ("keys: 0", "keys"), ("fault_rate: 2", "fault_rate")):
         fails(weir, tmp_path, f"sources: {{fleet: {{type: generate, {options}}}}}\n{sink}", word)
+
+
+# ---- Compressed files ----------------------------------------------------------------------------------------------
+
+
+def packed(kind, text):
+    if kind == "gzip":
+        return gzip.compress(text.encode())
+    return subprocess.run(["zstd", "-q", "-c"], input=text.encode(), capture_output=True, check=True).stdout
+
+
+KINDS = [pytest.param("gzip"),
+         pytest.param("zstd", marks=pytest.mark.skipif(not shutil.which("zstd"), reason="needs the program zstd"))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("count", [0, 1, 30000])
+def test_compressed(copy, tmp_path, kind, count):
+    """Known by its first bytes, whatever its name; text of several members in a row is one text."""
+    content = packed(kind, lines(count)[:-5]) + packed(kind, "") + packed(kind, lines(count)[-5:])
+    assert copy(content, FIELDS)["records_stored"] == count
+    if count:
+        assert sequences(tmp_path / "out.ndjson") == list(range(count))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_compressed_stdin(pipeline, tmp_path, kind):
+    assert pipeline(copy_of('path: "-"'), stdin=packed(kind, lines(50000)))["records_stored"] == 50000
+    assert sequences(tmp_path / "out.ndjson") == list(range(50000))
+
+
+def test_padding_behind_gzip(copy):
+    assert copy(packed("gzip", lines(10)) + b"\0" * 100000)["records_stored"] == 10
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("harm", ["cut", "flipped", "garbage behind"])
+def test_damaged(pipeline, tmp_path, kind, harm):
+    """What came before the damage is kept, as whole records; the next file is read."""
+    content = bytearray(packed(kind, lines(60000)))
+    where = len(content) * 2 // 3
+    if harm == "cut":
+        content = content[:where]
+    elif harm == "flipped":
+        content[where] ^= 0x55
+    else:
+        where = len(content)
+        content += b"\xffgarbage"
+    (tmp_path / "a").write_bytes(content)
+    (tmp_path / "b").write_text(lines(10, first=1000000))
+    report = pipeline(copy_of(f"path: [a, b], {FIELDS}"))
+    found = sequences(tmp_path / "out.ndjson")
+    assert found[-10:] == list(range(1000000, 1000010))
+    kept = found[:-10]
+    # What is damaged may be noticed late: gzip says at its end only that some of it was wrong.
+    good = next((i for i, seq in enumerate(kept) if seq != i), len(kept))
+    assert good > 30000 and (harm == "flipped" or len(kept) == good)
+    assert harm != "garbage behind" or len(kept) == 60000
+    assert counted(report, "corrupted file") == 1
+    told = report["outcome"].stderr
+    offset = int(told.split("damaged at byte ")[1].split(":")[0])
+    assert told.startswith("weir: ") or "a: damaged" in told
+    assert where - 200000 <= offset <= len(content) and (harm == "flipped" or offset == where)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_alone(copy, kind):
+    report = copy(packed(kind, lines(100000))[:50000], FIELDS)
+    assert report["records_refused"] == 0 and counted(report, "corrupted file") == 1
