@@ -124,9 +124,12 @@ int app_parse(const struct app_usage *usage, int argc, char **argv, int *ret_ope
         }
     }
     if ((size_t)operands < usage->operands_least || (size_t)operands > usage->operands_most) {
-        app_say("%s: usage: weir %s",
-                (size_t)operands < usage->operands_least ? "something is missing" : "one argument too many",
-                usage->synopsis);
+        int command = (int)strcspn(usage->synopsis, " "), name = (int)strcspn(usage->synopsis + command + 1, " ");
+        if ((size_t)operands < usage->operands_least)
+            app_say("%.*s is missing: weir %s; weir %.*s --help tells more", name, usage->synopsis + command + 1,
+                    usage->synopsis, command, usage->synopsis);
+        else
+            app_say("one argument too many: weir %s", usage->synopsis);
         return APP_USAGE;
     }
     *ret_operands = operands;

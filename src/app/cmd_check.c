@@ -8,6 +8,7 @@
 #include "app/app.h"
 #include "app/columns.h"
 #include "app/draw.h"
+#include "app/sample.h"
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "conf/conf.h"
@@ -67,13 +68,17 @@ static void add_parts(struct weir_buffer *out, const struct plan *plan, struct w
         add_from(out, plan, node);
         buffer_string(out, "\n");
         add_options(out, node);
-        if (node->part->kind == WEIR_SINK) {
+        if (node->part->kind != WEIR_STAGE && (node->part->kind == WEIR_SINK || node->when_full))
             buffer_format(out, "    %-12s %s\n", "when_full", policies[node->when_full]);
-            if (node->queue_bytes)
-                buffer_format(out, "    %-12s %s\n", "queue", option_show_size(node->queue_bytes, size, sizeof size));
-        } else {
+        if (node->queue_bytes)
+            buffer_format(out, "    %-12s %s\n", "queue", option_show_size(node->queue_bytes, size, sizeof size));
+        if (node->watermark_delay)
+            buffer_format(out, "    %-12s %s\n", "watermark",
+                          option_show_duration(node->watermark_delay, size, sizeof size));
+        if (node->idle_timeout)
+            buffer_format(out, "    %-12s %s\n", "idle", option_show_duration(node->idle_timeout, size, sizeof size));
+        if (node->part->kind != WEIR_SINK)
             add_columns(out, schemas[i]);
-        }
     }
 }
 
@@ -224,6 +229,14 @@ static int parse(struct arguments *arguments, int argc, char **argv)
     return -1;
 }
 
+/* No mistake of the configuration's: the data may come later, or the run be started elsewhere. */
+static void tell_missing(const struct plan_node *node)
+{
+    const char *path = node->part->kind == WEIR_SOURCE ? sample_missing(node) : NULL;
+    if (path)
+        app_say("%s: there is no file %s here yet (paths are taken from the folder weir is run in)", node->name, path);
+}
+
 static int show(const struct arguments *arguments, const struct plan *plan, struct weir_schema **schemas)
 {
     struct weir_buffer out = {0};
@@ -241,8 +254,10 @@ static int show(const struct arguments *arguments, const struct plan *plan, stru
     else if (out.size)
         fwrite(out.data, 1, out.size, stdout);
     buffer_free(&out);
+    for (uint32_t i = 0; i < plan->count && !failed; i++)
+        tell_missing(&plan->nodes[i]);
     if (!failed && !arguments->quiet && !arguments->json)
-        fprintf(stderr, "%s is right\n", arguments->file);
+        fprintf(stderr, "%s is right\n", strcmp(arguments->file, "-") == 0 ? "stdin" : arguments->file);
     return failed ? APP_FAILED : APP_OK;
 }
 
@@ -254,8 +269,10 @@ int cmd_check(int argc, char **argv)
     int status = parse(&arguments, argc, argv);
     if (status >= 0)
         return status;
-    if (conf_load(arguments.file, &arguments.overrides, &plan, &error) < 0)
-        return app_report(&error);
+    if (conf_load(arguments.file, &arguments.overrides, &plan, &error) < 0) {
+        (void)app_report(&error);
+        return APP_USAGE;
+    }
     struct weir_schema **schemas = memory_zeroed(plan->count, sizeof *schemas);
     if (!schemas) {
         app_say("out of memory");

@@ -121,9 +121,12 @@ static void add_part(struct weir_buffer *out, const struct weir_part *part)
     else if (main_option && main_option->type == WEIR_OPTION_MAP)
         buffer_format(out, "\nKeys that are no options go into %s: - %s: {NAME: VALUE}\n", main_option->name,
                       part->name);
-    if (part->kind != WEIR_SOURCE)
-        buffer_format(out, "\n%s are options too: weir explain wiring\n",
-                      part->kind == WEIR_STAGE ? "name and from" : "from, when_full and queue");
+    static const char *const others[] = {
+        [WEIR_SOURCE] = "when_full, queue, watermark and idle",
+        [WEIR_STAGE] = "name and from",
+        [WEIR_SINK] = "from, when_full and queue",
+    };
+    buffer_format(out, "\n%s are options too: weir explain wiring\n", others[part->kind]);
     if (!part->example)
         return;
     buffer_string(out, "\nExample:\n");

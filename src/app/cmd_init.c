@@ -40,7 +40,7 @@ static void make_name(struct init *init)
     size_t length = strcspn(base, "."), used = 0;
     for (size_t i = 0; i < length && used < NAME_BYTES; i++)
         init->name[used++] = (char)(isalnum((unsigned char)base[i]) ? base[i] : '_');
-    if (used == 0)
+    if (used == 0 || strcmp(init->path, "-") == 0)
         memcpy(init->name, "input", sizeof "input");
 }
 
@@ -136,6 +136,14 @@ static int look(struct init *init, struct weir_error *error)
         return code;
     if (init->sample.size == 0)
         return weir_fail(error, -EINVAL, "%s is empty: there is nothing to look at", init->path);
+    const char *dot = strrchr(init->path, '.');
+    if (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0))
+        return weir_fail(error, -EINVAL,
+                         "%s is a configuration, by its name: weir init looks at data; weir run %s runs it", init->path,
+                         init->path);
+    if (memchr(init->sample.data, 0, init->sample.size))
+        return weir_fail(error, -EINVAL, "%s is no text: weir init looks at CSV with a header line, and at NDJSON",
+                         init->path);
     init->format = codec_guess(init->path, init->sample.data, init->sample.size);
     if (init->format == CODEC_CSV)
         guess_delimiter(init);
@@ -215,6 +223,8 @@ static void add_column_note(struct weir_buffer *out, const struct init *init, ui
     const struct profile_column *column = &init->profile.columns[index];
     char least[TIME_TEXT_MAX], most[TIME_TEXT_MAX];
     buffer_format(out, "#   %-20s %-7s ", field->name, weir_type_name(field->type));
+    if (field->type == WEIR_BOOL && column->values > 0)
+        buffer_string(out, "true or false");
     if (column->values == 0) {
         buffer_string(out, "no values");
     } else if (field->type == WEIR_TIME) {
@@ -273,7 +283,10 @@ static void add_source(struct init *init)
     const struct weir_schema *schema = init->profile.schema;
     buffer_format(out, "\nsources:\n  %s:\n    type: file\n    path: ", init->name);
     add_yaml(out, init->path);
-    buffer_format(out, "   # relative to the folder that weir is started in\n    format: %s\n",
+    buffer_format(out, "%s\n    format: %s\n",
+                  strcmp(init->path, "-") == 0 ? "   # stdin"
+                  : init->path[0] == '/'       ? ""
+                                               : "   # relative to the folder that weir is started in",
                   init->format == CODEC_CSV ? "csv" : "ndjson");
     if (init->format == CODEC_CSV && strcmp(init->options.delimiter, ",") != 0)
         buffer_format(out, "    delimiter: %s\n",
@@ -363,8 +376,9 @@ static void add_rest(struct init *init)
 static void tell(const struct init *init)
 {
     const struct weir_schema *schema = init->profile.schema;
-    app_say("%s: %" PRIu64 " records, %" PRIu32 " columns; time: %s, key: %s", init->path, init->profile.records,
-            schema->count, schema->time >= 0 ? schema->fields[schema->time].name : "none found",
+    app_say("%s: %" PRIu64 " records, %" PRIu32 " column%s; time: %s, key: %s",
+            strcmp(init->path, "-") == 0 ? "stdin" : init->path, init->profile.records, schema->count,
+            schema->count == 1 ? "" : "s", schema->time >= 0 ? schema->fields[schema->time].name : "none found",
             init->key >= 0 ? schema->fields[init->key].name : "none found");
 }
 
@@ -396,6 +410,8 @@ int cmd_init(int argc, char **argv)
         .description =
             "  weir init data.csv > mine.yaml && weir check mine.yaml && weir run mine.yaml\n"
             "\n"
+            "DATA may be - for stdin; so will the source be: producer | weir run mine.yaml\n"
+            "\n"
             "Columns and their types, the time, the key (which sensor) and ranges are inferred from the first 8 MiB;\n"
             "comments say how.",
         .options = options,
@@ -413,7 +429,12 @@ int cmd_init(int argc, char **argv)
         .number = -1,
     };
     make_name(&init);
-    status = look(&init, &error) < 0 ? app_report(&error) : write_out(&init);
+    if (look(&init, &error) < 0) {
+        (void)app_report(&error);
+        status = APP_USAGE;
+    } else {
+        status = write_out(&init);
+    }
     memory_free((char *)init.options.key.text);
     profile_free(&init.profile);
     codec_layout_release(init.layout);

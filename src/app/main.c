@@ -5,6 +5,7 @@
 
 #include "app/app.h"
 #include "base/error.h"
+#include "conf/conf.h"
 
 static const struct command {
     const char *name, *summary;
@@ -53,6 +54,8 @@ static int fail_command(const char *name)
         app_say("there is no command \"%s\"; did you mean \"%s\"?", name, nearest);
     else if (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0))
         app_say("there is no command \"%s\"; did you mean \"weir run %s\"?", name, name);
+    else if (conf_is_data(name))
+        app_say("there is no command \"%s\"; did you mean \"weir init %s\"?", name, name);
     else
         app_say("there is no command \"%s\"; weir --help lists them", name);
     return APP_USAGE;
@@ -83,7 +86,7 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "help") == 0)
         return help(argc - 1, argv + 1);
-    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "version") == 0) {
         puts("weir " WEIR_VERSION);
         return APP_OK;
     }

@@ -16,10 +16,11 @@ enum { SCHEMA_SAMPLE_BYTES = 256 << 10, TAIL_BYTES = 64 };
 int sample_read(const char *path, size_t most, struct sample *ret, struct weir_error *error)
 {
     struct stat status;
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool standard = strcmp(path, "-") == 0;
+    int descriptor = standard ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0)
         return weir_fail(error, -errno, "cannot open %s: %s", path, strerror(errno));
-    if (fstat(descriptor, &status) < 0 || !S_ISREG(status.st_mode)) {
+    if (fstat(descriptor, &status) < 0 || (!standard && !S_ISREG(status.st_mode))) {
         bool folder = S_ISDIR(status.st_mode);
         close(descriptor);
         return weir_fail(error, folder ? -EISDIR : -ESPIPE, "%s is %s", path,
@@ -42,7 +43,7 @@ int sample_read(const char *path, size_t most, struct sample *ret, struct weir_e
         sample_free(&sample);
         return weir_fail(error, failure, "cannot read %s: %s", path, strerror(-failure));
     }
-    sample.whole = sample.whole || sample.size == sample.file_size;
+    sample.whole = sample.whole || (!standard && sample.size == sample.file_size);
     memset(sample.data + sample.size, 0, TAIL_BYTES);
     *ret = sample;
     return 0;
@@ -69,22 +70,41 @@ const struct codec_read_options *sample_read_options(const struct weir_part *par
     return (const struct codec_read_options *)((const char *)options + base);
 }
 
+/* The paths or patterns of a source that reads files, or NULL. */
+static const struct weir_list *paths_of(const struct plan_node *source)
+{
+    const struct weir_option *option = option_find(source->part->options, "path");
+    if (!option || option->type != WEIR_OPTION_STRINGS)
+        return NULL;
+    return (const struct weir_list *)((const char *)source->options + option->offset);
+}
+
 /* The first file that a path or pattern stands for; caller frees. */
 static char *first_file(const struct plan_node *source)
 {
-    const struct weir_option *option = option_find(source->part->options, "path");
-    const struct weir_list *list;
+    const struct weir_list *list = paths_of(source);
     glob_t found = {0};
     char *path = NULL;
-    if (!option || option->type != WEIR_OPTION_STRINGS)
-        return NULL;
-    list = (const struct weir_list *)((const char *)source->options + option->offset);
-    if (list->count == 0 || strcmp(list->items[0].value.text, "-") == 0)
+    if (!list || list->count == 0 || strcmp(list->items[0].value.text, "-") == 0)
         return NULL;
     if (glob(list->items[0].value.text, 0, NULL, &found) == 0 && found.gl_pathc > 0)
         path = memory_string(found.gl_pathv[0]);
     globfree(&found);
     return path;
+}
+
+const char *sample_missing(const struct plan_node *source)
+{
+    const struct weir_list *list = paths_of(source);
+    for (size_t i = 0; list && i < list->count; i++) {
+        const char *path = list->items[i].value.text;
+        glob_t found = {0};
+        bool none = strcmp(path, "-") != 0 && access(path, F_OK) != 0 && glob(path, 0, NULL, &found) == GLOB_NOMATCH;
+        globfree(&found);
+        if (none)
+            return path;
+    }
+    return NULL;
 }
 
 int sample_schema(const struct plan_node *source, struct weir_schema **ret, struct weir_error *error)

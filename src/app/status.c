@@ -11,9 +11,11 @@
 #include "base/units.h"
 #include "measure/text.h"
 
-enum { SEGMENTS = 6, SEGMENT_MAX = 160, COLUMNS_FALLBACK = 80 };
+/* The width alone decides between the two forms of the line: it is not to change from one second to the next. */
+enum { SEGMENTS = 6, SEGMENT_MAX = 160, COLUMNS_FALLBACK = 80, COLUMNS_FOR_WORDS = 130 };
 
 #define CLEAR_LINE "\r\x1b[K"
+#define CLEAR_REST "\x1b[K"
 #define SEPARATOR " \xe2\x94\x82 " /* a light vertical line */
 
 /* ---- The line: pure --------------------------------------------------------------------------------------------- */
@@ -51,6 +53,16 @@ static void format_memory(const struct status_view *view, bool compact, char *ou
              (double)view->memory_limit / unit, compact ? "" : " ", units[i]);
 }
 
+/* "falling behind, 40 s per minute" → "falling behind 40 s/min" where room is short. */
+static void shorten_verdict(char *text, bool compact)
+{
+    char *comma = compact ? strchr(text, ',') : NULL, *per = comma ? strstr(comma, " s per minute") : NULL;
+    if (per) {
+        memcpy(per, " s/min", sizeof " s/min");
+        memmove(comma, comma + 1, strlen(comma + 1) + 1);
+    }
+}
+
 static void fill_segments(const struct status_view *view, bool compact, struct segment segments[SEGMENTS])
 {
     char first[32], second[32];
@@ -76,6 +88,7 @@ static void fill_segments(const struct status_view *view, bool compact, struct s
         snprintf(segments[4].text, SEGMENT_MAX, "draining");
     } else {
         verdict_brief(&view->verdict, segments[4].text, SEGMENT_MAX);
+        shorten_verdict(segments[4].text, compact);
     }
     if (view->blocking) {
         snprintf(segments[5].text, SEGMENT_MAX, "%s holds back", view->blocking);
@@ -132,12 +145,12 @@ char *status_format(const struct status_view *view, int columns, bool colour, ch
     size_t used = 0;
     out[0] = '\0';
     const char *separator = SEPARATOR;
-    fill_segments(view, false, segments);
-    if (columns_needed(segments, separator) > columns) {
+    bool compact = columns < COLUMNS_FOR_WORDS;
+    if (compact) {
         separator = "  ";
-        fill_segments(view, true, segments);
-        fit(segments, separator, columns);
     }
+    fill_segments(view, compact, segments);
+    fit(segments, separator, columns);
     for (int i = 0; i < SEGMENTS && used + 1 < size; i++) {
         if (segments[i].text[0]) {
             const char *on = colour && i == 4 ? colour_of(view->verdict.kind) : "";
@@ -189,7 +202,7 @@ void status_draw(struct status *status, const struct status_view *view)
     }
     /* The last column stays free: terminals differ in where the cursor goes after it. */
     status_format(view, columns_of_terminal() - 1, status->colour, line, sizeof line);
-    int size = snprintf(whole, sizeof whole, CLEAR_LINE "%s", line);
+    int size = snprintf(whole, sizeof whole, "\r%s" CLEAR_REST, line); /* in one piece, over the old one */
     pthread_mutex_lock(&status->lock);
     put(whole, (size_t)size);
     status->drawn = true;

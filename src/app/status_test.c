@@ -80,6 +80,7 @@ static void colours(void **state)
     assert_non_null(
         strstr(status_format(&view, 200, true, line, sizeof line), "\x1b[31mfalling behind, 40 s per minute\x1b[0m"));
     assert_null(strchr(status_format(&view, 200, false, line, sizeof line), '\x1b'));
+    assert_non_null(strstr(status_format(&view, 79, false, line, sizeof line), "  falling behind 40 s/min"));
 }
 
 static void without_records(void **state)
@@ -87,7 +88,7 @@ static void without_records(void **state)
     (void)state;
     struct status_view view = {.verdict = {.kind = VERDICT_NO_DATA}};
     char line[STATUS_LINE_MAX];
-    assert_string_equal(status_format(&view, 80, false, line, sizeof line), "in 0/s out 0/s │ lag 0.0 s │ no data yet");
+    assert_string_equal(status_format(&view, 80, false, line, sizeof line), "in 0 out 0/s  lag 0.0s  no data yet");
     view.draining = true;
     assert_non_null(strstr(status_format(&view, 80, false, line, sizeof line), "draining"));
 }

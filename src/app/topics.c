@@ -39,9 +39,14 @@ const struct topic topics[] = {
      "    store: {type: sqlite, path: all.db, from: rolling}\n"
      "    alarm: {type: stdout, from: alarms}\n"
      "\n"
-     "Every sink has two more options:\n"
-     "  when_full  block (the default: the source waits), drop_newest or drop_oldest (records are lost, and counted)\n"
-     "  queue      how much may wait for this sink, for example 4MiB; without it a share of run.memory\n",
+     "Every source and every sink has two more options:\n"
+     "  when_full  what happens when what comes behind a source, or the sink, cannot keep up:\n"
+     "             block (the default: the source waits), drop_newest or drop_oldest (records are lost, and counted)\n"
+     "  queue      how much may wait there, at least 64KiB; without it a share of run.memory\n"
+     "\n"
+     "Every source has two for event time, which windows go by:\n"
+     "  watermark  how much older than the newest record others may still come (default 0s): windows wait that long\n"
+     "  idle       after so long without a record, windows wait for this source no longer (default 0s: they do)\n",
      NULL},
     {"run", "the section run: lanes, memory, batches, limits",
      "How the pipeline runs. On the command line of weir run and weir check: --limit, --duration, --lanes, --memory, "

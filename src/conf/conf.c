@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -266,13 +268,45 @@ static int read_all(int descriptor, const char *path, struct weir_buffer *text, 
     }
 }
 
+bool conf_is_data(const char *path)
+{
+    static const char *const endings[] = {".csv", ".tsv", ".ndjson", ".jsonl"};
+    const char *dot = strrchr(path, '.');
+    for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++) {
+        if (strcasecmp(dot, endings[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int open_file(const char *path, struct weir_error *error)
+{
+    struct stat status;
+    if (conf_is_data(path))
+        return weir_fail(error, -EINVAL,
+                         "%s is data, by its name, and no configuration; weir init %s > mine.yaml writes one for it",
+                         path, path);
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0 && errno == ENOENT)
+        return weir_fail(error, -ENOENT,
+                         "cannot open %s: there is no such file; weir init DATA.csv > %s writes a first one", path,
+                         path);
+    if (descriptor < 0)
+        return weir_fail(error, -errno, "cannot open %s: %s", path, strerror(errno));
+    if (fstat(descriptor, &status) == 0 && S_ISDIR(status.st_mode)) {
+        close(descriptor);
+        return weir_fail(error, -EISDIR, "%s is a folder: name a configuration file in it", path);
+    }
+    return descriptor;
+}
+
 int conf_load(const char *path, const struct conf_overrides *overrides, struct plan **ret, struct weir_error *error)
 {
     bool standard = strcmp(path, "-") == 0;
     struct weir_buffer text = {0};
-    int descriptor = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    int descriptor = standard ? STDIN_FILENO : open_file(path, error);
     if (descriptor < 0)
-        return weir_fail(error, -errno, "cannot open %s: %s", path, strerror(errno));
+        return descriptor;
     int code = read_all(descriptor, path, &text, error);
     if (!standard)
         close(descriptor);

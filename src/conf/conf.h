@@ -5,6 +5,8 @@
  */
 #ifndef CONF_CONF_H
 #define CONF_CONF_H
+#include <stdbool.h>
+
 #include "flow/plan.h"
 
 enum { CONF_FILE_MAX = 4 << 20, CONF_NODES_MAX = 1000, CONF_DEPTH_MAX = 32 };
@@ -34,4 +36,6 @@ extern const struct weir_option conf_run_options[], conf_goal_options[];
 char *conf_option_text(const struct weir_option *option, const void *options);
 /* True when it has the value that it would have if it were not given. */
 bool conf_option_is_default(const struct weir_option *option, const void *options);
+/* Does this name look like one of a data file (.csv, .tsv, .ndjson, .jsonl)? */
+bool conf_is_data(const char *path);
 #endif

@@ -485,16 +485,22 @@ static void test_set_mistakes(void **state)
     struct conf_overrides overrides = {.set = set};
     set[0] = "sources.inn.rate=1";
     check_words(SOURCE SINK, &overrides,
-                "--set:1:1: no source is called \"inn\"\n"
+                "--set:1:9: no source is called \"inn\"\n"
                 "sources.inn.rate=1\n"
-                "^~~~~~~~~~~~~~~~\n"
+                "        ^~~\n"
                 "did you mean \"in\"?\n");
     set[0] = "sources.in.rate=1x";
     check_words(SOURCE SINK, &overrides,
-                "--set:1:1: rate of generate: \"1x\" is not a rate\n"
-                "1x\n"
-                "^~\n"
+                "--set:1:17: rate of generate: \"1x\" is not a rate\n"
+                "sources.in.rate=1x\n"
+                "                ^~\n"
                 "for example 5000/s, 10/min or unlimited (units: /s /min /h)\n");
+    set[0] = "sources.in.rat=1";
+    check_words(SOURCE SINK, &overrides,
+                "--set:1:12: generate has no option \"rat\"\n"
+                "sources.in.rat=1\n"
+                "           ^~~\n"
+                "did you mean \"rate\"?\n");
     set[0] = "lanes=2";
     check_words(SOURCE SINK, &overrides,
                 "--set:1:1: this sets nothing\n"

@@ -57,6 +57,13 @@ static int fail_type(struct conf *conf, enum weir_kind kind, const struct tree *
                              entry_kind(weir_parts[i]->kind), section_names[weir_parts[i]->kind]);
     }
     names[count] = NULL;
+    const char *colon = strchr(type->value, ':');
+    if (colon && colon > type->value && !strchr(type->value, '$')) {
+        char hint[160];
+        snprintf(hint, sizeof hint, "a blank belongs behind the colon: %.*s: %.60s",
+                 (int)(colon - type->value < 60 ? colon - type->value : 60), type->value, colon + 1);
+        return conf_fail(conf, type, hint, "there is no %s called \"%.60s\"", entry_kind(kind), type->value);
+    }
     return conf_fail_unknown(conf, type, names, "there is no %s called \"%.60s\"", entry_kind(kind), type->value);
 }
 
@@ -150,6 +157,16 @@ static int add_entry(struct conf *conf, struct entries *entries, const struct en
     return 0;
 }
 
+/* In {type:null} YAML sees one key "type:null" without a value. */
+static const struct tree *glued_type(const struct tree *values)
+{
+    for (const struct tree_item *item = values->kind == TREE_MAP ? values->items : NULL; item; item = item->next) {
+        if (strncmp(item->key->value, "type:", 5) == 0)
+            return item->key;
+    }
+    return NULL;
+}
+
 /* `name: {type: …, options}` */
 static int read_named(struct conf *conf, struct entries *entries, enum weir_kind kind, const struct tree_item *item)
 {
@@ -168,6 +185,10 @@ static int read_named(struct conf *conf, struct entries *entries, enum weir_kind
             snprintf(with_type, sizeof with_type, "write %.60s: {type: %.60s, …}", item->key->value, item->key->value);
             hint = with_type;
         }
+        const struct tree *glued = type ? NULL : glued_type(item->value);
+        if (glued)
+            return conf_fail(conf, glued, "write type: name, with a blank behind the colon",
+                             "the %s \"%s\" has no type", entry_kind(kind), item->key->value);
         if (!type)
             return conf_fail(conf, item->key, hint, "the %s \"%s\" has no type", entry_kind(kind), item->key->value);
     }
@@ -283,11 +304,40 @@ static struct tree *values_as_map(struct conf *conf, const struct entry *entry)
     return map;
 }
 
+/* What was parsed from a part of a text stands in the whole. */
+static void move_right(struct tree *tree, const struct tree_text *text, int columns)
+{
+    tree->text = text;
+    tree->column += tree->line == 1 ? columns : 0;
+    for (struct tree_item *item = tree->items; item; item = item->next) {
+        if (item->key)
+            move_right(item->key, text, columns);
+        move_right(item->value, text, columns);
+    }
+}
+
+/* Sets an option; a mistake in its name is one in the path. */
+static int set_option(struct conf *conf, struct tree *map, const struct tree *path, int column, const char *option,
+                      struct tree *value)
+{
+    int error = tree_set(conf, map, option, value);
+    struct tree_item *item = error ? NULL : tree_item(map, option);
+    if (!item)
+        return conf_no_memory(conf);
+    item->key->text = path->text;
+    item->key->line = 1;
+    item->key->column = column;
+    item->key->width = (int)strlen(option);
+    return 0;
+}
+
 static int set_one(struct conf *conf, struct entries *entries, enum weir_kind kind, const struct tree *path, char *rest,
                    struct tree *value)
 {
+    const char *begin = rest;
     char *option = strchr(rest, '.');
     struct entry *entry;
+    int section = (int)strlen(section_names[kind]) + 2; /* the column of `rest` */
     const char *names[CONF_NODES_MAX + 1];
     size_t count = 0;
     if (!option || !option[1])
@@ -301,6 +351,10 @@ static int set_one(struct conf *conf, struct entries *entries, enum weir_kind ki
         }
         names[count] = NULL;
         struct tree *word = tree_scalar(conf, path, rest);
+        if (word) {
+            word->column = section;
+            word->width = (int)strlen(rest);
+        }
         return word ? conf_fail_unknown(conf, word, names, "no %s is called \"%.60s\"", entry_kind(kind), rest)
                     : conf_no_memory(conf);
     }
@@ -321,7 +375,7 @@ static int set_one(struct conf *conf, struct entries *entries, enum weir_kind ki
             return conf_no_memory(conf);
         value = nested;
     }
-    return map ? tree_set(conf, map, option, value) : conf_no_memory(conf);
+    return map ? set_option(conf, map, path, section + (int)(option - begin), option, value) : conf_no_memory(conf);
 }
 
 static int apply_set(struct conf *conf, struct entries *entries, const char *set)
@@ -345,6 +399,8 @@ static int apply_set(struct conf *conf, struct entries *entries, const char *set
         int error = tree_parse(conf, text, &value);
         if (!error && !value)
             value = tree_scalar(conf, &place, "");
+        else if (!error)
+            move_right(value, &text[1], (int)size + 1);
         if (!error && !value)
             return conf_no_memory(conf);
         return error ? error : set_one(conf, entries, (enum weir_kind)kind, &place, path + length + 1, value);

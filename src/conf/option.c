@@ -93,13 +93,18 @@ static int fail_form(struct conf *conf, const struct option_target *target, cons
                      const struct tree *value)
 {
     char meant[64], hint[200], shown[80];
+    bool bare = option->type == WEIR_OPTION_DURATION && value->size > 0 && value->size < 20 &&
+                !value->value[strspn(value->value, "0123456789.")];
     const char *nearest = unit_meant(option->type, value->value, meant, sizeof meant);
     const char *examples = forms[option->type].examples;
     if (nearest)
         snprintf(hint, sizeof hint, "did you mean \"%s\"? %s", nearest, examples);
+    else if (bare)
+        snprintf(hint, sizeof hint, "a unit is missing: %sms, or %ss? units: ns us ms s min h d", value->value,
+                 value->value);
     snprintf(shown, sizeof shown, "%.60s", conf_is_secret(option->name) ? "***" : value->value);
-    return conf_fail(conf, value, nearest ? hint : examples, "%s of %s: \"%s\" %s", option->name, target->what, shown,
-                     forms[option->type].is_not);
+    return conf_fail(conf, value, nearest || bare ? hint : examples, "%s of %s: \"%s\" %s", option->name, target->what,
+                     shown, forms[option->type].is_not);
 }
 
 static char *show_limit(const struct weir_option *option, double limit, char *out, size_t size)

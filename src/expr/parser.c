@@ -159,7 +159,7 @@ static int parse_call(struct parser *parser, const struct token *name, uint32_t 
         const char *nearest = word ? word : expr_function_nearest(name->text.data);
         return expr_mistake(expr, parser->error, name->span,
                             nearest ? "no function \"%.60s\"; did you mean \"%s\"?"
-                                    : "no function \"%.60s\"; docs/expressions.md lists those there are",
+                                    : "no function \"%.60s\"; weir explain expressions lists those there are",
                             name->text.data, nearest);
     }
     int r = advance(parser);

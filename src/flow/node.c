@@ -38,6 +38,8 @@ int node_open(struct weir_engine_node *node, struct machine *machine)
     int error = part->open(node->self, &node->env);
     if (error < 0)
         weir_fail(&node->error, error, "%s: %s", node->plan->name, strerror(-error));
+    if (error < 0 && !node->error.mark.file) /* what stands in the way is outside, what names it is in the file */
+        node->error.mark = node->plan->mark;
     return error < 0 ? error : 0;
 }
 

@@ -56,6 +56,18 @@ static bool may_pass(int error)
     return error == -EAGAIN || error == -EBUSY || error == -ENOSPC || error == -EDQUOT || error == -EINTR;
 }
 
+/* A part may keep batches that it has not committed. It is closed as soon as it failed, so that their receipts are
+ * settled before anybody counts; unless lanes may still be encoding with it. */
+static void let_go(struct sink *sink)
+{
+    const struct weir_part *part = sink->node.plan->part;
+    if (sink->ops->encode || !sink->node.opened)
+        return;
+    if (part->close)
+        part->close(sink->node.self, &sink->node.env);
+    sink->node.opened = false;
+}
+
 static void fail_sink(struct sink *sink, int error)
 {
     weir_fail(&sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
@@ -67,6 +79,7 @@ static void fail_sink(struct sink *sink, int error)
         return;
     }
     pipeline_fail(sink->machine.pipeline, &sink->node.error);
+    let_go(sink);
 }
 
 /* What to do about an error: STEP_BLOCKED to try again at the deadline, else STEP_RAN with the sink failed. */

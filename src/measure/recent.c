@@ -5,9 +5,9 @@
 #include "base/memory.h"
 #include "flow/pipeline.h"
 
-/* Points half a second apart: the last three seconds for latencies, about one for rates. */
+/* Points half a second apart: the last three seconds. Less, and rates would dance with the batches of a slow part. */
 #define SPACING (CLOCK_SECOND / 2)
-enum { POINTS = 6, POINTS_FOR_RATES = 2 };
+enum { POINTS = 6 };
 
 struct point {
     int64_t now;
@@ -73,7 +73,7 @@ struct recent_view recent_add(struct recent *recent, const struct pipeline_snaps
         recent->points[0].now = snapshot->started;
         recent->count = 1;
     }
-    const struct point *then = point_back(recent, POINTS_FOR_RATES);
+    const struct point *then = point_back(recent, POINTS - 1);
     double seconds = (double)(snapshot->now - then->now) / 1e9;
     if (seconds > 0) {
         view.in = (double)(snapshot->records_in - then->in) / seconds;

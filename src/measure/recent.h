@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What happened lately: rates over the last second and latencies over the last few, from differences of snapshots,
+ * What happened lately: rates and latencies of the last three seconds, from differences of snapshots,
  * whose counts are totals. For the status line. One thread.
  */
 #ifndef MEASURE_RECENT_H

@@ -106,7 +106,8 @@ static void text_of_a_run(void **state)
     expect(&out, "a.yaml: done after 2.00 s, 2 lanes\n");
     expect(&out, "read 22,695 = stored 22,690 + refused 0 + filtered 5 + dropped 0\n");
     expect(&out, "11,348 records/s in");
-    expect(&out, "p99 2.0");
+    expect(&out, "           mean       p50        p90        p99        p99.9      max\nlatency    2.00 ms");
+    expect(&out, "read as fast\n           as it goes\n");
     expect(&out, "part       kind    records in  records out  per record  of the work\n");
     expect(&out, "rolling    stage       22,695       22,690      132 ns         30 %\n");
     expect(&out, "store \"x\"  sink        22,690            -      264 ns         60 %\n");

@@ -7,7 +7,7 @@
 #include "measure/report.h"
 #include "measure/text.h"
 
-enum { LABEL_WIDTH = 11, TABLE_COLUMNS = 6, CELL = 64 };
+enum { LABEL_WIDTH = 11, QUANTILE_WIDTH = 11, TEXT_WIDTH = 79, TABLE_COLUMNS = 6, CELL = 64 };
 
 const char *report_busiest(const struct report *report)
 {
@@ -104,23 +104,41 @@ static void put_rates(struct weir_buffer *out, const struct pipeline_snapshot *s
     buffer_format(out, ", %s records/s out\n", text_rate((double)snapshot->records_out / seconds, text, sizeof text));
 }
 
+static void put_duration(struct weir_buffer *out, int64_t ns)
+{
+    char text[32];
+    pad(out, units_show_duration(ns, text, sizeof text), QUANTILE_WIDTH, false);
+}
+
 static void put_histogram(struct weir_buffer *out, const char *name, const struct histogram *histogram)
 {
-    static const struct {
-        const char *name;
-        double quantile;
-    } columns[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}};
+    static const double quantiles[] = {0.5, 0.9, 0.99, 0.999};
     char text[32];
     if (histogram->count == 0) {
         return;
     }
     label(out, name);
-    buffer_format(out, "mean %s", units_show_duration((int64_t)histogram_mean(histogram), text, sizeof text));
-    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
-        units_show_duration(histogram_quantile(histogram, columns[i].quantile), text, sizeof text);
-        buffer_format(out, "   %s %s", columns[i].name, text);
+    put_duration(out, (int64_t)histogram_mean(histogram));
+    for (size_t i = 0; i < sizeof quantiles / sizeof *quantiles; i++) {
+        put_duration(out, histogram_quantile(histogram, quantiles[i]));
     }
-    buffer_format(out, "   max %s\n", units_show_duration(histogram->most, text, sizeof text));
+    buffer_format(out, "%s\n", units_show_duration(histogram->most, text, sizeof text));
+}
+
+static void put_histograms(struct weir_buffer *out, const struct pipeline_snapshot *snapshot)
+{
+    static const char *const heads[] = {"mean", "p50", "p90", "p99", "p99.9"};
+    if (snapshot->latency.count + snapshot->late_by.count + snapshot->fetch.count == 0) {
+        return;
+    }
+    label(out, "");
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        pad(out, heads[i], QUANTILE_WIDTH, false);
+    }
+    buffer_string(out, "max\n");
+    put_histogram(out, "latency", &snapshot->latency);
+    put_histogram(out, "late by", &snapshot->late_by);
+    put_histogram(out, "fetch", &snapshot->fetch);
 }
 
 static void put_memory(struct weir_buffer *out, const struct report *report)
@@ -268,6 +286,30 @@ static void put_goals(struct weir_buffer *out, const struct report *report)
     }
 }
 
+/* Breaks the lines of a text that begins behind a label between its words. */
+static void put_wrapped(struct weir_buffer *out, const char *text)
+{
+    size_t used = LABEL_WIDTH;
+    for (bool first = true; *text; first = false) {
+        char word[512];
+        snprintf(word, sizeof word, "%.*s", (int)strcspn(text, " "), text);
+        size_t columns = text_columns(word);
+        if (!first && used + 1 + columns > TEXT_WIDTH) {
+            buffer_string(out, "\n");
+            label(out, "");
+            used = LABEL_WIDTH;
+        } else if (!first) {
+            buffer_string(out, " ");
+            used++;
+        }
+        buffer_string(out, word);
+        used += columns;
+        text += strlen(word);
+        text += *text == ' ';
+    }
+    buffer_string(out, "\n");
+}
+
 static void put_verdict(struct weir_buffer *out, const struct report *report)
 {
     char sentence[512];
@@ -280,7 +322,7 @@ static void put_verdict(struct weir_buffer *out, const struct report *report)
         return;
     }
     verdict_sentence(&report->verdict, report_busiest(report), sentence, sizeof sentence);
-    buffer_format(out, "%s\n", sentence);
+    put_wrapped(out, sentence);
     if (bottleneck) {
         label(out, "");
         buffer_format(out, "held back by %s: what leads there was full %.0f %% of the time\n", bottleneck, share * 100);
@@ -300,9 +342,7 @@ void report_text(const struct report *report, struct weir_buffer *out)
                   report->lanes == 1 ? "" : "s");
     put_account(out, snapshot);
     put_rates(out, snapshot);
-    put_histogram(out, "latency", &snapshot->latency);
-    put_histogram(out, "late by", &snapshot->late_by);
-    put_histogram(out, "fetch", &snapshot->fetch);
+    put_histograms(out, snapshot);
     put_memory(out, report);
     put_parts(out, snapshot, report->simulated);
     put_drops(out, snapshot);

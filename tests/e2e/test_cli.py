@@ -71,7 +71,9 @@ def test_unknown_commands(weir):
     assert 'did you mean "weir run a.yaml"?' in weir("a.yaml", status=2).stderr
     assert 'did you mean "--limit"?' in weir("run", "a.yaml", "--limt", "3", status=2).stderr
     assert "--limit needs a value" in weir("run", "a.yaml", "--limit", status=2).stderr
-    assert "something is missing" in weir("run", status=2).stderr
+    assert "FILE is missing: weir run FILE" in weir("run", status=2).stderr
+    assert 'did you mean "weir init a.csv"?' in weir("a.csv", status=2).stderr
+    assert weir("version", status=0).stdout == weir("--version", status=0).stdout
     assert "not a whole number" in weir("run", "a.yaml", "--limit", "few", status=2).stderr
 
 
@@ -135,6 +137,12 @@ def test_topics(weir):
     ("format: ndjson}", "format: ndjson, from: roling}", "bad.yaml:7:45: ",
      "  out: {type: stdout, format: ndjson, from: roling}", "roling", 'did you mean "rolling"?'),
     ("  - filter", "\t- filter", "bad.yaml:4:1: ", None, None, "YAML wants blanks"),
+    ("- filter: ", "- filter:", "bad.yaml:4:5: ", "  - filter:value > 1", "filter:value > 1", "filter: value > 1"),
+    ("type: stdout", "type:stdout", "bad.yaml:7:9: ", "  out: {type:stdout, format: ndjson}", "type:stdout",
+     "a blank behind the colon"),
+    ("sinks:", "goals: {max_lag: 200}\nsinks:", "bad.yaml:6:18: ", "goals: {max_lag: 200}", "200", "200ms, or 200s?"),
+    ("value > 1", "absolute(value) > 1", "bad.yaml:4:13: ", "absolute(value) > 1", "absolute",
+     "weir explain expressions"),
 ])
 def test_mistakes(weir, folder, command, old, new, place, line, marked, words):
     assert CONFIG.count(old) == 1
@@ -148,9 +156,22 @@ def test_memory_unit(weir, folder):
                   'did you mean "96MiB"?', "64KiB")
 
 
-def test_no_such_file(weir):
-    outcome = weir("check", "nowhere.yaml")
-    assert outcome.status == 1 and "cannot open nowhere.yaml" in outcome.stderr
+@pytest.mark.parametrize("command", ["check", "run"])
+def test_no_such_file(weir, folder, command):
+    words = weir(command, "nowhere.yaml", status=2).stderr
+    assert "cannot open nowhere.yaml" in words and "weir init DATA.csv > nowhere.yaml" in words
+    assert "folder" in weir(command, ".", status=2).stderr
+    assert "weir init data.csv > mine.yaml" in weir(command, "data.csv", status=2).stderr
+
+
+@pytest.mark.parametrize("setting, place, marked, word", [
+    ("stages.rolling.windw=4", "--set:1:16: ", "windw", 'did you mean "window"?'),
+    ("stages.rolling.window=four", "--set:1:23: ", "four", "not a whole number"),
+    ("stages.roling.window=4", "--set:1:8: ", "roling", 'did you mean "rolling"?'),
+    ("sinks.out={type: null}", "--set:1:1: ", None, "--set sources.name.option=value"),
+])
+def test_set_mistakes(weir, folder, setting, place, marked, word):
+    check_mistake(weir("check", "good.yaml", "--set", setting), place, setting if marked else None, marked, word)
 
 
 def test_secrets_stay_secret(weir, folder):
@@ -183,7 +204,9 @@ def test_check_stdin_and_json(weir, folder):
 
 def test_check_types_not_known(weir, tmp_path):
     (tmp_path / "a.yaml").write_text("sources: {in: {type: file, path: missing.csv}}\nsinks: {out: {type: null}}\n")
-    assert "types not known yet" in weir("check", "a.yaml", status=0).stdout
+    outcome = weir("check", "a.yaml", status=0)
+    assert "types not known yet" in outcome.stdout
+    assert "in: there is no file missing.csv here yet" in outcome.stderr
 
 
 def test_check_forks(weir, tmp_path):
@@ -248,11 +271,20 @@ def test_init_semicolons(weir, tmp_path):
 def test_init_mistakes(weir, tmp_path):
     (tmp_path / "empty.csv").write_text("")
     assert "empty" in weir("init", "empty.csv", status=2).stderr
-    assert "cannot open" in weir("init", "nowhere.csv", status=1).stderr
-    assert "folder" in weir("init", ".", status=1).stderr
+    assert "cannot open" in weir("init", "nowhere.csv", status=2).stderr
+    assert "folder" in weir("init", ".", status=2).stderr
     (tmp_path / "binary.csv").write_bytes(bytes(range(256)) * 10)
-    outcome = weir("init", "binary.csv")
-    assert outcome.status in (0, 2), outcome  # nothing sensible can be said of it, but it does not fall over
+    assert "binary.csv is no text" in weir("init", "binary.csv", status=2).stderr
+    (tmp_path / "mine.yaml").write_text(CONFIG)
+    assert "weir run mine.yaml" in weir("init", "mine.yaml", status=2).stderr
+
+
+def test_init_stdin(weir, tmp_path):
+    first = weir("init", "-", stdin=ROWS, status=0)
+    assert "10 records" in first.stderr
+    (tmp_path / "mine.yaml").write_text(first.stdout)
+    weir("check", "mine.yaml", status=0)
+    assert weir("run", "mine.yaml", "--json", "--quiet", stdin=ROWS, status=0).json()["records_in"] == 10
 
 
 def test_stdout_only_has_data(weir, folder):

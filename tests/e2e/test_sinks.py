@@ -418,6 +418,20 @@ def test_sqlite_waits_for_room_on_the_disk(tmp_path, small_disk):
     assert query(small_disk / "out.db", "SELECT seq FROM readings ORDER BY rowid") == [(i,) for i in range(12000)]
 
 
+def test_sqlite_on_a_disk_that_stays_full(weir, tmp_path, small_disk):
+    """It gives up when all was read and only the commit is left: what it held is refused, nothing is in flight."""
+    (tmp_path / "pipeline.yaml").write_text(generate(60000, "type: sqlite, path: disk/out.db"))
+    outcome = weir("run", "pipeline.yaml", "--quiet", "--json", status=1)
+    report = outcome.json()
+    check_account(report)
+    stored = query(small_disk / "out.db", "SELECT count(*) FROM readings")[0][0] if report["records_stored"] else 0
+    assert report["records_refused"] > 0 and report["records_stored"] == stored
+
+
+def test_the_place_of_what_cannot_be_opened(weir, tmp_path):
+    fails(weir, tmp_path, generate(10, "type: file, path: nowhere/out.csv"), "pipeline.yaml:", "no such folder", "^~")
+
+
 def test_sqlite_keeps_what_was_stored_when_interrupted(tmp_path):
     (tmp_path / "pipeline.yaml").write_text(generate(0, "type: sqlite, path: out.db"))
     weir = subprocess.Popen([BINARY, "run", "pipeline.yaml", "--quiet", "--json"], stdout=subprocess.PIPE, cwd=tmp_path,
