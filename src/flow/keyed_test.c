@@ -184,12 +184,49 @@ static void test_budget_refuses(void **state)
     pool_close(pool);
 }
 
+/* Two sources may have symbols and numbers in the column of the key; and times may lie further apart than an int64_t.
+ */
+static void test_two_kinds_of_keys_are_forgotten(void **state)
+{
+    (void)state;
+    enum { KEYS = 200 };
+    int inits = 0;
+    struct weir_key_options options = {.size = sizeof(struct state), .init = init_state, .idle_ns = 1000};
+    struct weir_pool *pool = pool_new(NULL, 1 << 20);
+    struct keyed *keyed = keyed_new(&options, &inits, NULL, NULL);
+    uint64_t numbers[KEYS], symbols[KEYS];
+    int64_t times[KEYS];
+    void *states[KEYS];
+    for (uint32_t i = 0; i < KEYS; i++) {
+        numbers[i] = i % 2 ? i + 50 : 1000000000U + i; /* as an index by symbol, far outside; or somebody else's */
+        symbols[i] = i + 1;
+        times[i] = INT64_MIN + 10;
+    }
+    for (int round = 0; round < 3; round++) {
+        struct weir_batch *batches[] = {make_batch(pool, WEIR_I64, numbers, times, KEYS),
+                                        make_batch(pool, WEIR_SYMBOL, symbols, times, KEYS)};
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(keyed_lookup(keyed, batches[(i + round) % 2], 1, states), 0);
+            assert_int_equal(((struct state *)states[KEYS - 1])->seen, 1000);
+        }
+        weir_batch_release(batches[0]);
+        weir_batch_release(batches[1]);
+        assert_int_equal(keyed_count(keyed), 2 * KEYS);
+        keyed_expire(keyed, INT64_MAX - 1 - 10000 * (2 - round));
+        assert_int_equal(keyed_count(keyed), 0);
+        assert_int_equal(inits, (round + 1) * 2 * KEYS);
+    }
+    keyed_free(keyed);
+    pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_model),
         cmocka_unit_test(test_idle_keys_are_forgotten),
         cmocka_unit_test(test_budget_refuses),
+        cmocka_unit_test(test_two_kinds_of_keys_are_forgotten),
     };
     random_state = (uint64_t)time(NULL);
     print_message("seed %llu\n", (unsigned long long)random_state);

@@ -95,10 +95,11 @@ def test_wide_records_and_hardly_any_memory(pipeline, tmp_path, lanes):
 @pytest.mark.threads
 def test_many_sources_and_hardly_any_memory(pipeline, tmp_path):
     names = [f"g{i}" for i in range(60)]
-    report = pipeline("sources:\n" + "".join(f"  {n}: {{type: generate, rate: unlimited, count: 5000}}\n" for n in names)
-                      + f"stages:\n  - derive: {{name: d, columns: {{z: value + 1}}, from: [{', '.join(names)}]}}\n"
-                      + "  - rolling: {field: value, window: 10, compute: [mean]}\n"
-                      + "sinks: {out: {type: file, path: out.csv, format: csv}}\nrun: {memory: 16MiB, lanes: 2}\n")
+    sources = "".join(f"  {name}: {{type: generate, rate: unlimited, count: 5000}}\n" for name in names)
+    report = pipeline(f"sources:\n{sources}"
+                      f"stages:\n  - derive: {{name: d, columns: {{z: value + 1}}, from: [{', '.join(names)}]}}\n"
+                      "  - rolling: {field: value, window: 10, compute: [mean]}\n"
+                      "sinks: {out: {type: file, path: out.csv, format: csv}}\nrun: {memory: 16MiB, lanes: 2}\n")
     assert report["records_stored"] == report["records_in"] == 300000
     assert len((tmp_path / "out.csv").read_bytes().splitlines()) == 300001
 
