@@ -538,6 +538,7 @@ static int alert_process(void *self, struct weir_env *env, struct weir_batch *in
 {
     struct alert *alert = self;
     struct weir_batch *keyed = in, *ended;
+    const uint32_t none = 0;
     int error = make_room(alert, in);
     if (error >= 0)
         error = grouping_states(&alert->grouping, env, &keyed, alert->states);
@@ -545,7 +546,7 @@ static int alert_process(void *self, struct weir_env *env, struct weir_batch *in
     alert->sequence = in->sequence;
     if (error >= 0 && keyed->count) {
         error = note_rows(alert, env, in, keyed);
-        ended = error >= 0 ? weir_filter(env, keyed, NULL, 0) : NULL;
+        ended = error >= 0 ? weir_filter(env, keyed, &none, 0) : NULL;
         error = ended ? emit_events(alert, env, out) : -ENOMEM;
         weir_batch_release(ended);
     }

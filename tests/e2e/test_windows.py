@@ -222,7 +222,7 @@ def test_aggregate(pipeline, tmp_path, kind, delay, lateness, by):
     assert late > 0 or delay == 8
 
 
-# ---- alert -----------------------------------------------------------------------------------------------------------
+# ---- alert ----------------------------------------------------------------------------------------------------------
 
 
 def alerts_model(records, delay, above, clear, duration, missing, most=None, period=None):
@@ -350,7 +350,7 @@ def test_the_known_failures_raise_alerts_and_nothing_else_does(weir, tmp_path, d
         assert time < after < seconds(end + "Z") + 24 * 3600  # the mean of a day takes a day to recover
 
 
-# ---- throttle, sample, dedup -------------------------------------------------------------------------------------------
+# ---- throttle, sample, dedup ----------------------------------------------------------------------------------------
 
 
 def by_seq(stage, pipeline, tmp_path, site="symbol", layouts=LAYOUTS):
@@ -418,7 +418,7 @@ def test_dedup(pipeline, tmp_path, by, remember, window):
     assert 0 < counted(report, "duplicates") == len(stream.records) - len(want)
 
 
-# ---- fill --------------------------------------------------------------------------------------------------------------
+# ---- fill -----------------------------------------------------------------------------------------------------------
 
 
 def fill_model(records, method, every, limit):
