@@ -152,6 +152,16 @@ struct weir_position {
     uint64_t position; /* record number */
 };
 
+/* A line that could not be read. */
+struct weir_refusal {
+    const char *reason; /* a constant string */
+    const char *file;   /* may be NULL */
+    uint64_t line;      /* in the file, from 1 */
+    const char *text;   /* the line, or its beginning; not terminated */
+    size_t length;
+    const char *detail; /* what exactly, and the remedy */
+};
+
 struct weir_source {
     struct weir_part part;
     /* Produces until the data ends or a wait says -ECANCELED; returns 0, or a negative errno with words. Own thread. */
@@ -161,6 +171,9 @@ struct weir_source {
     struct weir_schema *(*schema)(const void *self);
     int (*seek)(void *self, const struct weir_position *from);     /* replayable sources; may be NULL */
     void (*settled)(void *self, const struct weir_position *upto); /* may be NULL */
+    /* A line of one of the source's blocks was refused; told and counted already. Comes from any lane, at the same time
+     * as other calls, until close. Must not wait long. May be NULL. */
+    void (*refused)(void *self, const struct weir_refusal *refusal);
 };
 
 /* Announces the schema of the batches that follow. Row sources call it before the first batch and when it changes. */

@@ -29,6 +29,16 @@ static void line_refused(void *owner, const struct codec_refusal *refusal)
     const char *part = current_source(lane)->node.plan->name;
     pipeline_notice(lane->machine.pipeline, part, refusal->reason, text);
     pipeline_count(lane->machine.pipeline, part, refusal->reason, NULL, 1);
+    struct source *source = current_source(lane);
+    if (source->ops->refused) {
+        const struct weir_refusal told = {.reason = refusal->reason,
+                                          .file = refusal->file,
+                                          .line = refusal->line,
+                                          .text = refusal->text,
+                                          .length = refusal->length,
+                                          .detail = refusal->detail};
+        source->ops->refused(source->node.self, &told);
+    }
 }
 
 static void value_counted(void *owner, const char *what, const char *field, uint64_t number)

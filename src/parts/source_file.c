@@ -19,6 +19,7 @@
 #include "parts/file_reader.h"
 #include "parts/parts.h"
 #include "parts/path_list.h"
+#include "parts/rejects.h"
 
 static const char *const begin_names[] = {"start", "end", NULL}; /* as enum follow_begin */
 
@@ -29,10 +30,12 @@ struct source_file {
     int64_t repeat;
     bool follow;
     int begin; /* enum follow_begin */
+    struct rejects_options rejected;
 
     struct weir_env *env;
     struct path_list files;
     struct file_reading reading;
+    struct rejects rejects;
 };
 
 /* One file, or stream, being read to its end. */
@@ -77,10 +80,8 @@ static int check_follow(struct source_file *self, struct weir_mark mark)
     return 0;
 }
 
-static int source_open(void *state, struct weir_env *env)
+static int open_files(struct source_file *self, struct weir_env *env)
 {
-    struct source_file *self = state;
-    self->env = env;
     struct weir_mark mark = self->path.count ? self->path.items[0].value.mark : env->mark;
     for (size_t i = 0; i < self->path.count; i++) {
         size_t before = self->files.count;
@@ -115,12 +116,29 @@ static int source_open(void *state, struct weir_env *env)
     return check_repeat(self, mark);
 }
 
+static int source_open(void *state, struct weir_env *env)
+{
+    struct source_file *self = state;
+    self->env = env;
+    int error = rejects_open(&self->rejects, &self->rejected, env);
+    if (error == 0)
+        error = open_files(self, env);
+    return error < 0 ? error : rejects_begin(&self->rejects);
+}
+
+static void source_refused(void *state, const struct weir_refusal *refusal)
+{
+    struct source_file *self = state;
+    rejects_add(&self->rejects, refusal);
+}
+
 static void source_close(void *state, struct weir_env *env)
 {
     struct source_file *self = state;
     (void)env;
     path_list_free(&self->files);
     file_reading_free(&self->reading);
+    rejects_close(&self->rejects);
 }
 
 /* ---- One file -------------------------------------------------------------------------------------------------- */
@@ -309,7 +327,8 @@ static const struct weir_option options[] = {
      .help = "wait for more at the end, and for files that appear, are rotated or truncated"},
     {.name = "begin", .type = WEIR_OPTION_CHOICE, .offset = offsetof(struct source_file, begin), .fallback = "start",
      .choices = begin_names,
-     .help = "follow: read the files that are there from their start, or only what comes from now on (end)"},
+     .help = "with follow: read the files that are there from their start, or only what comes from now on (end)"},
+    REJECTS_OPTIONS(struct source_file, rejected),
     {.type = WEIR_OPTION_END},
 };
 
@@ -328,4 +347,5 @@ const struct weir_source source_file = {
         .close = source_close,
     },
     .run = source_run,
+    .refused = source_refused,
 };

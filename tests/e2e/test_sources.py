@@ -678,3 +678,40 @@ def test_damaged(pipeline, tmp_path, kind, harm):
 def test_damaged_alone(copy, kind):
     report = copy(packed(kind, lines(100000))[:50000], FIELDS)
     assert report["records_refused"] == 0 and counted(report, "corrupted file") == 1
+
+
+# ---- Rejects -------------------------------------------------------------------------------------------------------
+
+
+def test_rejects(copy, tmp_path):
+    (tmp_path / "bad.ndjson").write_text("of the run before\n")
+    text = f'{line(0)}\nnot json\n{line(1)}\n[1]\n{line(2, note="x" * 2000)}\n{line(3)}\n{{"a": "\\"ä'
+    report = copy(text, f"line_max: 1KiB, {FIELDS}, rejects: bad.ndjson")
+    assert (report["records_stored"], report["records_refused"]) == (3, 4)
+    found = sorted(records(tmp_path / "bad.ndjson"), key=lambda record: record["line"])
+    assert [(r["file"], r["line"]) for r in found] == [("in.ndjson", 2), ("in.ndjson", 4), ("in.ndjson", 5),
+                                                       ("in.ndjson", 7)]
+    assert found[0]["text"] == "not json" and found[1]["text"] == "[1]" and found[3]["text"] == '{"a": "\\"ä'
+    assert found[2]["reason"] == "line too long" and "line_max" in found[2]["detail"]
+    assert list(found[0]) == ["file", "line", "reason", "detail", "text"]
+
+
+@pytest.mark.threads
+def test_rejects_are_bounded(copy, tmp_path):
+    report = copy("bad\n" * 20000 + line(1) + "\n", f"{FIELDS}, rejects: bad.ndjson, rejects_max: 10KiB",
+                  run="run: {lanes: 3}")
+    kept = records(tmp_path / "bad.ndjson")
+    assert (tmp_path / "bad.ndjson").stat().st_size <= 10240 and len(kept) > 30
+    assert counted(report, "rejects not kept") == 20000 - len(kept)
+    assert (report["records_stored"], report["records_refused"]) == (1, 20000)
+
+
+def test_rejects_on_a_full_disk(copy):
+    report = copy("bad\n" * 10 + line(1) + "\n", f"{FIELDS}, rejects: /dev/full")
+    assert report["records_stored"] == 1 and counted(report, "rejects not kept") == 10
+
+
+def test_rejects_over_the_input(weir, tmp_path):
+    (tmp_path / "in.ndjson").write_text(lines(3))
+    fails(weir, tmp_path, copy_of("path: in.ndjson, rejects: in.ndjson"), "in.ndjson", "is writing it")
+    assert len(records(tmp_path / "in.ndjson")) == 3
