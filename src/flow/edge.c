@@ -278,6 +278,8 @@ void edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct wei
             turn = turn_combine(parts, stream->parts, pool);
             memset(parts, 0, stream->parts * sizeof(struct turn *));
         }
+        if (edge->options.merge && stream->parts == 1)
+            turn = turn_combine(&turn, 1, pool);
         finish(edge, turn);
         pthread_mutex_lock(&edge->lock);
         slot->arrived = 0;

@@ -28,6 +28,7 @@ struct edge_options {
     uint32_t sources;      /* of the pipeline */
     const uint32_t *parts; /* for each source, in how many parts a turn comes; 0: not at all. Copied */
     bool last;             /* the consumer is a sink: empty turns, which only keep the order for others, end here */
+    bool merge;            /* several batches of one turn are merged by position, also when it comes in one part */
     bool ordered;          /* false: turns become ready as they come, whatever their number (parts must be 1) */
     /* Called by the thread that brought the last part, before the turn becomes ready: for the sink's encoding. May be
      * NULL. */

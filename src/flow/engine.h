@@ -105,7 +105,9 @@ struct exchange {
     uint32_t depth;      /* how many exchanges lie before it */
     uint32_t *consumers; /* plan indices of the stages that start here */
     uint32_t consumer_count;
-    uint32_t producer; /* plan index of the node in front */
+    uint32_t *producers; /* plan indices of the nodes in front */
+    uint32_t producer_count;
+    bool joins; /* several ways of one source come together: merged by position, also on one lane */
 };
 
 struct output { /* of a lane: an edge and what is being collected for it in this turn */

@@ -85,7 +85,8 @@ static struct partition own_partition(struct pipeline *pipeline, uint32_t index,
 struct build {
     struct pipeline *pipeline;
     struct partition *partitions;
-    bool *cut; /* count × count: [from * count + to]: an exchange lies between */
+    bool *cut;        /* count × count: [from * count + to]: an exchange lies between */
+    bool *comes_from; /* count × sources: records of the source come to the node */
     uint32_t count;
 };
 
@@ -97,43 +98,106 @@ static bool is_cut(const struct build *build, uint32_t from, uint32_t to)
 static struct exchange *find_exchange(struct pipeline *pipeline, uint32_t producer, const char *key)
 {
     for (uint32_t i = 0; i < pipeline->exchange_count; i++)
-        if (pipeline->exchanges[i].producer == producer && strcmp(pipeline->exchanges[i].key, key) == 0)
+        if (!pipeline->exchanges[i].joins && pipeline->exchanges[i].producers[0] == producer &&
+            strcmp(pipeline->exchanges[i].key, key) == 0)
             return &pipeline->exchanges[i];
     return NULL;
+}
+
+static struct exchange *add_exchange(const struct build *build, const char *key)
+{
+    struct exchange *exchange = &build->pipeline->exchanges[build->pipeline->exchange_count++];
+    exchange->key = key;
+    exchange->targets = build->pipeline->lane_count;
+    exchange->consumers = memory_zeroed(build->count, sizeof *exchange->consumers);
+    exchange->producers = memory_zeroed(build->count, sizeof *exchange->producers);
+    return exchange->consumers && exchange->producers ? exchange : NULL;
+}
+
+/* Ancestors: which sources' records come to a node. */
+static void note_sources(const struct build *build, uint32_t to)
+{
+    const struct plan_node *node = plan_node(build->pipeline, to);
+    uint32_t sources = build->pipeline->source_count;
+    bool *mine = build->comes_from + (size_t)to * sources;
+    if (node->part->kind == WEIR_SOURCE)
+        mine[to] = true;
+    for (uint32_t i = 0; i < node->from_count; i++)
+        for (uint32_t s = 0; s < sources; s++)
+            mine[s] |= build->comes_from[(size_t)node->from[i] * sources + s];
+}
+
+/* True when records of one source come to the node by more than one way: then they have to be put in order again. */
+static bool joins_ways(const struct build *build, const struct plan_node *node)
+{
+    uint32_t sources = build->pipeline->source_count;
+    for (uint32_t s = 0; s < sources; s++) {
+        uint32_t ways = 0;
+        for (uint32_t i = 0; i < node->from_count; i++)
+            ways += build->comes_from[(size_t)node->from[i] * sources + s];
+        if (ways > 1)
+            return true;
+    }
+    return false;
+}
+
+static int cut_joined(struct build *build, uint32_t to)
+{
+    const struct plan_node *node = plan_node(build->pipeline, to);
+    struct exchange *exchange = add_exchange(build, stage_key(build->pipeline, to));
+    if (!exchange)
+        return -ENOMEM;
+    exchange->joins = true;
+    exchange->consumers[exchange->consumer_count++] = to;
+    for (uint32_t i = 0; i < node->from_count; i++) {
+        exchange->producers[exchange->producer_count++] = node->from[i];
+        build->cut[node->from[i] * build->count + to] = true;
+    }
+    return 0;
+}
+
+static int cut_plain(struct build *build, uint32_t to)
+{
+    struct pipeline *pipeline = build->pipeline;
+    const struct plan_node *node = plan_node(pipeline, to);
+    for (uint32_t i = 0; i < node->from_count; i++) {
+        uint32_t from = node->from[i];
+        if (same_partition(build->partitions[from], build->partitions[to]))
+            continue;
+        const char *key = stage_key(pipeline, to);
+        struct exchange *exchange = find_exchange(pipeline, from, key);
+        build->cut[from * build->count + to] = true;
+        if (!exchange) {
+            exchange = add_exchange(build, key);
+            if (!exchange)
+                return -ENOMEM;
+            exchange->producers[exchange->producer_count++] = from;
+        }
+        exchange->consumers[exchange->consumer_count++] = to;
+    }
+    return 0;
 }
 
 static int cut_graph(struct build *build)
 {
     struct pipeline *pipeline = build->pipeline;
     uint32_t most = build->count * build->count;
+    int error = 0;
     pipeline->exchanges = memory_zeroed(most ? most : 1, sizeof *pipeline->exchanges);
     if (!pipeline->exchanges)
         return -ENOMEM;
-    for (uint32_t to = 0; to < build->count; to++) {
-        build->partitions[to] = own_partition(pipeline, to, build->partitions);
+    for (uint32_t to = 0; to < build->count && !error; to++) {
         const struct plan_node *node = plan_node(pipeline, to);
-        if (pipeline->lane_count == 1 || node->part->kind != WEIR_STAGE || !stage_key(pipeline, to))
+        build->partitions[to] = own_partition(pipeline, to, build->partitions);
+        note_sources(build, to);
+        if (node->part->kind != WEIR_STAGE || !stage_key(pipeline, to))
             continue;
-        for (uint32_t i = 0; i < node->from_count; i++) {
-            uint32_t from = node->from[i];
-            if (same_partition(build->partitions[from], build->partitions[to]))
-                continue;
-            const char *key = stage_key(pipeline, to);
-            struct exchange *exchange = find_exchange(pipeline, from, key);
-            build->cut[from * build->count + to] = true;
-            if (!exchange) {
-                exchange = &pipeline->exchanges[pipeline->exchange_count++];
-                exchange->producer = from;
-                exchange->key = key;
-                exchange->targets = pipeline->lane_count;
-                exchange->consumers = memory_zeroed(build->count, sizeof *exchange->consumers);
-                if (!exchange->consumers)
-                    return -ENOMEM;
-            }
-            exchange->consumers[exchange->consumer_count++] = to;
-        }
+        if (joins_ways(build, node))
+            error = cut_joined(build, to);
+        else if (pipeline->lane_count > 1)
+            error = cut_plain(build, to);
     }
-    return 0;
+    return error;
 }
 
 /* reach[node] for all nodes that data from `start` comes to without passing an exchange. */
@@ -155,6 +219,15 @@ struct entrance {
     bool *reach;     /* plan nodes behind it */
     uint32_t *parts; /* for each source, in how many parts a turn comes in here over all lanes */
 };
+
+/* Which plan node feeds the edge: an exchange's producer, or any `from` of a sink. */
+static bool leads_to(const struct entrance *entrance, const uint32_t *feeders, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (entrance->reach[feeders[i]])
+            return true;
+    return false;
+}
 
 static int list_entrances(const struct build *build, struct entrance *entrances, uint32_t *ret_count)
 {
@@ -179,7 +252,7 @@ static int list_entrances(const struct build *build, struct entrance *entrances,
             mark_reach(build, entrance->exchange->consumers[j], entrance->reach);
         /* Exchanges are listed in plan order of their consumers, so those before it are complete. */
         for (uint32_t j = 0; j < count - 1; j++) {
-            if (!entrances[j].reach[entrance->exchange->producer])
+            if (!leads_to(&entrances[j], entrance->exchange->producers, entrance->exchange->producer_count))
                 continue;
             for (uint32_t s = 0; s < pipeline->source_count; s++)
                 if (entrances[j].parts[s])
@@ -189,15 +262,6 @@ static int list_entrances(const struct build *build, struct entrance *entrances,
         }
     }
     return 0;
-}
-
-/* Which plan node feeds the edge: an exchange's producer, or any `from` of a sink. */
-static bool leads_to(const struct entrance *entrance, const uint32_t *feeders, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        if (entrance->reach[feeders[i]])
-            return true;
-    return false;
 }
 
 /* ---- Edges ------------------------------------------------------------------------------------------------------ */
@@ -253,6 +317,7 @@ static int make_edge(struct pipeline *pipeline, const struct entrance *entrances
         }
     } else {
         options.to = plan_node(pipeline, target->exchange->consumers[0])->name;
+        options.merge = target->exchange->joins;
     }
     target->edge = edge_new(&options);
     memory_free(parts);
@@ -274,8 +339,10 @@ static int list_targets(struct pipeline *pipeline, struct target *targets, uint3
         if (!exchange->edges)
             return -ENOMEM;
         for (uint32_t lane = 0; lane < exchange->targets; lane++)
-            targets[count++] = (struct target){
-                .feeders = &exchange->producer, .feeder_count = 1, .exchange = exchange, .lane = lane};
+            targets[count++] = (struct target){.feeders = exchange->producers,
+                                               .feeder_count = exchange->producer_count,
+                                               .exchange = exchange,
+                                               .lane = lane};
     }
     for (uint32_t i = 0; i < pipeline->sink_count; i++) {
         struct sink *sink = &pipeline->sinks[i];
@@ -323,6 +390,14 @@ static void free_fanout(struct fanout *fanout)
     memory_free(fanout->null_sinks);
 }
 
+static bool produces(const struct exchange *exchange, uint32_t node)
+{
+    for (uint32_t i = 0; i < exchange->producer_count; i++)
+        if (exchange->producers[i] == node)
+            return true;
+    return false;
+}
+
 /* All that reads from plan node `from`, as seen on a lane. */
 static int build_fanout(const struct build *build, struct lane *lane, uint32_t from, const struct target *targets,
                         uint32_t target_count, struct fanout *fanout)
@@ -338,7 +413,7 @@ static int build_fanout(const struct build *build, struct lane *lane, uint32_t f
             fanout->children[fanout->child_count++] = lane->nodes[to];
     }
     for (uint32_t i = 0; i < pipeline->exchange_count; i++) {
-        if (pipeline->exchanges[i].producer != from)
+        if (!produces(&pipeline->exchanges[i], from))
             continue;
         fanout->exchanges[fanout->exchange_count++] = (struct exchange_port){
             &pipeline->exchanges[i], output_of(targets, target_count, &pipeline->exchanges[i], NULL)};
@@ -538,7 +613,8 @@ int graph_build(struct pipeline *pipeline)
     pipeline->common_key = find_common_key(pipeline);
     build.partitions = memory_zeroed(build.count, sizeof *build.partitions);
     build.cut = memory_zeroed((size_t)build.count * build.count, sizeof *build.cut);
-    int error = build.partitions && build.cut ? cut_graph(&build) : -ENOMEM;
+    build.comes_from = memory_zeroed((size_t)build.count * pipeline->source_count, sizeof *build.comes_from);
+    int error = build.partitions && build.cut && build.comes_from ? cut_graph(&build) : -ENOMEM;
     if (error >= 0) {
         entrances = memory_zeroed(pipeline->source_count + pipeline->exchange_count, sizeof *entrances);
         targets = memory_zeroed(pipeline->exchange_count * pipeline->lane_count + pipeline->sink_count + 1,
@@ -549,6 +625,7 @@ int graph_build(struct pipeline *pipeline)
     memory_free(targets);
     memory_free(build.partitions);
     memory_free(build.cut);
+    memory_free(build.comes_from);
     return error;
 }
 
@@ -564,6 +641,7 @@ void graph_destroy(struct pipeline *pipeline)
             edge_free(exchange->edges[lane]);
         memory_free(exchange->edges);
         memory_free(exchange->consumers);
+        memory_free(exchange->producers);
     }
     memory_free(pipeline->exchanges);
     for (uint32_t i = 0; i < pipeline->lane_count && pipeline->lanes; i++) {

@@ -401,6 +401,14 @@ static struct pipeline_snapshot *run(struct rig *rig, bool simulated, uint64_t s
     return snapshot;
 }
 
+static int by_sum(const void *a, const void *b)
+{
+    const struct row *x = a, *y = b;
+    if (x->position != y->position)
+        return x->position < y->position ? -1 : 1;
+    return x->sum < y->sum ? -1 : x->sum > y->sum;
+}
+
 static int by_position(const void *a, const void *b)
 {
     uint64_t x = ((const struct row *)a)->position, y = ((const struct row *)b)->position;

@@ -78,8 +78,8 @@ static void look_at_parts(struct pipeline *pipeline, struct pipeline_snapshot *s
         struct sink *sink = &pipeline->sinks[i];
         struct pipeline_part_view *view = &snapshot->parts[sink->node.index];
         add_counters(view, &sink->node.counters);
-        view->records_out = view->records_in;
-        snapshot->records_out += view->records_in;
+        view->records_out = sink->ops->write ? read_counter(&sink->records_stored) : view->records_in;
+        snapshot->records_out += view->records_out;
         histogram_merge(&snapshot->latency, &sink->latency);
     }
     for (uint32_t lane = 0; lane < pipeline->lane_count; lane++)
