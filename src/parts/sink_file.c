@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -20,12 +21,18 @@
 
 static const char *const format_names[] = {"auto", "ndjson", "csv", "influx", NULL}; /* as enum codec_format */
 
+enum fsync_when { FSYNC_NEVER, FSYNC_CLOSE, FSYNC_COMMIT };
+static const char *const fsync_names[] = {"never", "close", "commit", NULL};
+
 struct sink_file {
     const char *path;
-    bool append;
+    bool append, atomic;
+    int fsync; /* enum fsync_when */
     struct codec_write_options write;
 
-    int fd; /* + 1, so that 0 is none */
+    int fd;      /* + 1, so that 0 is none */
+    char *part;  /* atomic: the name until it is closed */
+    bool broken; /* a write failed for good: the file does not get its name */
     bool regular;
     bool ready;                 /* it was emptied, or its end looked at */
     off_t size;                 /* of the file: whole batches */
@@ -74,6 +81,22 @@ static int explain(const struct sink_file *self, struct weir_env *env, int code)
     return weir_fail(env->error, code, "%s: %s", self->path, words);
 }
 
+/* Under which name to write. */
+static int choose_name(struct sink_file *self, struct weir_env *env)
+{
+    struct stat status;
+    if (!self->atomic)
+        return 0;
+    if (self->append)
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "`atomic` replaces the file at the end, `append` adds to it: leave out one of them");
+    if (stat(self->path, &status) == 0 && !S_ISREG(status.st_mode))
+        return weir_fail_at(env->error, -EINVAL, env->mark, "%s: only a file can be replaced; leave out `atomic`",
+                            self->path);
+    self->part = memory_format("%s.part", self->path);
+    return self->part ? 0 : weir_fail(env->error, -ENOMEM, "%s: out of memory", self->path);
+}
+
 static int sink_open(void *state, struct weir_env *env)
 {
     struct sink_file *self = state;
@@ -82,9 +105,13 @@ static int sink_open(void *state, struct weir_env *env)
     if (self->write.format == CODEC_AUTO)
         self->write.format = length > 4 && strcasecmp(self->path + length - 4, ".csv") == 0 ? CODEC_CSV : CODEC_NDJSON;
 
-    int fd = open(self->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+    int error = choose_name(self, env);
+    if (error < 0)
+        return error;
+    const char *name = self->part ? self->part : self->path;
+    int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
     if (fd < 0 && errno == EACCES) /* devices and files that can be written but not read */
-        fd = open(self->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+        fd = open(name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
     if (fd < 0)
         return explain(self, env, -errno);
     self->fd = fd + 1;
@@ -96,16 +123,50 @@ static int sink_open(void *state, struct weir_env *env)
     return 0;
 }
 
+/* Gives a file that is whole its name, on the disk too. */
+static void finish_part(struct sink_file *self, struct weir_env *env)
+{
+    if (!self->ready || self->broken) {
+        if (!self->ready)
+            (void)unlink(self->part);
+        else
+            weir_notice(env, "not finished", "%s was not finished: what there is of it is in %s", self->path,
+                        self->part);
+        return;
+    }
+    if (rename(self->part, self->path) < 0) {
+        weir_notice(env, "not renamed", "%s cannot be renamed to %s: %s", self->part, self->path, strerror(errno));
+        return;
+    }
+    if (self->fsync == FSYNC_NEVER)
+        return;
+    const char *slash = strrchr(self->path, '/');
+    char *folder = memory_format("%.*s", slash ? (int)(slash + 1 - self->path) : 1, slash ? self->path : ".");
+    int fd = folder ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    memory_free(folder);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+}
+
 static void sink_close(void *state, struct weir_env *env)
 {
     struct sink_file *self = state;
     if (self->fd > 0) {
-        if (self->regular && self->ready && fsync(file(self)) < 0)
+        bool safe = self->fsync == FSYNC_NEVER || !self->regular || !self->ready || fsync(file(self)) == 0;
+        if (!safe) {
+            self->broken = true;
             weir_notice(env, "not safe", "%s: %s: what was written last may be lost; check the disk", self->path,
                         strerror(errno));
+        }
+        if (self->part)
+            finish_part(self, env);
         close(file(self));
         self->fd = 0;
     }
+    memory_free(self->part);
+    self->part = NULL;
     weir_schema_release(self->schema);
     self->schema = NULL;
     buffer_free(&self->header);
@@ -231,7 +292,9 @@ static int sink_write(void *state, struct weir_env *env, struct weir_batch *in, 
     if (error < 0)
         return error;
     self->header.size = 0;
-    return write_bytes(self, env, bytes, size);
+    error = write_bytes(self, env, bytes, size);
+    self->broken = error < 0; /* tried again, it may come out well */
+    return error;
 }
 
 /* For the run that stored no record: its output is an empty file (with a header), not that of the run before. */
@@ -242,9 +305,12 @@ static int sink_commit(void *state, struct weir_env *env, uint64_t epoch)
     int error = prepare(self, env);
     if (error == 0 && self->header.size > 0)
         error = write_bytes(self, env, self->header.data, self->header.size);
-    if (error == 0)
-        self->header.size = 0;
-    return error;
+    if (error < 0)
+        return error;
+    self->header.size = 0;
+    if (self->fsync == FSYNC_COMMIT && self->regular && fdatasync(file(self)) < 0)
+        return explain(self, env, -errno);
+    return 0;
 }
 
 /* Tables are laid out by hand: */
@@ -258,6 +324,10 @@ static const struct weir_option options[] = {
      .help = "how records are written; auto is csv for *.csv, else ndjson"},
     {.name = "append", .type = WEIR_OPTION_BOOL, .offset = offsetof(struct sink_file, append), .fallback = "false",
      .help = "keep what is in the file and write behind it"},
+    {.name = "atomic", .type = WEIR_OPTION_BOOL, .offset = offsetof(struct sink_file, atomic), .fallback = "false",
+     .help = "write to PATH.part, which gets its name only at the end, when it is whole"},
+    {.name = "fsync", .type = WEIR_OPTION_CHOICE, .offset = offsetof(struct sink_file, fsync), .fallback = "close",
+     .choices = fsync_names, .help = "when to wait until records are on the disk: before they count as stored (commit)"},
     {.name = "time_format", .type = WEIR_OPTION_CHOICE, .offset = offsetof(struct sink_file, write.time_format),
      .fallback = "auto", .choices = time_format_names, .help = "how times are written; auto is rfc3339"},
     {.name = "header", .type = WEIR_OPTION_BOOL, .offset = offsetof(struct sink_file, write.header),

@@ -464,3 +464,50 @@ def test_sqlite_speed(pipeline, tmp_path):
     bare.close()
     report = pipeline(generate(count, "type: sqlite, path: out.db"))
     assert report["seconds"] < bare_seconds / 0.8, (report["seconds"], bare_seconds)
+
+
+# ---- file: whole or not there --------------------------------------------------------------------------------------
+
+
+def test_file_atomic(pipeline, tmp_path):
+    (tmp_path / "out.ndjson").write_text("of the run before\n")
+    pipeline(generate(1000, "type: file, path: out.ndjson, atomic: true"))
+    assert len(records(tmp_path / "out.ndjson")) == 1000
+    assert not (tmp_path / "out.ndjson.part").exists()
+
+
+def test_file_atomic_until_the_end(tmp_path):
+    (tmp_path / "out.ndjson").write_text("of the run before\n")
+    (tmp_path / "pipeline.yaml").write_text(
+        "sources: {in: {type: file, path: '-', fields: {seq: i64}}}\n"
+        "sinks: {out: {type: file, path: out.ndjson, atomic: true, fsync: never}}\n")
+    weir = subprocess.Popen([BINARY, "run", "pipeline.yaml", "--quiet"], stdin=subprocess.PIPE, cwd=tmp_path,
+                            env=environment())
+    weir.stdin.write(b'{"seq": 1}\n')
+    weir.stdin.flush()
+    until = time.monotonic() + 10 * SLOWNESS
+    part = tmp_path / "out.ndjson.part"
+    while not (part.exists() and part.stat().st_size) and time.monotonic() < until:
+        time.sleep(0.002)
+    assert (tmp_path / "out.ndjson").read_text() == "of the run before\n"
+    weir.stdin.close()
+    assert weir.wait(timeout=20 * SLOWNESS) == 0
+    assert records(tmp_path / "out.ndjson") == [{"seq": 1}] and not part.exists()
+
+
+def test_file_atomic_and_a_mistake_elsewhere(weir, tmp_path):
+    (tmp_path / "out.ndjson").write_text("of the run before\n")
+    fails(weir, tmp_path, "sources: {in: {type: file, path: missing}}\n"
+                          "sinks: {out: {type: file, path: out.ndjson, atomic: true}}\n", "missing")
+    assert (tmp_path / "out.ndjson").read_text() == "of the run before\n"
+    assert not (tmp_path / "out.ndjson.part").exists()
+
+
+def test_file_atomic_does_not_append(weir, tmp_path):
+    fails(weir, tmp_path, generate(1, "type: file, path: out.ndjson, atomic: true, append: true"), "append")
+
+
+@pytest.mark.parametrize("when", ["never", "close", "commit"])
+def test_file_fsync(pipeline, tmp_path, when):
+    assert pipeline(generate(3000, f"type: file, path: out.ndjson, fsync: {when}"))["records_stored"] == 3000
+    assert len(records(tmp_path / "out.ndjson")) == 3000
