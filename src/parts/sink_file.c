@@ -327,7 +327,7 @@ static const struct weir_option options[] = {
     {.name = "atomic", .type = WEIR_OPTION_BOOL, .offset = offsetof(struct sink_file, atomic), .fallback = "false",
      .help = "write to PATH.part, which gets its name only at the end, when it is whole"},
     {.name = "fsync", .type = WEIR_OPTION_CHOICE, .offset = offsetof(struct sink_file, fsync), .fallback = "close",
-     .choices = fsync_names, .help = "when to wait until records are on the disk: before they count as stored (commit)"},
+     .choices = fsync_names, .help = "when to wait for the disk; commit: before records count as stored"},
     {.name = "time_format", .type = WEIR_OPTION_CHOICE, .offset = offsetof(struct sink_file, write.time_format),
      .fallback = "auto", .choices = time_format_names, .help = "how times are written; auto is rfc3339"},
     {.name = "header", .type = WEIR_OPTION_BOOL, .offset = offsetof(struct sink_file, write.header),
