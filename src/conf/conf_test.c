@@ -336,7 +336,7 @@ static void test_shapes(void **state)
                   "t:3:5: rolling needs the option \"window\"\n"
                   "  - rolling: {field: value, compute: mean}\n"
                   "    ^~~~~~~\n"
-                  "window: how many records of a key are looked at; fewer while there are not yet so many\n");
+                  "window: how many records of a key are looked at (10), or how much event time (30s)\n");
     check_mistake("sources:\n  generate: {rate: 5/s}\n" SINK, "t:2:3: the source \"generate\" has no type\n"
                                                               "  generate: {rate: 5/s}\n"
                                                               "  ^~~~~~~~\n"

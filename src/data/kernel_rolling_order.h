@@ -104,6 +104,23 @@ static inline void order_remove(struct order *order, uint32_t slot)
     order_take(order, side, side ? order->room - 1 - at : at);
 }
 
+/* The value of a slot has changed from `before`: it moves within its heap, and the tops change places if need be. */
+static inline void order_change(struct order *order, uint32_t slot, double before)
+{
+    uint32_t at = order->where[slot];
+    int side = at >= order->sizes[0];
+    uint32_t i = side ? order->room - 1 - at : at;
+    if (order_above(side, order->values[slot], before))
+        order_up(order, side, i, slot);
+    else
+        order_down(order, side, i, slot);
+    if (order->sizes[0] > 0 && order->sizes[1] > 0 && order_top(order, 0) > order_top(order, 1)) {
+        uint32_t low = *order_entry(order, 0, 0), high = *order_entry(order, 1, 0);
+        order_down(order, 0, 0, high);
+        order_down(order, 1, 0, low);
+    }
+}
+
 /* The value at `rank` of 0 … 1 between the smallest and the largest. There is at least one value. */
 static inline double order_quantile(struct order *order, double rank)
 {

@@ -146,6 +146,15 @@ static void change(const struct rolling_wide *wide, struct key *key, double valu
     }
 }
 
+static void find_first(const struct rolling_wide *wide, struct key *key)
+{
+    struct head *head = key->head;
+    uint32_t first = head->oldest; /* each slot is passed over once in a round */
+    while (isnan(key->ring[first]))
+        first = after(first, wide->options.records);
+    head->first = first;
+}
+
 static void leave(const struct rolling_wide *wide, struct key *key)
 {
     struct head *head = key->head;
@@ -159,12 +168,39 @@ static void leave(const struct rolling_wide *wide, struct key *key)
     }
     head->oldest = after(slot, room);
     head->size--;
-    if (head->first == slot && values_in(head) > 0) {
-        uint32_t first = head->oldest; /* each slot is passed over once in a round */
-        while (isnan(key->ring[first]))
-            first = after(first, room);
-        head->first = first;
-    }
+    if (head->first == slot && values_in(head) > 0)
+        find_first(wide, key);
+}
+
+/* After each record: makes the sums afresh when it is time. */
+static void refresh(const struct rolling_wide *wide, const struct key *key, double value)
+{
+    struct head *head = key->head;
+    head->slope_since++;
+    bool stale = ++head->sums.since >= wide->refresh_records;
+    if (stale && (wide->options.statistics & ASKED(ROLLING_SLOPE)))
+        slope_refresh(wide, key);
+    if (stale || ((wide->options.statistics & ASKED_SUMS) && rolling_sums_doubtful(&head->sums)))
+        rolling_sums_refresh(&head->sums, key->ring, head->used, value);
+}
+
+/* A value comes into the place of the oldest, where both are numbers: cheaper than leave and enter for the heaps. */
+static void replace(const struct rolling_wide *wide, struct key *key, double value, int64_t time)
+{
+    struct head *head = key->head;
+    const uint32_t slot = head->oldest;
+    const double old = key->ring[slot];
+    change(wide, key, old, key->times[slot], -1);
+    key->ring[slot] = value;
+    key->times[slot] = time;
+    for (uint32_t i = 0; i < wide->heap_count; i++)
+        order_change(&key->orders[i], slot, old);
+    head->oldest = after(slot, wide->options.records);
+    head->last = slot;
+    if (head->first == slot)
+        find_first(wide, key);
+    change(wide, key, value, time, 1);
+    refresh(wide, key, value);
 }
 
 static void enter(const struct rolling_wide *wide, struct key *key, double value, int64_t time)
@@ -191,12 +227,7 @@ static void enter(const struct rolling_wide *wide, struct key *key, double value
         for (uint32_t i = 0; i < wide->heap_count; i++)
             order_add(&key->orders[i], slot);
     }
-    head->slope_since++;
-    bool stale = ++head->sums.since >= wide->refresh_records;
-    if (stale && (wide->options.statistics & ASKED(ROLLING_SLOPE)))
-        slope_refresh(wide, key);
-    if (stale || ((wide->options.statistics & ASKED_SUMS) && rolling_sums_doubtful(&head->sums)))
-        rolling_sums_refresh(&head->sums, key->ring, head->used, value);
+    refresh(wide, key, value);
 }
 
 static void take_ewma(const struct rolling_wide *wide, struct head *head, double value, int64_t time)
@@ -321,11 +352,15 @@ static void take(const struct rolling_wide *wide, struct key *key, struct rollin
         results(wide, key, value, result);
         write_results(wide, rows, row, result, head->number == 0);
     }
-    if (head->size == wide->options.records) {
-        leave(wide, key);
-        rows->early += span != 0;
+    const bool full = head->size == wide->options.records;
+    rows->early += full && span != 0;
+    if (full && !isnan(value) && !isnan(key->ring[head->oldest])) {
+        replace(wide, key, value, time);
+    } else {
+        if (full)
+            leave(wide, key);
+        enter(wide, key, value, time);
     }
-    enter(wide, key, value, time);
     if (wide->options.statistics & ASKED(ROLLING_EWMA))
         take_ewma(wide, head, value, time);
     head->number++;

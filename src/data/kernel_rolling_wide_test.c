@@ -14,7 +14,7 @@
 #include "base/memory.h"
 #include "data/kernel_rolling_wide.h"
 
-enum { ROWS = 2500, QUANTILES = 3, ALL = (1 << (ROLLING_QUANTILE + QUANTILES)) - 1 };
+enum { ROWS = 1200, QUANTILES = 3, ALL = (1 << (ROLLING_QUANTILE + QUANTILES)) - 1 };
 static const double ranks[QUANTILES] = {0.5, 0.9, 0.01};
 
 static uint64_t next_random(uint64_t *seed)

@@ -411,8 +411,7 @@ static const struct weir_option rolling_options[] = {
      .type = WEIR_OPTION_STRING,
      .offset = offsetof(struct rolling, window),
      .flags = WEIR_OPTION_REQUIRED,
-     .help = "10: the last ten records of a key, fewer while there are not yet so many; 30s: those of the last 30 "
-             "seconds of event time, where one that comes late counts as of the newest time of its key"},
+     .help = "how many records of a key are looked at (10), or how much event time (30s)"},
     {.name = "most",
      .type = WEIR_OPTION_INTEGER,
      .offset = offsetof(struct rolling, most),

@@ -218,7 +218,8 @@ def test_windows_of_time(pipeline, tmp_path, window, most, lag):
     outputs = []
     for lanes, batch in ((1, 4096), (2, 37), (4, 1)):
         pipeline(f"""
-            sources: {{in: {{type: file, path: in.csv, time: when, fields: {{when: time, sensor: symbol, value: f64}}}}}}
+            sources:
+              in: {{type: file, path: in.csv, time: when, fields: {{when: time, sensor: symbol, value: f64}}}}
             stages:
               - rolling: {{field: value, by: sensor, window: {window}, most: {most}, lag: {str(lag).lower()},
                            compute: [count, mean, min, max, range, median, p90, distinct, rate, slope, zscore, ewma],
