@@ -143,6 +143,7 @@ struct weir_block {
     const char *file;            /* name for messages; lives as long as the source */
     uint64_t line;               /* number of the first line in the file, from 1 */
     uint64_t position;           /* number of the first line in the source, from 0 */
+    uint64_t records_most;       /* frames: decode no more records than these; 0: all */
     int64_t produced;            /* weir_now() when its bytes were read */
 };
 

@@ -2,9 +2,11 @@
 #include <string.h>
 
 #include "codec/codec.h"
+#include "codec/frame.h"
 #include "codec/layout.h"
+#include "codec/separators.h"
 
-const char *const codec_format_names[] = {"auto", "ndjson", "csv", "influx", NULL};
+const char *const codec_format_names[] = {"auto", "ndjson", "csv", "influx", "frame", NULL};
 
 static bool ends_with(const char *file, const char *end)
 {
@@ -21,6 +23,9 @@ enum codec_format codec_guess(const char *file, const char *data, size_t size)
 {
     static const char *const csv[] = {".csv", ".tsv", NULL};
     static const char *const ndjson[] = {".ndjson", ".jsonl", ".json", NULL};
+    if (size >= 8 && memcmp(data, FRAME_MAGIC, 8) == 0) {
+        return CODEC_FRAME;
+    }
     for (int i = 0; file && csv[i]; i++) {
         if (ends_with(file, csv[i])) {
             return CODEC_CSV;
@@ -30,6 +35,9 @@ enum codec_format codec_guess(const char *file, const char *data, size_t size)
         if (ends_with(file, ndjson[i])) {
             return CODEC_NDJSON;
         }
+    }
+    if (file && ends_with(file, ".frame")) {
+        return CODEC_FRAME;
     }
     if (file && (ends_with(file, ".lp") || ends_with(file, ".influx"))) {
         return CODEC_INFLUX;
@@ -59,8 +67,68 @@ static size_t cut_lines(const char *data, size_t size)
     return last ? (size_t)(last - data) + 1 : 0;
 }
 
+bool codec_is_text(enum codec_format format)
+{
+    return format != CODEC_FRAME;
+}
+
+size_t codec_cut_first(enum codec_format format, const struct codec_read_options *options, const char *data,
+                       size_t size)
+{
+    struct frame_head head;
+    size_t length = size;
+    (void)options;
+    if (format == CODEC_FRAME && size > 0) {
+        frame_find(data, size, true, &head, &length);
+    }
+    return length;
+}
+
+static struct codec_extent extent_of_frames(const char *data, size_t size)
+{
+    struct codec_extent extent = {.lines = size};
+    struct frame_head head;
+    size_t length;
+    for (size_t at = 0; at < size; at += length) {
+        enum frame_found found = frame_find(data + at, size - at, true, &head, &length);
+        extent.records += found == FRAME_GOOD ? head.rows : 1;
+    }
+    return extent;
+}
+
+struct codec_extent codec_extent(enum codec_format format, const char *data, size_t size)
+{
+    if (format == CODEC_FRAME) {
+        return extent_of_frames(data, size);
+    }
+    uint64_t lines = separators_count(data, size, '\n') + (size > 0 && data[size - 1] != '\n');
+    return (struct codec_extent){.lines = lines, .records = lines};
+}
+
+uint64_t codec_block_records(const struct weir_block *block)
+{
+    return codec_extent(block->layout->format, block->data, block->size).records;
+}
+
+void codec_block_trim(struct weir_block *block, uint64_t records)
+{
+    if (block->layout->format == CODEC_FRAME && records > 0) {
+        block->records_most = records;
+        return;
+    }
+    const char *end = block->data;
+    for (uint64_t i = 0; i < records; i++) {
+        const char *newline = memchr(end, '\n', block->size - (size_t)(end - block->data));
+        end = newline ? newline + 1 : block->data + block->size;
+    }
+    block->size = (size_t)(end - block->data);
+}
+
 size_t codec_cut(enum codec_format format, const struct codec_read_options *options, const char *data, size_t size)
 {
+    if (format == CODEC_FRAME) {
+        return frame_cut(options, data, size);
+    }
     if (format != CODEC_CSV || size == 0 || !memchr(data, '"', size)) {
         return cut_lines(data, size);
     }

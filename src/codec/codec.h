@@ -21,7 +21,7 @@
 #include "data/symbols.h"
 #include "data/time_text.h"
 
-enum codec_format { CODEC_AUTO, CODEC_NDJSON, CODEC_CSV, CODEC_INFLUX, CODEC_TABLE };
+enum codec_format { CODEC_AUTO, CODEC_NDJSON, CODEC_CSV, CODEC_INFLUX, CODEC_FRAME, CODEC_TABLE };
 
 /* Options shared by every part that reads bytes. Put CODEC_READ_OPTIONS(struct my_source, read) in the part's table. */
 struct codec_read_options {
@@ -35,7 +35,7 @@ struct codec_read_options {
     struct weir_quoted key; /* the column that says which sensor */
     int64_t line_max;       /* bytes */
 };
-extern const char *const codec_format_names[]; /* auto, ndjson, csv, influx; NULL-terminated */
+extern const char *const codec_format_names[]; /* auto, ndjson, csv, influx, frame; NULL-terminated */
 
 /* The rows of an option table; expands to initialisers (help and limits live in codec.c's documentation of them). */
 #define CODEC_READ_OPTIONS(state, member)                                                                              \
@@ -92,6 +92,22 @@ enum codec_format codec_guess(const char *file, const char *data, size_t size);
  * record's start. CSV: newlines inside quotes do not end a record. */
 size_t codec_cut(enum codec_format format, const struct codec_read_options *options, const char *data, size_t size);
 
+/* The same for the first record, or what else is convenient to hand on at once (a frame): at least 1 byte when data
+ * holds whole records, as codec_cut says. Binary formats only; others give `size`. */
+size_t codec_cut_first(enum codec_format format, const struct codec_read_options *options, const char *data,
+                       size_t size);
+/* Are records lines, of which one without an end within line_max is to be refused? Else they say how long they are. */
+bool codec_is_text(enum codec_format format);
+
+/* By how much whole records move on the line (frames: the byte) and the number of the next record. */
+struct codec_extent {
+    uint64_t lines, records;
+};
+struct codec_extent codec_extent(enum codec_format format, const char *data, size_t size);
+/* The records (lines) of a block, and the block without those behind the first `records` of them. */
+uint64_t codec_block_records(const struct weir_block *block);
+void codec_block_trim(struct weir_block *block, uint64_t records);
+
 /* Makes the layout for a file from its first bytes (whole lines as far as `size` goes; `whole` says that this is all of
  * the file). `previous` is the source's earlier layout (its schema is kept) or NULL. *ret_skip: bytes of header to skip
  * (a BOM, the CSV header line) and *ret_lines how many lines they are. Errors (a declared time or key field that is no
@@ -132,7 +148,7 @@ int decoder_decode(struct decoder *decoder, const struct weir_block *block, stru
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 struct codec_write_options {
-    int format;              /* CODEC_NDJSON, CODEC_CSV, CODEC_INFLUX or CODEC_TABLE */
+    int format;              /* CODEC_NDJSON, CODEC_CSV, CODEC_INFLUX, CODEC_FRAME or CODEC_TABLE */
     int time_format;         /* enum time_format; AUTO: RFC 3339 */
     bool header;             /* csv */
     const char *measurement; /* influx: for records without a column `measurement`; NULL: "weir" */

@@ -72,7 +72,7 @@ static int prepare(struct decoder *decoder, struct codec_layout *layout)
         decoder->columns[i].type = schema->fields[i].type;
     }
     decoder->layout = codec_layout_reference(layout);
-    int error = layout->format == CODEC_CSV ? 0 : ndjson_prepare(decoder);
+    int error = layout->format == CODEC_CSV || layout->format == CODEC_FRAME ? 0 : ndjson_prepare(decoder);
     if (error) {
         forget_layout(decoder);
     }
@@ -196,6 +196,8 @@ static const struct {
     [REFUSAL_NOT_INFLUX] = {"not line protocol", "a record is one line: measurement,tag=value field=value timestamp"},
     [REFUSAL_NO_FIELD] = {"no field", "a record has at least one field: measurement,tag=value field=value timestamp"},
     [REFUSAL_VALUE] = {"bad field value", "a value is 1.5, 12i, 12u, true, false or \"text\""},
+    [REFUSAL_FRAME] = {"not a frame", "bytes up to the next good frame header are passed over; is the file whole?"},
+    [REFUSAL_FRAME_BODY] = {"corrupted frame", "its bytes do not match its checksum; its records are lost"},
     [REFUSAL_STAMP] = {"bad timestamp", "a timestamp is a whole number; `time_format` says of what unit"},
 };
 
@@ -205,7 +207,7 @@ static void tell_refusal(const struct decoder *decoder, const struct refusal_not
     struct codec_refusal refusal = {
         .file = block->file,
         .line = block->line + note->line,
-        .position = block->position + note->line,
+        .position = block->position + (decoder->layout->format == CODEC_FRAME ? note->record : note->line),
         .text = block->data + note->offset,
         .length = note->length,
     };
@@ -215,8 +217,12 @@ static void tell_refusal(const struct decoder *decoder, const struct refusal_not
         snprintf(refusal.detail, sizeof refusal.detail, "longer than `line_max`, which is %s; raise it",
                  units_show_bytes(decoder->layout->line_max, limit, sizeof limit));
     } else {
+        char place[48] = "";
+        if (decoder->layout->format == CODEC_FRAME) {
+            snprintf(place, sizeof place, "at byte %llu: ", (unsigned long long)refusal.line - 1);
+        }
         refusal.reason = refusals[note->reason].reason;
-        snprintf(refusal.detail, sizeof refusal.detail, "%s", refusals[note->reason].detail);
+        snprintf(refusal.detail, sizeof refusal.detail, "%s%s", place, refusals[note->reason].detail);
     }
     decoder->events.refused(decoder->events.owner, &refusal);
 }
@@ -300,6 +306,8 @@ static int decode(struct decoder *decoder)
         return csv_decode(decoder);
     case CODEC_INFLUX:
         return influx_decode(decoder);
+    case CODEC_FRAME:
+        return frame_decode(decoder);
     default:
         return ndjson_decode(decoder);
     }

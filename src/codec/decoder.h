@@ -26,13 +26,16 @@ enum refusal {
     REFUSAL_NO_FIELD,
     REFUSAL_VALUE,
     REFUSAL_STAMP,
+    REFUSAL_FRAME,
+    REFUSAL_FRAME_BODY,
     REFUSAL_MEMORY, /* not a refusal: decoding ends with -ENOMEM */
 };
 /* A refused line, told to the owner once the block is done. */
 struct refusal_note {
     enum refusal reason;
-    uint32_t line; /* in the block, from 0 */
+    uint32_t line; /* in the block, from 0; frames: the byte */
     size_t offset, length;
+    uint64_t record; /* frames: in the block, from 0 */
 };
 
 struct decoder_column {
@@ -89,6 +92,7 @@ struct decoder {
 int ndjson_decode(struct decoder *decoder);
 int csv_decode(struct decoder *decoder);
 int influx_decode(struct decoder *decoder);
+int frame_decode(struct decoder *decoder);
 /* Tables for a new layout. */
 int ndjson_prepare(struct decoder *decoder);
 void ndjson_forget(struct decoder *decoder);

@@ -16,6 +16,8 @@ int codec_encode(const struct codec_write_options *options, const struct weir_sy
         return encode_csv(options, symbols, batch, out);
     case CODEC_INFLUX:
         return encode_influx(options, symbols, batch, out);
+    case CODEC_FRAME:
+        return encode_frame(symbols, batch, out);
     case CODEC_TABLE:
         return encode_table(options, symbols, batch, out);
     default:
@@ -38,18 +40,25 @@ int codec_encode_header(const struct codec_write_options *options, const struct 
     return options->format == CODEC_CSV && options->header ? encode_csv_header(schema, out) : 0;
 }
 
+static const char digit_pairs[201] = "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+                                     "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+                                     "8081828384858687888990919293949596979899";
+
+/* Two digits a step, from the end: half the divisions. */
 static size_t put_digits(uint64_t value, char *out)
 {
     char digits[20];
-    size_t count = 0;
-    do {
-        digits[count++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    for (size_t i = 0; i < count; i++) {
-        out[i] = digits[count - 1 - i];
+    size_t at = sizeof digits;
+    while (value >= 100) {
+        memcpy(digits + (at -= 2), digit_pairs + value % 100 * 2, 2);
+        value /= 100;
     }
-    return count;
+    if (value >= 10)
+        memcpy(digits + (at -= 2), digit_pairs + value * 2, 2);
+    else
+        digits[--at] = (char)('0' + value);
+    memcpy(out, digits + at, sizeof digits - at);
+    return sizeof digits - at;
 }
 
 size_t encode_i64(int64_t value, char *out)
@@ -85,10 +94,13 @@ static size_t show_short(double value, char *out)
         return length;
     }
     out[length++] = '.';
-    for (uint64_t unit = 100000; fraction > 0; unit /= 10) {
-        out[length++] = (char)('0' + fraction / unit);
-        fraction %= unit;
-    }
+    uint32_t digits = (uint32_t)fraction;
+    memcpy(out + length, digit_pairs + digits / 10000 * 2, 2);
+    memcpy(out + length + 2, digit_pairs + digits / 100 % 100 * 2, 2);
+    memcpy(out + length + 4, digit_pairs + digits % 100 * 2, 2);
+    length += 6;
+    while (out[length - 1] == '0')
+        length--;
     return length;
 }
 

@@ -18,7 +18,7 @@ void guesses_free(struct guesses *guesses)
 
 static bool is_called(const struct guess *guess, const char *name, size_t length)
 {
-    return strncmp(guess->name, name, length) == 0 && guess->name[length] == '\0';
+    return strlen(guess->name) == length && memcmp(guess->name, name, length) == 0; /* name may have a NUL */
 }
 
 int guesses_find(struct guesses *guesses, const char *name, size_t length, uint32_t hint, struct guess **ret)

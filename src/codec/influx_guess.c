@@ -93,7 +93,7 @@ int influx_guess(const struct codec_layout *layout, const char *data, size_t siz
     for (int lines = 0; lines < GUESS_LINES && data < end && error == 0; lines++) {
         const char *newline = memchr(data, '\n', (size_t)(end - data));
         size_t length = (size_t)((newline ? newline : end) - data);
-        if (length <= line_max && utf8_valid(data, length)) {
+        if (length <= line_max && !memchr(data, 0, length) && utf8_valid(data, length)) {
             error = look_at_line(layout, data, length, room, guesses);
         }
         data += length + 1;

@@ -98,10 +98,14 @@ static void test_refusals(void **state)
            "7 not line protocol\n8 bad field value\n9 bad field value\n10 bad field value\n11 bad field value\n"
            "12 bad field value\n13 unclosed string\n14 bad field value\n15 bad timestamp\n16 bad timestamp\n"
            "17 bad timestamp\n18 not line protocol\n19 not line protocol\n20 invalid UTF-8\n");
-    char line[400] = "m v=1\nm v=\"";
-    memset(line + strlen(line), 'x', 300);
-    strcat(line, "\"\nm v=2\n");
-    expect(line, "0 {\"measurement\":\"m\",\"v\":1}\n2 {\"measurement\":\"m\",\"v\":2}\n", "2 line too long\n");
+    struct weir_buffer text = {0};
+    buffer_string(&text, "m v=1\nm v=\"");
+    for (int i = 0; i < 300; i++) {
+        buffer_string(&text, "x");
+    }
+    buffer_append(&text, "\"\nm v=2\n", sizeof "\"\nm v=2\n");
+    expect(text.data, "0 {\"measurement\":\"m\",\"v\":1}\n2 {\"measurement\":\"m\",\"v\":2}\n", "2 line too long\n");
+    buffer_free(&text);
 }
 
 static void test_declared(void **state)

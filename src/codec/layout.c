@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "codec/frame.h"
 #include "codec/layout.h"
 
 struct codec_layout *codec_layout_reference(struct codec_layout *layout)
@@ -239,6 +240,49 @@ static int inferred_columns(struct codec_layout *layout, const struct codec_read
     return error;
 }
 
+/* Columns of the first good frame. */
+static int frame_columns(struct codec_layout *layout, const struct codec_read_options *options, struct weir_env *env,
+                         const char *data, size_t size)
+{
+    struct frame_head head;
+    struct frame_column column;
+    size_t length = 0, at = FRAME_LINE;
+    while (size > 0 && !frame_describes(data, size, &head)) {
+        frame_find(data, size, true, &head, &length);
+        data += length;
+        size -= length;
+    }
+    if (size == 0) {
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "no fields can be told from the data: there is no frame in it; check `format`");
+    }
+    struct weir_field *fields = memory_zeroed(head.columns, sizeof *fields);
+    char(*names)[WEIR_NAME_MAX + 1] = memory_zeroed(head.columns, sizeof *names);
+    int error = fields && names ? 0 : -ENOMEM;
+    for (uint32_t i = 0; i < head.columns && error == 0; i++) {
+        const char *name = frame_column_next(data, &at, &column);
+        memcpy(names[i], name, column.name_length);
+        fields[i] = (struct weir_field){.name = names[i],
+                                        .type = (enum weir_type)column.type,
+                                        .element = (enum weir_type)column.element,
+                                        .elements = column.elements};
+    }
+    struct codec_read_options with = *options;
+    bool has_key = options->key.text && *options->key.text, has_time = options->time.text && *options->time.text;
+    if (error == 0 && !has_key && head.key >= 0) {
+        with.key.text = names[head.key];
+    }
+    if (error == 0 && !has_time && head.time >= 0) {
+        with.time.text = names[head.time];
+    }
+    if (error == 0) {
+        error = make_schema(layout, &with, env, fields, head.columns, false);
+    }
+    memory_free(fields);
+    memory_free(names);
+    return error;
+}
+
 static int find_columns(struct codec_layout *layout, const struct codec_read_options *options, struct weir_env *env,
                         const char *data, size_t size, struct codec_layout *previous)
 {
@@ -247,6 +291,8 @@ static int find_columns(struct codec_layout *layout, const struct codec_read_opt
         layout->schema = weir_schema_reference(previous->schema);
     } else if (options->fields.count > 0) {
         error = declared_columns(layout, options, env);
+    } else if (layout->format == CODEC_FRAME) {
+        error = frame_columns(layout, options, env, data, size);
     } else {
         error = inferred_columns(layout, options, env, data, size);
     }
@@ -285,7 +331,7 @@ static int check_options(struct codec_layout *layout, const struct codec_read_op
 static int read_header(struct codec_layout *layout, const struct codec_read_options *options, struct weir_env *env,
                        const char *data, size_t size, size_t *skip, uint64_t *lines)
 {
-    if (size >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) {
+    if (layout->format != CODEC_FRAME && size >= 3 && memcmp(data, "\xef\xbb\xbf", 3) == 0) {
         *skip = 3;
     }
     if (layout->format != CODEC_CSV) {
@@ -333,7 +379,7 @@ int codec_layout_new(enum codec_format format, const struct codec_read_options *
         error = read_header(layout, options, env, data, size, &skip, &lines);
     }
     if (error == 0) {
-        size_t cut = whole ? size : codec_cut(layout->format, options, data, size);
+        size_t cut = whole || layout->format == CODEC_FRAME ? size : codec_cut(layout->format, options, data, size);
         size_t sample = cut > skip ? cut - skip : 0;
         error = find_columns(layout, options, env, data + skip, sample, previous);
     }

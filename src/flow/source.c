@@ -231,23 +231,14 @@ int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, stru
     return 0;
 }
 
-/* Cuts the block behind the last line that the limit allows. */
+/* Cuts the block behind the last record that the limit allows. */
 static void trim_block(struct source *source, struct weir_block *block)
 {
     if (atomic_load(&source->machine.pipeline->read_limit_left) == UINT64_MAX)
         return;
-    uint64_t lines = 0;
-    for (size_t i = 0; i < block->size; i++)
-        lines += block->data[i] == '\n' || i + 1 == block->size;
-    uint64_t allowed = take_from_limit(source, lines);
-    if (allowed == lines)
-        return;
-    const char *end = block->data;
-    for (uint64_t i = 0; i < allowed; i++) {
-        const char *newline = memchr(end, '\n', block->size - (size_t)(end - block->data));
-        end = newline ? newline + 1 : block->data + block->size;
-    }
-    block->size = (size_t)(end - block->data);
+    uint64_t records = codec_block_records(block), allowed = take_from_limit(source, records);
+    if (allowed < records)
+        codec_block_trim(block, allowed);
 }
 
 static void release_block(const struct weir_block *block)

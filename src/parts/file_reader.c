@@ -124,10 +124,10 @@ static int emit_piece(struct file_reader *reader, size_t size, int64_t produced)
         .produced = produced,
     };
     block.data = data;
-    uint64_t lines = count_lines(data, size) + (data[size - 1] != '\n');
-    reader->line += lines;
+    struct codec_extent extent = codec_extent(reader->format, data, size);
+    reader->line += extent.lines;
     reader->begin += size;
-    self->position += lines;
+    self->position += extent.records;
     return weir_emit_block(reader->shared->context, reader->shared->out, &block);
 }
 
@@ -135,6 +135,8 @@ static int emit_piece(struct file_reader *reader, size_t size, int64_t produced)
 static size_t cut_near(const struct file_reader *reader, size_t size, size_t most)
 {
     const char *data = (const char *)reader->memory->data + reader->begin;
+    if (!codec_is_text(reader->format))
+        return codec_cut_first(reader->format, reader->shared->options, data, most);
     for (; size < most; size *= 2) {
         size_t whole = codec_cut(reader->format, reader->shared->options, data, size);
         if (whole > 0)
@@ -215,7 +217,7 @@ static size_t whole_records(const struct file_reader *reader)
     if ((reader->ended && !reader->cut_off) || pending == 0)
         return pending;
     size_t cut = codec_cut(reader->format, self->options, data, pending);
-    if (cut == 0 && pending > (size_t)self->options->line_max) {
+    if (cut == 0 && codec_is_text(reader->format) && pending > (size_t)self->options->line_max) {
         /* Either one line that is too long, or a quotation mark that was never closed: then the lines after it are
          * good, and the decoder, which gets them as a block, finds out. */
         const char *newline = memrchr(data, '\n', pending);
@@ -243,7 +245,7 @@ int file_reader_hand_on(struct file_reader *reader)
     int error = 0;
     if (size > 0) {
         error = emit_records(reader, size);
-    } else if (reader->filled - reader->begin > line_max) {
+    } else if (codec_is_text(reader->format) && reader->filled - reader->begin > line_max) {
         error = emit_records(reader, line_max + 1);
         reader->skipping = true;
     }

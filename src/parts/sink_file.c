@@ -19,7 +19,7 @@
 #include "codec/codec.h"
 #include "parts/parts.h"
 
-static const char *const format_names[] = {"auto", "ndjson", "csv", "influx", NULL}; /* as enum codec_format */
+static const char *const format_names[] = {"auto", "ndjson", "csv", "influx", "frame", NULL}; /* as enum codec_format */
 
 enum fsync_when { FSYNC_NEVER, FSYNC_CLOSE, FSYNC_COMMIT };
 static const char *const fsync_names[] = {"never", "close", "commit", NULL};
