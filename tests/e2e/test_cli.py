@@ -166,7 +166,7 @@ def test_no_such_file(weir, folder, command):
 
 @pytest.mark.parametrize("setting, place, marked, word", [
     ("stages.rolling.windw=4", "--set:1:16: ", "windw", 'did you mean "window"?'),
-    ("stages.rolling.window=four", "--set:1:23: ", "four", "not a whole number"),
+    ("stages.rolling.step=four", "--set:1:21: ", "four", "not a whole number"),
     ("stages.roling.window=4", "--set:1:8: ", "roling", 'did you mean "rolling"?'),
     ("sinks.out={type: null}", "--set:1:1: ", None, "--set sources.name.option=value"),
 ])
