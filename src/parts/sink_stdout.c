@@ -13,8 +13,8 @@
 #include "codec/codec.h"
 #include "parts/parts.h"
 
-static const char *const format_names[] = {"auto", "ndjson", "csv", "influx",
-                                           "frame", "table", NULL}; /* as enum codec_format */
+static const char *const format_names[] = {"auto",  "ndjson", "csv", "influx",
+                                           "frame", "table",  NULL}; /* as enum codec_format */
 
 struct sink_stdout {
     struct codec_write_options write;
