@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "codec/frame.h"
 #include "codec/layout.h"
+#include "codec/ndjson_simdjson.h"
 
 struct codec_layout *codec_layout_reference(struct codec_layout *layout)
 {
@@ -345,6 +346,12 @@ static int read_header(struct codec_layout *layout, const struct codec_read_opti
         at += length;
         if (end == line) {
             continue;
+        }
+        size_t size_of_line = (size_t)(end - line);
+        if (options->header && (!utf8_valid(line, size_of_line) || memchr(line, 0, size_of_line))) {
+            return weir_fail(env->error, -EINVAL,
+                             "the first line, which should name the fields, is not text: this is no CSV file; look at "
+                             "`path` and `format`");
         }
         int error = name_fields(layout, options, env, line, end);
         if (error == 0 && options->header) {

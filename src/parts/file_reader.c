@@ -2,6 +2,7 @@
 #include "parts/file_reader.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -301,8 +302,13 @@ int file_reader_start(struct file_reader *reader)
     uint64_t lines = 0;
     int error = codec_layout_new(reader->format, self->options, self->env, data, sample, reader->ended, self->layout,
                                  &layout, &skip, &lines);
-    if (error < 0)
+    if (error < 0) {
+        struct weir_error *words = self->env->error;
+        char text[sizeof words->text];
+        snprintf(text, sizeof text, "%.300s: %.700s", reader->name, words->text); /* which file it is about */
+        memcpy(words->text, text, sizeof text);
         return error;
+    }
     codec_layout_release(self->layout);
     self->layout = layout;
     codec_layout_release(reader->layout);
