@@ -99,7 +99,6 @@ struct weir_engine_node {
 /* Rows go to lanes by key from here on. */
 struct exchange {
     const char *key;     /* column, or WEIR_KEY_OF_SOURCE */
-    bool global;         /* all to lane 0 */
     struct edge **edges; /* one for each target lane; only [0] when global */
     uint32_t targets;
     uint32_t depth;      /* how many exchanges lie before it */
@@ -139,9 +138,7 @@ struct lane {
     uint32_t output_count;
     struct turn *stuck; /* could not be decoded for want of memory: tried again */
     struct input *stuck_input;
-    const struct input *current; /* input whose turn runs */
     uint32_t current_source;
-    uint64_t current_sequence;
     uint64_t child_ns;        /* time in children of the node that runs: to be taken off its own */
     struct histogram latency; /* of records stored on the lane */
     _Atomic uint64_t records_stored;

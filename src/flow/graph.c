@@ -16,7 +16,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum partition_kind { PARTITION_NONE, PARTITION_KEY, PARTITION_GLOBAL, PARTITION_MIXED };
+enum partition_kind { PARTITION_NONE, PARTITION_KEY, PARTITION_MIXED };
 struct partition {
     enum partition_kind kind;
     const char *key;

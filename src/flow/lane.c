@@ -221,9 +221,7 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
     struct pipeline *pipeline = lane->machine.pipeline;
     int64_t start = weir_now(&lane->machine.context), latest = INT64_MIN;
     uint64_t records = 0;
-    lane->current = input;
     lane->current_source = turn->source;
-    lane->current_sequence = turn->sequence;
     lane->child_ns = 0;
     if (open_pending(lane, input, turn) < 0)
         return stuck(lane, input, turn);

@@ -282,8 +282,6 @@ static void choose_lanes(const struct weir_batch *batch, int32_t column, uint32_
 
 static int32_t exchange_column(const struct exchange *exchange, const struct weir_schema *schema)
 {
-    if (exchange->global)
-        return -1;
     return *exchange->key ? weir_schema_find(schema, exchange->key) : schema->key;
 }
 

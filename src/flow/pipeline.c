@@ -306,13 +306,6 @@ static int open_parts(struct pipeline *pipeline, struct weir_error *error)
     return 0;
 }
 
-static void name_place(struct weir_error *error, const struct plan *plan)
-{
-    (void)plan;
-    if (!error->text[0])
-        snprintf(error->text, sizeof error->text, "%s", strerror(-error->code));
-}
-
 /* How event time goes, for stages that ask. With several sources a record comes before or after those of another as it
  * happens, and there is no watermark of a row by itself. */
 static void prepare_event_time(struct pipeline *pipeline)
@@ -356,7 +349,8 @@ int pipeline_open(const struct plan *plan, const struct pipeline_options *option
         code = open_parts(pipeline, error);
     if (code < 0) {
         error->code = code;
-        name_place(error, plan);
+        if (!error->text[0])
+            snprintf(error->text, sizeof error->text, "%s", strerror(-code));
         pipeline_close(pipeline);
         return code;
     }

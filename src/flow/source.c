@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* A batch should occupy a machine downstream for no longer than this: the grain of latency, and of a Ctrl-C. */
-enum { GRAIN_NS = 5 * 1000 * 1000, ROWS_FIRST = 64, ROWS_MOST = 4096, BYTES_FIRST = 16 * 1024, RECORD_BYTES = 64 };
+enum { GRAIN_NS = 5 * 1000 * 1000, ROWS_MOST = 4096, RECORD_BYTES = 64 };
 enum { SLAB_LEAST = 4096 };             /* what the smallest block really occupies */
 enum { BYTES_MOST = 256 * 1024 - 256 }; /* with its header and padding a block fills a slab of the pool */
 
