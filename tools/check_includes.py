@@ -11,14 +11,20 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ALLOWED = {
     "base": [],
     "async": ["base"],
+    "wire": ["base"],
     "data": ["base"],
     "codec": ["base", "data"],
     "expr": ["base", "data"],
+    "net": ["base", "async", "wire", "data"],
     "flow": ["base", "async", "data", "codec"],
     "measure": ["base", "data", "flow"],
     "conf": ["base", "data", "expr", "flow"],
-    "parts": ["base", "async", "data", "codec", "expr", "flow"],
-    "app": ["base", "async", "data", "codec", "expr", "flow", "measure", "conf", "parts"],
+    "parts": ["base", "async", "wire", "data", "codec", "expr", "net", "flow"],
+    "sim": ["base", "async", "wire", "data", "codec", "net", "measure"],
+    "load": ["base", "async", "wire", "data", "codec", "net", "measure"],
+    "serve": ["base", "async", "flow", "measure"],
+    "app": ["base", "async", "wire", "data", "codec", "expr", "net", "flow", "measure", "conf", "parts", "sim", "load",
+            "serve"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<(weir/[^>]+)>)')
