@@ -23,16 +23,24 @@ static inline uint32_t bucket_of(int64_t value)
     return (uint32_t)(shift + 1) * SUB + (uint32_t)((v >> shift) & (SUB - 1));
 }
 
+static int64_t bucket_width(uint32_t bucket)
+{
+    return bucket < 2 * SUB ? 1 : INT64_C(1) << (bucket / SUB - 1);
+}
+
+int64_t histogram_bucket_least(uint32_t bucket)
+{
+    return bucket < 2 * SUB ? (int64_t)bucket : (int64_t)(SUB + bucket % SUB) * bucket_width(bucket);
+}
+
+int64_t histogram_bucket_most(uint32_t bucket)
+{
+    return histogram_bucket_least(bucket) + bucket_width(bucket) - 1;
+}
+
 static int64_t bucket_middle(uint32_t bucket)
 {
-    uint32_t shift;
-    int64_t low;
-
-    if (bucket < 2 * SUB)
-        return bucket;
-    shift = bucket / SUB - 1;
-    low = (int64_t)(SUB + bucket % SUB) << shift;
-    return low + (INT64_C(1) << shift) / 2;
+    return histogram_bucket_least(bucket) + bucket_width(bucket) / 2;
 }
 
 static inline uint64_t get(const _Atomic uint64_t *counter)
@@ -152,4 +160,19 @@ double histogram_mean(const struct histogram *histogram)
     uint64_t count = get(&histogram->count);
 
     return count > 0 ? (double)get_signed(&histogram->sum) / (double)count : 0.0;
+}
+
+double histogram_deviation(const struct histogram *histogram)
+{
+    double mean = histogram_mean(histogram), squares = 0;
+    uint64_t total = 0;
+
+    for (uint32_t i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        uint64_t number = get(&histogram->buckets[i]);
+        double from_mean = (double)bucket_middle(i) - mean;
+
+        squares += (double)number * from_mean * from_mean;
+        total += number;
+    }
+    return total > 0 ? sqrt(squares / (double)total) : 0.0;
 }

@@ -22,4 +22,9 @@ void histogram_merge(struct histogram *into, const struct histogram *from);
 /* The value at quantile q in [0, 1]: the middle of the bucket in which it lies, clamped to [least, most]; 0: empty. */
 int64_t histogram_quantile(const struct histogram *histogram, double q);
 double histogram_mean(const struct histogram *histogram);
+double histogram_deviation(
+    const struct histogram *histogram); /* standard deviation, of the buckets' middles; 0: empty */
+/* The least and the largest value that bucket `bucket` (below HISTOGRAM_BUCKETS) stands for. */
+int64_t histogram_bucket_least(uint32_t bucket);
+int64_t histogram_bucket_most(uint32_t bucket);
 #endif
