@@ -269,4 +269,14 @@ struct weir_sink {
 /* The parts that are built in: parts/parts.c. NULL-terminated. */
 extern const struct weir_part *const weir_parts[];
 
+/* Parts that weir has but this build does not, as the library they stand on was not there: for messages. Ends with name
+ * NULL. */
+struct weir_left_out {
+    enum weir_kind kind;
+    const char *name;
+    const char *package; /* what to install before weir is built again */
+};
+extern const struct weir_left_out weir_left_out[];
+const struct weir_left_out *weir_find_left_out(enum weir_kind kind, const char *name); /* NULL: no such part */
+
 #endif

@@ -229,6 +229,15 @@ static int fail_name(const char *kind, const char *name)
         names[count++] = weir_parts[i]->name;
     for (size_t i = 0; topics[i].name && count < NAMES_MAX; i++)
         names[count++] = topics[i].name;
+    const struct weir_left_out *left_out = weir_left_out;
+    while (left_out->name &&
+           (strcmp(left_out->name, name) != 0 || (kind && strcmp(kind, app_kind_name(left_out->kind)) != 0)))
+        left_out++;
+    if (left_out->name) {
+        app_say("the %s %s was left out of this build: install %s and build weir again", name,
+                app_kind_name(left_out->kind), left_out->package);
+        return APP_USAGE;
+    }
     const char *nearest = error_nearest(name, names, count);
     if (nearest && strcmp(nearest, name) != 0)
         app_say("there is nothing called \"%s\" to explain; did you mean \"%s\"?", name, nearest);

@@ -40,6 +40,10 @@ static void print_kind(enum weir_kind kind)
         if (weir_parts[i]->kind == kind)
             printf("  %-10s %s\n", weir_parts[i]->name, weir_parts[i]->summary);
     }
+    for (const struct weir_left_out *part = weir_left_out; part->name; part++) {
+        if (part->kind == kind)
+            printf("  %-10s (left out of this build: install %s and build weir again)\n", part->name, part->package);
+    }
 }
 
 /* "sources", "stage", …; -1: none of them. */

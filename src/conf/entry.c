@@ -49,6 +49,13 @@ static int fail_type(struct conf *conf, enum weir_kind kind, const struct tree *
 {
     const char *names[KINDS_PARTS_MAX + 1];
     size_t count = 0;
+    const struct weir_left_out *left_out = weir_find_left_out(kind, type->value);
+    if (left_out) {
+        char hint[160];
+        snprintf(hint, sizeof hint, "install %s and build weir again (weir list shows what this one has)",
+                 left_out->package);
+        return conf_fail(conf, type, hint, "the %s %s was left out of this build", left_out->name, entry_kind(kind));
+    }
     for (size_t i = 0; weir_parts[i]; i++) {
         if (weir_parts[i]->kind == kind && count < KINDS_PARTS_MAX)
             names[count++] = weir_parts[i]->name;

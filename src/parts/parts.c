@@ -2,6 +2,8 @@
 /* The registry: which parts are built in, in the order in which `weir list` shows them. */
 #include "parts/parts.h"
 
+#include <string.h>
+
 /* Tables are laid out by hand: */
 /* clang-format off */
 
@@ -28,3 +30,21 @@ const struct weir_part *const weir_parts[] = {
     &sink_null.part,
     NULL,
 };
+
+const struct weir_left_out weir_left_out[] = {
+#ifndef WEIR_HAVE_SQLITE
+    {WEIR_SINK, "sqlite", "libsqlite3-dev"},
+#endif
+    {.name = NULL},
+};
+
+/* clang-format on */
+
+const struct weir_left_out *weir_find_left_out(enum weir_kind kind, const char *name)
+{
+    for (const struct weir_left_out *part = weir_left_out; part->name; part++) {
+        if (part->kind == kind && strcmp(part->name, name) == 0)
+            return part;
+    }
+    return NULL;
+}
