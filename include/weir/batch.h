@@ -61,7 +61,7 @@ struct weir_batch {
     int64_t produced;          /* when row 0 came into being for weir, ns; of all rows if produced_rows is NULL */
     const int64_t *produced_rows;
     /* The watermark (weir/part.h) that each physical row brings about as far as it is alone to say: the newest event
-     * time of its source's batch up to it, less the source's delay. NULL: not known; see weir_batch_watermark. */
+     * time of its source's batch up to it, less the source's delay. NULL: not known; see weir_row_watermark. */
     const int64_t *watermarks;
 
     /* Accounts. With one receipt (the usual case) receipt_of is NULL and receipts has one entry. A row made by a
@@ -137,8 +137,7 @@ static inline int64_t weir_batch_produced(const struct weir_batch *batch, uint32
 {
     return batch->produced_rows ? batch->produced_rows[row] : batch->produced;
 }
-/* How far event time has come when this row comes, after the `watermark` that the stage was last told: so what is late
- * does not depend on where batches begin. */
+/* The later of the row's own watermark and another. */
 static inline int64_t weir_batch_watermark(const struct weir_batch *batch, uint32_t row, int64_t watermark)
 {
     return batch->watermarks && batch->watermarks[row] > watermark ? batch->watermarks[row] : watermark;

@@ -78,6 +78,7 @@ enum {
     WEIR_OPTION_MAIN = 2, /* `filter: value > 3` sets this option of filter; a MAIN of type MAP takes all keys that no
                              other option has */
     WEIR_OPTION_EXPRESSIONS = 4, /* MAP: the values are expressions; mistakes in them are found when the file is read */
+    WEIR_OPTION_SIDE = 8,        /* STRING, of a stage: the name of its second way out (weir_out_emit_side) */
 };
 struct weir_option {
     const char *name;
@@ -99,9 +100,13 @@ struct weir_engine_node; /* the engine's side of an instance */
 struct weir_env {
     const char *name; /* as configured, unique in the pipeline */
     uint32_t lane, lanes;
-    uint64_t seed;                /* of the run, for what is random */
-    int64_t watermark_delay;      /* the most that a record may be older than the newest of its source, ns */
-    struct weir_pool *pool;       /* of the thread that calls this instance */
+    uint64_t seed;           /* of the run, for what is random */
+    int64_t watermark_delay; /* the most that a record may be older than the newest of its source, ns */
+    uint32_t sources;        /* how many sources' records come to this stage */
+    /* Stages, set before each bind and process: */
+    uint32_t input;           /* which of the parts that it reads (weir_stage.inputs) the schema or batch comes from */
+    int64_t source_watermark; /* process: how far event time of the batch's own source had come before the batch */
+    struct weir_pool *pool;   /* of the thread that calls this instance */
     struct weir_symbols *symbols; /* shared */
     struct weir_context *context; /* clock; waiting only where the contract says so */
     struct weir_error *error;     /* where weir_fail writes before a call returns an error */
@@ -204,23 +209,37 @@ struct weir_out;
 
 #define WEIR_UNKEYED ((const char *)0)
 #define WEIR_KEY_OF_SOURCE "" /* the key that the source declares; all records are one group if it declares none */
+enum { WEIR_INPUTS_MAX = 4 };
 
 struct weir_stage {
     struct weir_part part;
+    /* How many parts it reads and tells apart, in the order of `from`: env->input says which one a schema or batch is
+     * from. Each has its own order; event time is the least of all. 0: any number, all alike, as one stream. */
+    uint32_t inputs;
     /* Options are filled in, open was not called yet: the column that this stage keeps state by, WEIR_KEY_OF_SOURCE, or
      * WEIR_UNKEYED for a stage that keeps none. NULL pointer: unkeyed. */
     const char *(*key)(const void *self);
     /* A schema comes: check columns, say the schema that goes out (a new reference in *out; to keep `in`, a reference
-     * to it). A keyed stage calls weir_key_state_define here. On a mistake weir_fail_at with the mark of the option. */
+     * to it). A keyed stage calls weir_key_state_define here. On a mistake weir_fail_at with the mark of the option. A
+     * stage with several inputs leaves *out NULL while it cannot say yet, for want of the others' schemas; each of its
+     * inputs is bound before the first batch of it. */
     int (*bind)(void *self, struct weir_env *env, struct weir_schema *in, struct weir_schema **out);
     /* `in` belongs to the caller and is immutable; in->count > 0. Emits any number of batches. Does not wait. */
     int (*process)(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out);
-    /* Event time has come to time_ns (INT64_MAX: the end of the stream). May be NULL. */
+    /* Event time has come to time_ns (INT64_MAX: the end of the stream), in all that this instance is given; all that
+     * the parts in front emit at this time has come. For keyed stages: of one without a key only the instance that got
+     * the last batch is told of the end. May be NULL. */
     int (*on_watermark)(void *self, struct weir_env *env, int64_t time_ns, struct weir_out *out);
 };
 
 /* Passes a batch on; takes over the reference. */
 void weir_out_emit(struct weir_out *out, struct weir_batch *batch);
+
+/* A stage's second way out, for records that it has no use for, as they came: late ones, say. A part with an option of
+ * the flag WEIR_OPTION_SIDE has one where that option is given; its value is the name that others read `from`. Where
+ * weir_out_side is false nobody does, and the records are to be settled as ever. Takes over the reference. */
+bool weir_out_side(const struct weir_out *out);
+void weir_out_emit_side(struct weir_out *out, struct weir_batch *batch);
 
 /* A new batch (caller's reference) with only the given rows of `in`; the other selected rows are settled as filtered.
  * `rows` is ascending and lives as long as the result: allocate it with weir_batch_allocate on … see weir_filter_rows.
@@ -239,9 +258,26 @@ struct weir_key_options {
     uint64_t most_keys; /* 0: what the memory budget allows */
 };
 int weir_key_state_define(struct weir_env *env, const struct weir_key_options *options);
+/* Memory that a stage keeps beyond the states of its keys is to count against the same budget: asked for before it is
+ * allocated (false: there is no room), given back after it is freed. */
+bool weir_state_take(struct weir_env *env, size_t bytes);
+void weir_state_give(struct weir_env *env, size_t bytes);
 /* Fills states[i] with the state of selected row i's key. Rows whose key is over the limit are settled as refused, and
  * *batch is replaced by one without them (the engine releases it after process). Returns 0 or a negative errno. */
 int weir_key_states(struct weir_env *env, struct weir_batch **batch, void **states);
+
+/* How far event time has come when this row comes, after the `watermark` that the stage was last told: so what is late
+ * does not depend on where batches begin. Where the records of several sources meet it is only what was told. */
+static inline int64_t weir_row_watermark(const struct weir_env *env, const struct weir_batch *batch, uint32_t row,
+                                         int64_t watermark)
+{
+    return env->sources == 1 ? weir_batch_watermark(batch, row, watermark) : watermark;
+}
+/* How far it has come in the row's own source, whatever the others do: a matter of that source's records alone. */
+static inline int64_t weir_source_watermark(const struct weir_env *env, const struct weir_batch *batch, uint32_t row)
+{
+    return weir_batch_watermark(batch, row, env->source_watermark);
+}
 
 /* ---- Sinks ----------------------------------------------------------------------------------------------------- */
 

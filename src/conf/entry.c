@@ -7,6 +7,7 @@
 
 #include "conf/conf.h"
 #include "conf/option.h"
+#include "flow/side.h"
 
 enum { NAME_MAX_LENGTH = 64, KINDS_PARTS_MAX = 64 };
 
@@ -158,7 +159,7 @@ static int add_entry(struct conf *conf, struct entries *entries, const struct en
         entries->items = items;
         entries->capacity = capacity;
     }
-    if (entry->kind == WEIR_STAGE)
+    if (entry->kind == WEIR_STAGE && !entry->side)
         entries->last_stage = entries->count;
     entries->items[entries->count++] = *entry;
     return 0;
@@ -460,4 +461,41 @@ int entries_fill(struct conf *conf, struct entries *entries)
         error = option_fill(conf, &target, entry->values);
     }
     return error;
+}
+
+static int add_side(struct conf *conf, struct entries *entries, uint32_t stage, const struct tree *value)
+{
+    struct entry side = {.kind = WEIR_STAGE, .part = &flow_side.part, .side = true, .at = value};
+    int error = set_name(conf, &side, value);
+    const struct entry *other = error ? NULL : find_name(entries, side.name);
+    if (other)
+        return conf_fail(conf, value, "names are unique in the whole file", "a %s is called \"%s\" already (line %d)",
+                         entry_kind(other->kind), side.name, other->at->line);
+    side.from = arena_allocate(conf->arena, sizeof *side.from);
+    side.options = arena_allocate(conf->arena, 1);
+    if (!error && (!side.from || !side.options))
+        return conf_no_memory(conf);
+    if (error)
+        return error;
+    side.from[0] = stage;
+    side.from_count = 1;
+    return add_entry(conf, entries, &side);
+}
+
+int entries_add_sides(struct conf *conf, struct entries *entries)
+{
+    const uint32_t count = entries->count;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct weir_option *option = entries->items[i].kind == WEIR_STAGE ? entries->items[i].part->options
+                                                                                : NULL;
+        for (; option && option->type != WEIR_OPTION_END; option++) {
+            const struct tree *value = option->flags & WEIR_OPTION_SIDE
+                                           ? tree_find(entries->items[i].values, option->name)
+                                           : NULL;
+            int error = value && !tree_is_null(value) ? add_side(conf, entries, i, value) : 0;
+            if (error)
+                return error;
+        }
+    }
+    return 0;
 }

@@ -9,6 +9,7 @@ struct entry {
     const struct weir_part *part;
     const char *name;
     bool unnamed;              /* the name was made from the type */
+    bool side;                 /* a stage's second way out: reads from that stage, and stands after all others */
     const struct tree *at;     /* where its type or name stands */
     struct tree *values;       /* its options: a map, a list or a scalar; NULL: none */
     const char *const *others; /* keys of `values` that are no options of the part */
@@ -30,5 +31,8 @@ int entries_read(struct conf *conf, const struct tree *root, struct entries *ret
 
 /* Fills in the options of every entry. */
 int entries_fill(struct conf *conf, struct entries *entries);
+
+/* Adds an entry for every side output that has been given a name (WEIR_OPTION_SIDE). After entries_fill. */
+int entries_add_sides(struct conf *conf, struct entries *entries);
 
 #endif

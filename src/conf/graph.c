@@ -86,12 +86,26 @@ static void add_default_from(const struct entries *entries, struct entry *entry)
         entry->from[entry->from_count++] = i;
 }
 
+/* A stage that tells its inputs apart needs to be told which they are. */
+static int check_inputs(struct conf *conf, const struct entry *entry, const struct tree *from)
+{
+    const struct weir_stage *stage = (const void *)entry->part; /* the head is its first member */
+    if (entry->kind != WEIR_STAGE || !stage->inputs || entry->from_count == stage->inputs)
+        return 0;
+    const char *hint = stage->inputs == 2 ? "write from: [left, right]" : "write from: [one, another, …]";
+    return conf_fail(conf, from && !tree_is_null(from) ? from : entry->at, hint,
+                     "a %s reads from %u parts, one for each side, and here it reads from %u", entry->part->name,
+                     stage->inputs, entry->from_count);
+}
+
 static int wire(struct conf *conf, struct entries *entries)
 {
     int error = 0;
     for (uint32_t i = entries->sources; i < entries->count && !error; i++) {
         struct entry *entry = &entries->items[i];
         const struct tree *from = tree_find(entry->values, "from");
+        if (entry->side)
+            continue;
         entry->from = arena_allocate(conf->arena, (entries->count + 1) * sizeof *entry->from);
         if (!entry->from)
             return conf_no_memory(conf);
@@ -99,6 +113,8 @@ static int wire(struct conf *conf, struct entries *entries)
             error = add_all_froms(conf, entries, entry, from);
         else
             add_default_from(entries, entry);
+        if (!error)
+            error = check_inputs(conf, entry, from);
     }
     return error;
 }
@@ -183,9 +199,9 @@ static int check_readers(struct conf *conf, const struct entries *entries, const
         if (read)
             continue;
         char hint[200];
-        snprintf(hint, sizeof hint, "add a sink with from: %s, or remove the %s", entry->name, entry_kind(entry->kind));
-        return conf_fail(conf, entry->at, hint, "nothing reads from the %s \"%s\"", entry_kind(entry->kind),
-                         entry->name);
+        const char *what = entry->side ? entry->part->name : entry_kind(entry->kind);
+        snprintf(hint, sizeof hint, "add a sink with from: %s, or remove the %s", entry->name, what);
+        return conf_fail(conf, entry->at, hint, "nothing reads from the %s \"%s\"", what, entry->name);
     }
     return 0;
 }
@@ -281,6 +297,7 @@ static int make_nodes(struct conf *conf, const struct entries *entries, const ui
             .from = entry->from,
             .from_count = entry->from_count,
             .key = key_of(entry),
+            .side = entry->side,
         };
         for (uint32_t j = 0; j < entry->from_count; j++)
             node->from[j] = number[entry->from[j]];
@@ -316,6 +333,8 @@ int graph_read(struct conf *conf, const struct tree *root, struct plan *plan)
     int error = entries_read(conf, root, &entries);
     if (!error)
         error = entries_fill(conf, &entries);
+    if (!error)
+        error = entries_add_sides(conf, &entries);
     if (!error)
         error = check_ends(conf, root, &entries);
     if (!error)

@@ -54,11 +54,16 @@ struct exchange_port {
     struct exchange *exchange;
     uint32_t first_output; /* of lane->outputs: one for each target lane */
 };
+struct child {
+    struct weir_engine_node *node;
+    uint32_t input; /* of the node's inputs */
+};
 struct fanout {
-    struct weir_engine_node **children;
+    struct child *children;
+    struct weir_engine_node **sides; /* take what a stage emits to its side */
     struct exchange_port *exchanges;
     uint32_t *sink_outputs; /* of lane->outputs */
-    uint32_t child_count, exchange_count, sink_count, null_sink_count;
+    uint32_t child_count, side_count, exchange_count, sink_count, null_sink_count;
     struct sink **null_sinks; /* sinks without write: stored here */
 };
 
@@ -83,14 +88,15 @@ struct weir_engine_node {
     struct lane *lane;
     struct weir_out out;
     struct fanout fanout;
-    struct weir_schema *in, *out_schema;
+    struct weir_schema *in[WEIR_INPUTS_MAX], *out_schema; /* out_schema NULL: not known yet */
     struct weir_key_options key_options;
-    bool key_defined;
+    bool key_defined, bound;
     struct keyed *keyed;
-    int32_t key_column;
+    int32_t key_columns[WEIR_INPUTS_MAX];
     struct weir_batch *replaced; /* by weir_key_states during process */
     int64_t *marks; /* event time by input and source: [input * sources + source]; INT64_MAX: does not come here */
     uint32_t mark_count;
+    uint32_t sources;  /* how many lead here */
     int64_t watermark; /* the least of them */
 };
 
@@ -103,6 +109,7 @@ struct exchange {
     uint32_t targets;
     uint32_t depth;      /* how many exchanges lie before it */
     uint32_t *consumers; /* plan indices of the stages that start here */
+    uint32_t *consumer_inputs;
     uint32_t consumer_count;
     uint32_t *producers; /* plan indices of the nodes in front */
     uint32_t producer_count;
@@ -121,6 +128,8 @@ struct input { /* of a lane: an edge and the tree behind it */
     struct edge *edge;
     uint32_t index; /* in lane->inputs */
     struct fanout fanout;
+    struct weir_engine_node **nodes; /* all of the tree, in the order of the plan: nobody before whom it reads */
+    uint32_t node_count;
     struct output_use *uses;
     uint32_t use_count;
     uint32_t source; /* index, for a source edge; else UINT32_MAX */
@@ -139,6 +148,7 @@ struct lane {
     struct turn *stuck; /* could not be decoded for want of memory: tried again */
     struct input *stuck_input;
     uint32_t current_source;
+    uint32_t current_mark;    /* of nodes' marks: the input and source of the turn that runs */
     uint64_t child_ns;        /* time in children of the node that runs: to be taken off its own */
     struct histogram latency; /* of records stored on the lane */
     _Atomic uint64_t records_stored;
@@ -230,7 +240,7 @@ struct pipeline {
     size_t pool_keep;     /* free bytes that a machine keeps: together less than half of the share */
     uint64_t grain_bytes; /* most raw bytes in a batch: so that one of each machine fits the share */
     bool branches;
-    bool row_watermarks;     /* each row is to carry its watermark: there is one source, and stages that ask */
+    bool row_watermarks;     /* each row is to carry its watermark: there are stages that ask */
     const char *common_key;  /* of all sources, or NULL */
     int64_t watermark_delay; /* the longest of all sources */
 };
@@ -260,13 +270,12 @@ void lane_count_cost(struct pipeline *pipeline, int64_t busy_ns, uint64_t record
 /* node.c */
 int node_open(struct weir_engine_node *node, struct machine *machine);
 void node_close(struct weir_engine_node *node);
-void node_receive(struct weir_engine_node *node, struct weir_batch *batch); /* borrows the batch */
-int node_bind(struct weir_engine_node *node, struct weir_schema *schema);
-void node_schema(struct weir_engine_node *node, struct weir_schema *schema);
+void node_receive(struct weir_engine_node *node, uint32_t input, struct weir_batch *batch); /* borrows the batch */
+int node_bind(struct weir_engine_node *node, uint32_t input, struct weir_schema *schema);
+void node_schema(struct weir_engine_node *node, uint32_t input, struct weir_schema *schema);
 void node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_ns);
 void fanout_data(struct lane *lane, struct fanout *fanout, struct weir_batch *batch); /* borrows */
 void fanout_schema(struct lane *lane, struct fanout *fanout, struct weir_schema *schema);
-void fanout_watermark(struct fanout *fanout, uint32_t mark, int64_t time_ns);
 void record_latency(struct histogram *histogram, const struct weir_batch *batch, int64_t now);
 
 /* runner_threads.c, runner_simulated.c */

@@ -110,8 +110,9 @@ static struct exchange *add_exchange(const struct build *build, const char *key)
     exchange->key = key;
     exchange->targets = build->pipeline->lane_count;
     exchange->consumers = memory_zeroed(build->count, sizeof *exchange->consumers);
+    exchange->consumer_inputs = memory_zeroed(build->count, sizeof *exchange->consumer_inputs);
     exchange->producers = memory_zeroed(build->count, sizeof *exchange->producers);
-    return exchange->consumers && exchange->producers ? exchange : NULL;
+    return exchange->consumers && exchange->consumer_inputs && exchange->producers ? exchange : NULL;
 }
 
 /* Ancestors: which sources' records come to a node. */
@@ -127,7 +128,13 @@ static void note_sources(const struct build *build, uint32_t to)
             mine[s] |= build->comes_from[(size_t)node->from[i] * sources + s];
 }
 
-/* True when records of one source come to the node by more than one way: then they have to be put in order again. */
+/* Which of a node's inputs its i-th `from` is. */
+static uint32_t input_of(const struct plan_node *node, uint32_t i)
+{
+    return node->part->kind == WEIR_STAGE && stage_ops(node->part)->inputs ? i : 0;
+}
+
+/* True when records of one source come to an input by more than one way: then they have to be put in order again. */
 static bool joins_ways(const struct build *build, const struct plan_node *node)
 {
     uint32_t sources = build->pipeline->source_count;
@@ -135,7 +142,7 @@ static bool joins_ways(const struct build *build, const struct plan_node *node)
         uint32_t ways = 0;
         for (uint32_t i = 0; i < node->from_count; i++)
             ways += build->comes_from[(size_t)node->from[i] * sources + s];
-        if (ways > 1)
+        if (ways > 1 && !stage_ops(node->part)->inputs)
             return true;
     }
     return false;
@@ -173,6 +180,7 @@ static int cut_plain(struct build *build, uint32_t to)
                 return -ENOMEM;
             exchange->producers[exchange->producer_count++] = from;
         }
+        exchange->consumer_inputs[exchange->consumer_count] = input_of(node, i);
         exchange->consumers[exchange->consumer_count++] = to;
     }
     return 0;
@@ -375,16 +383,20 @@ static bool reads_from(const struct plan_node *node, uint32_t from)
 
 static int allocate_fanout(struct pipeline *pipeline, struct fanout *fanout)
 {
-    fanout->children = memory_zeroed(pipeline->plan->count, sizeof(struct weir_engine_node *));
+    fanout->children = memory_zeroed(pipeline->plan->count, sizeof *fanout->children);
+    fanout->sides = memory_zeroed(pipeline->plan->count, sizeof(struct weir_engine_node *));
     fanout->exchanges = memory_zeroed(pipeline->exchange_count + 1, sizeof *fanout->exchanges);
     fanout->sink_outputs = memory_zeroed(pipeline->sink_count + 1, sizeof *fanout->sink_outputs);
     fanout->null_sinks = memory_zeroed(pipeline->sink_count + 1, sizeof(struct sink *));
-    return fanout->children && fanout->exchanges && fanout->sink_outputs && fanout->null_sinks ? 0 : -ENOMEM;
+    return fanout->children && fanout->sides && fanout->exchanges && fanout->sink_outputs && fanout->null_sinks
+               ? 0
+               : -ENOMEM;
 }
 
 static void free_fanout(struct fanout *fanout)
 {
     memory_free(fanout->children);
+    memory_free(fanout->sides);
     memory_free(fanout->exchanges);
     memory_free(fanout->sink_outputs);
     memory_free(fanout->null_sinks);
@@ -407,10 +419,14 @@ static int build_fanout(const struct build *build, struct lane *lane, uint32_t f
     if (error < 0)
         return error;
     for (uint32_t to = from + 1; to < build->count; to++) {
-        if (!reads_from(plan_node(pipeline, to), from) || is_cut(build, from, to))
+        const struct plan_node *node = plan_node(pipeline, to);
+        if (!is_stage(pipeline, to) || is_cut(build, from, to))
             continue;
-        if (is_stage(pipeline, to))
-            fanout->children[fanout->child_count++] = lane->nodes[to];
+        for (uint32_t i = 0; i < node->from_count; i++)
+            if (node->from[i] == from && node->side)
+                fanout->sides[fanout->side_count++] = lane->nodes[to];
+            else if (node->from[i] == from)
+                fanout->children[fanout->child_count++] = (struct child){lane->nodes[to], input_of(node, i)};
     }
     for (uint32_t i = 0; i < pipeline->exchange_count; i++) {
         if (!produces(&pipeline->exchanges[i], from))
@@ -455,7 +471,8 @@ static int build_input(const struct build *build, struct lane *lane, const struc
         input->edge = entrance->exchange->edges[lane->index];
         error = allocate_fanout(pipeline, &input->fanout);
         for (uint32_t i = 0; error >= 0 && i < entrance->exchange->consumer_count; i++)
-            input->fanout.children[input->fanout.child_count++] = lane->nodes[entrance->exchange->consumers[i]];
+            input->fanout.children[input->fanout.child_count++] = (struct child){
+                lane->nodes[entrance->exchange->consumers[i]], entrance->exchange->consumer_inputs[i]};
     } else {
         input->edge = pipeline->sources[entrance->source].edge;
         error = build_fanout(build, lane, entrance->source, targets, target_count, &input->fanout);
@@ -463,8 +480,12 @@ static int build_input(const struct build *build, struct lane *lane, const struc
     if (error < 0)
         return error;
     input->uses = memory_zeroed(target_count + 1, sizeof *input->uses);
-    if (!input->uses)
+    input->nodes = memory_zeroed(build->count + 1, sizeof(struct weir_engine_node *));
+    if (!input->uses || !input->nodes)
         return -ENOMEM;
+    for (uint32_t i = 0; i < build->count; i++)
+        if (entrance->reach[i] && lane->nodes[i])
+            input->nodes[input->node_count++] = lane->nodes[i];
     for (uint32_t i = 0; i < target_count; i++) {
         if (!leads_to(entrance, targets[i].feeders, targets[i].feeder_count))
             continue;
@@ -499,6 +520,8 @@ static int make_marks(const struct build *build, struct lane *lane, const struct
             bool comes = entrance->reach[n] && entrance->parts[i % sources];
             node->marks[i] = comes ? INT64_MIN : INT64_MAX;
         }
+        for (uint32_t s = 0; s < sources; s++)
+            node->sources += build->comes_from[(size_t)n * sources + s];
     }
     return 0;
 }
@@ -535,7 +558,7 @@ bool graph_branches(const struct pipeline *pipeline)
     for (uint32_t from = 0; from < pipeline->plan->count; from++) {
         uint32_t readers = 0;
         for (uint32_t to = 0; to < pipeline->plan->count; to++)
-            readers += reads_from(plan_node(pipeline, to), from);
+            readers += reads_from(plan_node(pipeline, to), from) && !plan_node(pipeline, to)->side;
         if (readers > 1)
             return true;
     }
@@ -641,6 +664,7 @@ void graph_destroy(struct pipeline *pipeline)
             edge_free(exchange->edges[lane]);
         memory_free(exchange->edges);
         memory_free(exchange->consumers);
+        memory_free(exchange->consumer_inputs);
         memory_free(exchange->producers);
     }
     memory_free(pipeline->exchanges);
@@ -654,6 +678,7 @@ void graph_destroy(struct pipeline *pipeline)
             for (uint32_t k = 0; k < input->use_count; k++)
                 memory_free(input->uses[k].parts);
             memory_free(input->uses);
+            memory_free(input->nodes);
         }
         for (uint32_t j = 0; lane->nodes && j < pipeline->plan->count; j++)
             if (lane->nodes[j]) {

@@ -107,9 +107,12 @@ static int decode_turn(struct lane *lane, struct turn *turn)
 
 /* ---- Running a turn -------------------------------------------------------------------------------------------- */
 
-static void advance_watermark(struct lane *lane, struct input *input, uint32_t source, int64_t time_ns)
+/* In the order of the plan: where ways meet, a node is told when all in front of it were, and what they let go of at
+ * this time has come. What leaves the lane has the turn's own watermark at its end. */
+static void advance_watermark(struct lane *lane, struct input *input, int64_t time_ns)
 {
-    fanout_watermark(&input->fanout, input->index * lane->machine.pipeline->source_count + source, time_ns);
+    for (uint32_t i = 0; i < input->node_count; i++)
+        node_watermark(input->nodes[i], lane->current_mark, time_ns);
 }
 
 static int64_t latest_time(const struct weir_batch *batch)
@@ -125,8 +128,7 @@ static int64_t latest_time(const struct weir_batch *batch)
     return latest;
 }
 
-static uint64_t run_message(struct lane *lane, struct input *input, struct turn *turn, struct message *message,
-                            int64_t *latest)
+static uint64_t run_message(struct lane *lane, struct input *input, struct message *message, int64_t *latest)
 {
     switch (message->kind) {
     case MESSAGE_DATA: {
@@ -149,10 +151,10 @@ static uint64_t run_message(struct lane *lane, struct input *input, struct turn 
         fanout_schema(lane, &input->fanout, message->schema);
         return 0;
     case MESSAGE_WATERMARK:
-        advance_watermark(lane, input, turn->source, message->time);
+        advance_watermark(lane, input, message->time);
         return 0;
     case MESSAGE_END:
-        advance_watermark(lane, input, turn->source, INT64_MAX);
+        advance_watermark(lane, input, INT64_MAX);
         return 0;
     case MESSAGE_BARRIER:
     case MESSAGE_BLOCK:
@@ -222,6 +224,7 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
     int64_t start = weir_now(&lane->machine.context), latest = INT64_MIN;
     uint64_t records = 0;
     lane->current_source = turn->source;
+    lane->current_mark = input->index * pipeline->source_count + turn->source;
     lane->child_ns = 0;
     if (open_pending(lane, input, turn) < 0)
         return stuck(lane, input, turn);
@@ -234,9 +237,9 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
         atomic_fetch_add_explicit(&current_source(lane)->node.counters.busy_ns, (uint64_t)(decoded - start),
                                   memory_order_relaxed);
     for (struct message *message = turn->first; message; message = message->next)
-        records += run_message(lane, input, turn, message, &latest);
+        records += run_message(lane, input, message, &latest);
     if (latest > INT64_MIN)
-        advance_watermark(lane, input, turn->source, latest);
+        advance_watermark(lane, input, latest);
     pass_control(lane, input, turn, latest);
     for (uint32_t i = 0; i < input->use_count; i++) {
         struct output *output = &lane->outputs[input->uses[i].output];

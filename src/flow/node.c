@@ -19,13 +19,16 @@ int node_open(struct weir_engine_node *node, struct machine *machine)
     if (node->plan->options && part->size)
         memcpy(node->self, node->plan->options, part->size);
     node->watermark = INT64_MIN;
-    node->key_column = -1;
+    for (uint32_t i = 0; i < WEIR_INPUTS_MAX; i++)
+        node->key_columns[i] = -1;
     node->out.node = node;
     node->env = (struct weir_env){.name = node->plan->name,
                                   .lane = node->lane ? node->lane->index : 0,
                                   .lanes = node->pipeline->lane_count,
                                   .seed = node->pipeline->random,
                                   .watermark_delay = node->pipeline->watermark_delay,
+                                  .sources = node->sources,
+                                  .source_watermark = INT64_MIN,
                                   .pool = machine->pool,
                                   .symbols = node->pipeline->symbols,
                                   .context = &machine->context,
@@ -50,27 +53,28 @@ void node_close(struct weir_engine_node *node)
     node->opened = false;
     keyed_free(node->keyed);
     node->keyed = NULL;
-    weir_schema_release(node->in);
+    for (uint32_t i = 0; i < WEIR_INPUTS_MAX; i++) {
+        weir_schema_release(node->in[i]);
+        node->in[i] = NULL;
+    }
     weir_schema_release(node->out_schema);
-    node->in = node->out_schema = NULL;
+    node->out_schema = NULL;
     memory_free(node->self);
     node->self = NULL;
 }
 
 /* ---- Binding --------------------------------------------------------------------------------------------------- */
 
-static int resolve_key(struct weir_engine_node *node, const struct weir_schema *schema)
+static int resolve_key(struct weir_engine_node *node, const struct weir_schema *schema, int32_t *ret_column)
 {
     const struct weir_stage *stage = stage_ops(node->plan->part);
     const char *key = stage->key ? stage->key(node->self) : WEIR_UNKEYED;
-    node->key_column = -1;
-    if (!key)
-        return 0;
-    if (!*key) {
-        node->key_column = schema->key;
-    } else {
-        node->key_column = weir_schema_find(schema, key);
-        if (node->key_column < 0) {
+    int32_t column = -1;
+    if (key && !*key) {
+        column = schema->key;
+    } else if (key) {
+        column = weir_schema_find(schema, key);
+        if (column < 0) {
             const char *names[64];
             uint32_t count = schema->count < 64 ? schema->count : 64;
             for (uint32_t i = 0; i < count; i++)
@@ -81,13 +85,14 @@ static int resolve_key(struct weir_engine_node *node, const struct weir_schema *
                                 near ? "\"?" : "");
         }
     }
-    if (node->key_column >= 0) {
-        enum weir_type type = schema->fields[node->key_column].type;
+    if (column >= 0) {
+        enum weir_type type = schema->fields[column].type;
         if (type == WEIR_ARRAY)
             return weir_fail_at(&node->error, -EINVAL, node->plan->mark,
                                 "%s: column \"%s\" is %s, which cannot be a key", node->plan->name,
-                                schema->fields[node->key_column].name, weir_type_name(type));
+                                schema->fields[column].name, weir_type_name(type));
     }
+    *ret_column = column;
     return 0;
 }
 
@@ -103,17 +108,18 @@ static int prepare_state(struct weir_engine_node *node)
     return node->keyed ? 0 : weir_fail(&node->error, -ENOMEM, "%s: out of memory for keys", node->plan->name);
 }
 
-int node_bind(struct weir_engine_node *node, struct weir_schema *schema)
+int node_bind(struct weir_engine_node *node, uint32_t input, struct weir_schema *schema)
 {
-    if (node->in == schema)
+    struct weir_schema **in = &node->in[input], *out = NULL;
+    if (*in == schema)
         return 0;
-    if (node->in && weir_schema_equal(node->in, schema)) {
-        weir_schema_release(node->in);
-        node->in = weir_schema_reference(schema);
+    if (*in && weir_schema_equal(*in, schema)) {
+        weir_schema_release(*in);
+        *in = weir_schema_reference(schema);
         return 0;
     }
-    struct weir_schema *out = NULL;
-    int error = resolve_key(node, schema);
+    node->env.input = input;
+    int error = resolve_key(node, schema, &node->key_columns[input]);
     if (error >= 0)
         error = stage_ops(node->plan->part)->bind(node->self, &node->env, schema, &out);
     if (error >= 0)
@@ -122,20 +128,24 @@ int node_bind(struct weir_engine_node *node, struct weir_schema *schema)
         weir_schema_release(out);
         return weir_fail(&node->error, error, "%s: %s", node->plan->name, strerror(-error));
     }
-    weir_schema_release(node->in);
+    weir_schema_release(*in);
     weir_schema_release(node->out_schema);
-    node->in = weir_schema_reference(schema);
+    *in = weir_schema_reference(schema);
     node->out_schema = out;
+    node->bound = true;
     return 0;
 }
 
-void node_schema(struct weir_engine_node *node, struct weir_schema *schema)
+void node_schema(struct weir_engine_node *node, uint32_t input, struct weir_schema *schema)
 {
-    if (node_bind(node, schema) < 0) {
+    if (node_bind(node, input, schema) < 0) {
         pipeline_fail(node->pipeline, &node->error);
         return;
     }
-    fanout_schema(node->lane, &node->fanout, node->out_schema);
+    if (node->out_schema)
+        fanout_schema(node->lane, &node->fanout, node->out_schema);
+    for (uint32_t i = 0; i < node->fanout.side_count; i++)
+        node_schema(node->fanout.sides[i], 0, schema);
 }
 
 /* ---- Data ------------------------------------------------------------------------------------------------------ */
@@ -146,7 +156,7 @@ static void fail_node(struct weir_engine_node *node, int error)
     pipeline_fail(node->pipeline, &node->error);
 }
 
-void node_receive(struct weir_engine_node *node, struct weir_batch *batch)
+void node_receive(struct weir_engine_node *node, uint32_t input, struct weir_batch *batch)
 {
     struct lane *lane = node->lane;
     if (!batch->count)
@@ -155,7 +165,7 @@ void node_receive(struct weir_engine_node *node, struct weir_batch *batch)
         receipt_settle_all(batch, OUTCOME_DROPPED);
         return;
     }
-    if (node->in != batch->schema && node_bind(node, batch->schema) < 0) {
+    if (node->in[input] != batch->schema && node_bind(node, input, batch->schema) < 0) {
         pipeline_fail(node->pipeline, &node->error);
         receipt_settle_all(batch, OUTCOME_REFUSED);
         return;
@@ -163,6 +173,10 @@ void node_receive(struct weir_engine_node *node, struct weir_batch *batch)
     uint64_t outer = lane->child_ns;
     int64_t start = weir_now(&lane->machine.context);
     lane->child_ns = 0;
+    node->env.input = input;
+    node->env.source_watermark = node->marks[lane->current_mark];
+    if (node->env.source_watermark == WATERMARK_IDLE) /* it has begun to speak again */
+        node->env.source_watermark = INT64_MIN;
     int error = stage_ops(node->plan->part)->process(node->self, &node->env, batch, &node->out);
     int64_t spent = weir_now(&lane->machine.context) - start;
     count_up(&node->counters.calls, 1);
@@ -199,13 +213,12 @@ void node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_n
         node->watermark = least;
         if (node->keyed)
             keyed_expire(node->keyed, least);
-        if (stage->on_watermark && node->in && !pipeline_aborting(node->pipeline)) {
+        if (stage->on_watermark && node->bound && !pipeline_aborting(node->pipeline)) {
             int error = stage->on_watermark(node->self, &node->env, least, &node->out);
             if (error < 0)
                 fail_node(node, error);
         }
     }
-    fanout_watermark(&node->fanout, mark, time_ns);
 }
 
 void weir_out_emit(struct weir_out *out, struct weir_batch *batch)
@@ -216,6 +229,19 @@ void weir_out_emit(struct weir_out *out, struct weir_batch *batch)
     count_up(&node->counters.records_out, batch->count);
     if (batch->count)
         fanout_data(node->lane, &node->fanout, batch);
+    weir_batch_release(batch);
+}
+
+bool weir_out_side(const struct weir_out *out)
+{
+    return out->node->fanout.side_count > 0;
+}
+
+void weir_out_emit_side(struct weir_out *out, struct weir_batch *batch)
+{
+    struct fanout *fanout = &out->node->fanout;
+    for (uint32_t i = 0; batch && i < fanout->side_count; i++)
+        node_receive(fanout->sides[i], 0, batch);
     weir_batch_release(batch);
 }
 
@@ -248,8 +274,15 @@ static inline uint64_t double_bits(double value)
     return value == value ? bits : UINT64_MAX; /* and so are all NaN */
 }
 
+/* The symbol of a text: it may be text in one source and a symbol in another, and is one key. */
+static uint32_t text_symbol(struct weir_symbols *symbols, struct weir_text text)
+{
+    return text.data ? symbols_intern(symbols, text.data, text.length) : WEIR_SYMBOL_NULL;
+}
+
 /* The lane of each selected row, by the value of its key. */
-static void choose_lanes(const struct weir_batch *batch, int32_t column, uint32_t targets, uint8_t *lanes)
+static void choose_lanes(const struct weir_batch *batch, int32_t column, struct weir_symbols *symbols, uint32_t targets,
+                         uint8_t *lanes)
 {
     const struct weir_column *keys = &batch->columns[column];
     for (uint32_t i = 0; i < batch->count; i++) {
@@ -260,8 +293,8 @@ static void choose_lanes(const struct weir_batch *batch, int32_t column, uint32_
             lanes[i] = lane_of(keys->symbols[row] * 2654435761U, targets);
             continue;
         case WEIR_TEXT:
-            mixed = keys->texts[row].data ? hash_bytes(keys->texts[row].data, keys->texts[row].length) : 0;
-            break;
+            lanes[i] = lane_of(text_symbol(symbols, keys->texts[row]) * 2654435761U, targets);
+            continue;
         case WEIR_BOOL:
             mixed = hash_u64(keys->bools[row]);
             break;
@@ -314,7 +347,7 @@ static void scatter(struct lane *lane, const struct exchange_port *port, struct 
         return;
     }
     uint8_t *lanes = (uint8_t *)(rows + batch->count);
-    choose_lanes(batch, column, targets, lanes);
+    choose_lanes(batch, column, lane->machine.pipeline->symbols, targets, lanes);
     for (uint32_t i = 0; i < batch->count; i++)
         counts[lanes[i]]++;
     for (uint32_t target = 0, start = 0; target < targets; start += counts[target++])
@@ -350,7 +383,7 @@ static void store_here(struct lane *lane, struct sink *sink, struct weir_batch *
 void fanout_data(struct lane *lane, struct fanout *fanout, struct weir_batch *batch)
 {
     for (uint32_t i = 0; i < fanout->child_count; i++)
-        node_receive(fanout->children[i], batch);
+        node_receive(fanout->children[i].node, fanout->children[i].input, batch);
     for (uint32_t i = 0; i < fanout->exchange_count; i++)
         scatter(lane, &fanout->exchanges[i], batch);
     for (uint32_t i = 0; i < fanout->sink_count; i++)
@@ -369,17 +402,10 @@ static void append_schema(struct lane *lane, uint32_t output, struct weir_schema
 void fanout_schema(struct lane *lane, struct fanout *fanout, struct weir_schema *schema)
 {
     for (uint32_t i = 0; i < fanout->child_count; i++)
-        node_schema(fanout->children[i], schema);
+        node_schema(fanout->children[i].node, fanout->children[i].input, schema);
     for (uint32_t i = 0; i < fanout->exchange_count; i++)
         for (uint32_t target = 0; target < fanout->exchanges[i].exchange->targets; target++)
             append_schema(lane, fanout->exchanges[i].first_output + target, schema);
     for (uint32_t i = 0; i < fanout->sink_count; i++)
         append_schema(lane, fanout->sink_outputs[i], schema);
-}
-
-/* What leaves the lane has the turn's own watermark at its end. */
-void fanout_watermark(struct fanout *fanout, uint32_t mark, int64_t time_ns)
-{
-    for (uint32_t i = 0; i < fanout->child_count; i++)
-        node_watermark(fanout->children[i], mark, time_ns);
 }

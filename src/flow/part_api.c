@@ -88,10 +88,21 @@ int weir_key_state_define(struct weir_env *env, const struct weir_key_options *o
     return 0;
 }
 
+bool weir_state_take(struct weir_env *env, size_t bytes)
+{
+    return !env->node->pipeline || memory_budget_take(&env->node->pipeline->state_budget, bytes);
+}
+
+void weir_state_give(struct weir_env *env, size_t bytes)
+{
+    if (env->node->pipeline)
+        memory_budget_give(&env->node->pipeline->state_budget, bytes);
+}
+
 int weir_key_states(struct weir_env *env, struct weir_batch **batch, void **states)
 {
     struct weir_engine_node *node = env->node;
-    uint32_t missing = keyed_lookup(node->keyed, *batch, node->key_column, states);
+    uint32_t missing = keyed_lookup(node->keyed, *batch, node->key_columns[env->input], states);
     if (!missing)
         return 0;
     uint32_t count = (*batch)->count, kept = 0, refused = 0;

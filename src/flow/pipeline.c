@@ -306,14 +306,13 @@ static int open_parts(struct pipeline *pipeline, struct weir_error *error)
     return 0;
 }
 
-/* How event time goes, for stages that ask. With several sources a record comes before or after those of another as it
- * happens, and there is no watermark of a row by itself. */
+/* How event time goes, for stages that ask. */
 static void prepare_event_time(struct pipeline *pipeline)
 {
     for (uint32_t i = 0; i < pipeline->plan->count; i++) {
         const struct plan_node *node = &pipeline->plan->nodes[i];
         if (node->part->kind == WEIR_STAGE && stage_ops(node->part)->on_watermark)
-            pipeline->row_watermarks = pipeline->source_count == 1;
+            pipeline->row_watermarks = true;
         if (node->part->kind == WEIR_SOURCE && node->watermark_delay > pipeline->watermark_delay)
             pipeline->watermark_delay = node->watermark_delay;
     }

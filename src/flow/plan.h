@@ -21,6 +21,7 @@ struct plan_node {
     const char *key;            /* a source's key column, from its option "key"; NULL: none */
     int64_t watermark_delay;    /* a source: how much older than the newest a record may still come, ns */
     int64_t idle_timeout;       /* a source: silent for so long, event time no longer waits for it, ns; 0: it does */
+    bool side;                  /* stands for the side output of the one stage it reads from (flow/side.h) */
 };
 
 struct plan_goals {                                                                    /* 0: not declared */

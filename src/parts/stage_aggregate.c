@@ -286,7 +286,7 @@ static int take_in(struct aggregate *aggregate, struct weir_env *env, const stru
         struct window_state *state = aggregate->states[i];
         struct windows_record record = {
             .time = times[row],
-            .watermark = weir_batch_watermark(in, row, aggregate->watermark),
+            .watermark = weir_row_watermark(env, in, row, aggregate->watermark),
             .position = weir_batch_position(in, row),
             .produced = weir_batch_produced(in, row),
             .values = record_values,

@@ -457,7 +457,7 @@ static int note_row(struct alert *alert, struct weir_env *env, const struct weir
         key->newest = INT64_MIN;
         grouping_values(&alert->grouping, env, in, row, key->values);
     }
-    int error = find_missing(alert, env, key, event.position, weir_batch_watermark(in, row, alert->watermark));
+    int error = find_missing(alert, env, key, event.position, weir_row_watermark(env, in, row, alert->watermark));
     if (error || time < TIME_LEAST || time > TIME_MOST || time < key->newest || (alert->field.text && isnan(value)))
         return error ? error : time >= TIME_LEAST && time < key->newest;
     error = note_data(alert, key, &event);
