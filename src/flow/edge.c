@@ -35,7 +35,7 @@ struct edge {
     _Atomic size_t bytes;
     _Atomic bool blocked; /* a producer found no credit */
     size_t peak;
-    uint64_t turns, dropped, blocked_ns;
+    uint64_t turns, dropped, blocked_ns, taken, waited_ns;
     int64_t full_since; /* monotonic; 0: not full */
     uint32_t sources_left;
     struct waiters consumers, producers;
@@ -227,6 +227,7 @@ static void push_ready(struct edge *edge, struct turn *turn, struct turn **dropp
     else
         edge->first = turn;
     edge->last = turn;
+    turn->ready_ns = clock_monotonic();
     edge->turns++;
     size_t bytes = atomic_fetch_add(&edge->bytes, turn->bytes) + turn->bytes;
     make_room(edge, turn, dropped);
@@ -235,11 +236,11 @@ static void push_ready(struct edge *edge, struct turn *turn, struct turn **dropp
     note_fullness(edge);
 }
 
-static void finish(struct edge *edge, struct turn *turn)
+static int64_t finish(struct edge *edge, struct turn *turn)
 {
-    if (edge->options.complete)
-        edge->options.complete(edge->options.owner, turn);
+    int64_t spent = edge->options.complete ? edge->options.complete(edge->options.owner, turn) : 0;
     turn->bytes = data_bytes(turn);
+    return spent;
 }
 
 static void release_ready(struct edge *edge, struct stream *stream, struct turn **dropped)
@@ -253,12 +254,13 @@ static void release_ready(struct edge *edge, struct stream *stream, struct turn 
     }
 }
 
-void edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct weir_pool *pool)
+int64_t edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct weir_pool *pool)
 {
     struct stream *stream = &edge->streams[turn->source];
     struct turn *dropped = NULL;
+    int64_t spent;
     if (!edge->options.ordered) {
-        finish(edge, turn);
+        spent = finish(edge, turn);
         pthread_mutex_lock(&edge->lock);
         push_ready(edge, turn, &dropped);
         bool ready = edge->first != NULL;
@@ -273,14 +275,14 @@ void edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct wei
             bool all = ++slot->arrived == stream->parts;
             pthread_mutex_unlock(&edge->lock);
             if (!all)
-                return;
+                return 0;
             struct turn **parts = slot_parts(stream, slot);
             turn = turn_combine(parts, stream->parts, pool);
             memset(parts, 0, stream->parts * sizeof(struct turn *));
         }
         if (edge->options.merge && stream->parts == 1)
             turn = turn_combine(&turn, 1, pool);
-        finish(edge, turn);
+        spent = finish(edge, turn);
         pthread_mutex_lock(&edge->lock);
         slot->arrived = 0;
         slot->combined = turn;
@@ -295,6 +297,7 @@ void edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct wei
         next = dropped->next;
         discard(dropped);
     }
+    return spent;
 }
 
 struct turn *edge_take(struct edge *edge)
@@ -308,6 +311,8 @@ struct turn *edge_take(struct edge *edge)
         turn->next = NULL;
         atomic_fetch_sub(&edge->bytes, turn->bytes);
         note_fullness(edge);
+        edge->taken++;
+        edge->waited_ns += (uint64_t)(clock_monotonic() - turn->ready_ns);
         if (turn_has(turn, MESSAGE_END))
             edge->sources_left--;
     }
@@ -349,7 +354,9 @@ void edge_look(struct edge *edge, struct edge_view *view)
                                .peak = edge->peak,
                                .turns = edge->turns,
                                .dropped = edge->dropped,
-                               .blocked_ns = edge->blocked_ns};
+                               .blocked_ns = edge->blocked_ns,
+                               .taken = edge->taken,
+                               .waited_ns = edge->waited_ns};
     view->full = view->bytes >= view->limit;
     if (edge->full_since)
         view->blocked_ns += (uint64_t)(clock_monotonic() - edge->full_since);

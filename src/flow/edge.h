@@ -30,9 +30,9 @@ struct edge_options {
     bool last;             /* the consumer is a sink: empty turns, which only keep the order for others, end here */
     bool merge;            /* several batches of one turn are merged by position, also when it comes in one part */
     bool ordered;          /* false: turns become ready as they come, whatever their number (parts must be 1) */
-    /* Called by the thread that brought the last part, before the turn becomes ready: for the sink's encoding. May be
-     * NULL. */
-    void (*complete)(void *owner, struct turn *turn);
+    /* Called by the thread that brought the last part, before the turn becomes ready: for the sink's encoding. Returns
+     * the time that took, ns. May be NULL. */
+    int64_t (*complete)(void *owner, struct turn *turn);
     void *owner;
 };
 
@@ -48,8 +48,9 @@ bool edge_credit(struct edge *edge);
 /* The same without noting anything. */
 bool edge_full(const struct edge *edge);
 
-/* Hands in part `part` of a turn; takes it over. `pool`: the calling thread's, for combining. */
-void edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct weir_pool *pool);
+/* Hands in part `part` of a turn; takes it over. `pool`: the calling thread's, for combining. Returns the time that
+ * `complete` took, if this call made it; else 0. */
+int64_t edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct weir_pool *pool);
 
 /* The next ready turn, or NULL. The consumer then owns it. */
 struct turn *edge_take(struct edge *edge);
@@ -61,6 +62,7 @@ bool edge_wanted(struct edge *edge);
 struct edge_view {
     const char *from, *to;
     uint64_t bytes, limit, peak, turns, dropped, blocked_ns;
+    uint64_t taken, waited_ns; /* turns that were taken, and how long they had been ready, together */
     bool full;
 };
 void edge_look(struct edge *edge, struct edge_view *view);

@@ -41,7 +41,10 @@ struct machine {
     bool done;
     _Atomic int64_t ended_ns; /* weir_now when it was done; 0: not yet */
     int64_t started_ns;
-    struct weir_pool *pool; /* used by this machine's thread only */
+    _Atomic int64_t blocked_ns;              /* of the time it waited: for room behind it */
+    _Atomic int64_t processor_ns, queued_ns; /* once it was done: on a processor; ready, waiting for one */
+    _Atomic int thread_id;                   /* the kernel's; 0: not begun */
+    struct weir_pool *pool;                  /* used by this machine's thread only */
     pthread_t thread;
     bool has_thread;
     struct coroutine *coroutine; /* simulated runner */
@@ -69,6 +72,7 @@ struct fanout {
 
 struct node_counters { /* one writer, any reader */
     _Atomic uint64_t calls, records_in, records_out, busy_ns, keys;
+    _Atomic uint64_t total_ns; /* with the time in what it called */
 };
 
 struct weir_out { /* what process gets as `out` */
@@ -118,6 +122,7 @@ struct exchange {
 
 struct output { /* of a lane: an edge and what is being collected for it in this turn */
     struct edge *edge;
+    uint32_t sink; /* plan index; UINT32_MAX: the edge leads to lanes */
     struct turn *pending;
 };
 struct output_use { /* of an output by an input */
@@ -141,7 +146,10 @@ struct lane {
     uint32_t index;
     struct decoder *decoder;
     struct weir_engine_node **nodes; /* by plan index; NULL for sources and sinks */
-    struct input *inputs;            /* nearest the sinks first */
+    struct node_counters *ends;     /* by plan index: what is decoded for a source here, encoded or stored for a sink */
+    struct node_counters hand_over; /* to other lanes and to sinks */
+    _Atomic uint64_t observed_ns;   /* in options.stored */
+    struct input *inputs;           /* nearest the sinks first */
     uint32_t input_count;
     struct output *outputs;
     uint32_t output_count;
@@ -196,6 +204,7 @@ struct sink {
     bool failed, closing;
     struct histogram latency;
     _Atomic uint64_t records_stored;
+    _Atomic uint64_t write_calls, write_ns, observed_ns; /* on its own thread; observed: in options.stored */
 };
 
 /* ---- Pipeline -------------------------------------------------------------------------------------------------- */
@@ -264,7 +273,7 @@ void source_idle(struct weir_context *context); /* a source's context calls it w
 void source_mark_rows(const struct source *source, struct weir_batch *batch);
 enum step lane_step(struct machine *machine);
 enum step sink_step(struct machine *machine);
-void sink_encode(void *owner, struct turn *turn); /* the sink edge's `complete` */
+int64_t sink_encode(void *owner, struct turn *turn); /* the sink edge's `complete` */
 void lane_count_cost(struct pipeline *pipeline, int64_t busy_ns, uint64_t records);
 
 /* node.c */
@@ -276,7 +285,14 @@ void node_schema(struct weir_engine_node *node, uint32_t input, struct weir_sche
 void node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_ns);
 void fanout_data(struct lane *lane, struct fanout *fanout, struct weir_batch *batch); /* borrows */
 void fanout_schema(struct lane *lane, struct fanout *fanout, struct weir_schema *schema);
+/* Charges the sink, or the lane's end of it, with the time that the observer takes. */
+int64_t observe_stored(struct pipeline *pipeline, uint32_t sink, uint32_t lane, const struct weir_batch *batch);
 void record_latency(struct histogram *histogram, const struct weir_batch *batch, int64_t now);
+
+/* times.c: a machine waits, which counts as blocked if it waits for room; its thread begins and ends */
+void machine_park(struct machine *machine, int64_t deadline_ns, bool blocked);
+void machine_begin_thread(struct machine *machine);
+void machine_end_thread(struct machine *machine);
 
 /* runner_threads.c, runner_simulated.c */
 int threads_start(struct pipeline *pipeline);

@@ -534,7 +534,8 @@ static int build_lane(const struct build *build, struct lane *lane, const struct
     if (!lane->inputs || !lane->outputs)
         return -ENOMEM;
     for (uint32_t i = 0; i < target_count; i++)
-        lane->outputs[lane->output_count++].edge = targets[i].edge;
+        lane->outputs[lane->output_count++] = (struct output){
+            .edge = targets[i].edge, .sink = targets[i].sink ? targets[i].sink->node.index : UINT32_MAX};
     for (uint32_t i = 0; i < build->count; i++) {
         if (!lane->nodes[i])
             continue;

@@ -218,6 +218,33 @@ static enum step stuck(struct lane *lane, struct input *input, struct turn *turn
     return STEP_BLOCKED;
 }
 
+static void count_decoding(struct lane *lane, const struct turn *turn, int64_t spent)
+{
+    struct node_counters *counters = &lane->ends[turn->source];
+    atomic_fetch_add_explicit(&current_source(lane)->node.counters.busy_ns, (uint64_t)spent, memory_order_relaxed);
+    count_up(&counters->calls, 1);
+    count_up(&counters->busy_ns, (uint64_t)spent);
+    for (const struct message *message = turn->first; message; message = message->next)
+        if (message->kind == MESSAGE_DATA && message->batch)
+            count_up(&counters->records_in, message->batch->rows);
+}
+
+/* Whoever brings the last part of a turn to a sink's edge encodes it there. */
+static void submit_output(struct lane *lane, struct output *output, uint32_t part)
+{
+    struct turn *pending = output->pending;
+    output->pending = NULL;
+    int64_t start = weir_now(&lane->machine.context);
+    int64_t encoded = edge_submit(output->edge, pending, part, lane->machine.pool);
+    int64_t spent = weir_now(&lane->machine.context) - start;
+    count_up(&lane->hand_over.calls, 1);
+    count_up(&lane->hand_over.busy_ns, (uint64_t)(spent - encoded));
+    if (encoded > 0 && output->sink != UINT32_MAX) {
+        count_up(&lane->ends[output->sink].calls, 1);
+        count_up(&lane->ends[output->sink].busy_ns, (uint64_t)encoded);
+    }
+}
+
 static enum step run_turn(struct lane *lane, struct input *input, struct turn *turn)
 {
     struct pipeline *pipeline = lane->machine.pipeline;
@@ -234,8 +261,7 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
         return stuck(lane, input, turn);
     int64_t decoded = weir_now(&lane->machine.context);
     if (input->source != UINT32_MAX)
-        atomic_fetch_add_explicit(&current_source(lane)->node.counters.busy_ns, (uint64_t)(decoded - start),
-                                  memory_order_relaxed);
+        count_decoding(lane, turn, decoded - start);
     for (struct message *message = turn->first; message; message = message->next)
         records += run_message(lane, input, message, &latest);
     if (latest > INT64_MIN)
@@ -243,9 +269,7 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
     pass_control(lane, input, turn, latest);
     for (uint32_t i = 0; i < input->use_count; i++) {
         struct output *output = &lane->outputs[input->uses[i].output];
-        struct turn *pending = output->pending;
-        output->pending = NULL;
-        edge_submit(output->edge, pending, input->uses[i].parts[pending->source], lane->machine.pool);
+        submit_output(lane, output, input->uses[i].parts[output->pending->source]);
     }
     turn_free(turn);
     lane_count_cost(pipeline, weir_now(&lane->machine.context) - start, records);

@@ -44,7 +44,8 @@ struct turn {
     uint32_t source;
     uint64_t sequence;
     struct message *first, *last;
-    size_t bytes; /* what it holds, for the limits of edges */
+    size_t bytes;     /* what it holds, for the limits of edges */
+    int64_t ready_ns; /* when it could be taken from its edge; monotonic */
     /* A reference: the account of the source keeps the turn's place until all that came of it is gone, also where
      * none of its records went. So no more turns of a source are under way than edges have places. May be NULL. */
     struct receipt *receipt;

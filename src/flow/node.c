@@ -156,6 +156,29 @@ static void fail_node(struct weir_engine_node *node, int error)
     pipeline_fail(node->pipeline, &node->error);
 }
 
+/* A part's time is its own and what it called: the parts behind it run inside its weir_out_emit. */
+struct stopwatch {
+    int64_t start;
+    uint64_t outer; /* of the part that called this one: time in its children before */
+};
+
+static struct stopwatch start_watch(struct weir_engine_node *node)
+{
+    struct lane *lane = node->lane;
+    struct stopwatch watch = {.start = weir_now(&lane->machine.context), .outer = lane->child_ns};
+    lane->child_ns = 0;
+    return watch;
+}
+
+static void stop_watch(struct weir_engine_node *node, const struct stopwatch *watch)
+{
+    struct lane *lane = node->lane;
+    uint64_t spent = (uint64_t)(weir_now(&lane->machine.context) - watch->start);
+    count_up(&node->counters.busy_ns, spent - lane->child_ns);
+    count_up(&node->counters.total_ns, spent);
+    lane->child_ns = watch->outer + spent;
+}
+
 void node_receive(struct weir_engine_node *node, uint32_t input, struct weir_batch *batch)
 {
     struct lane *lane = node->lane;
@@ -170,19 +193,15 @@ void node_receive(struct weir_engine_node *node, uint32_t input, struct weir_bat
         receipt_settle_all(batch, OUTCOME_REFUSED);
         return;
     }
-    uint64_t outer = lane->child_ns;
-    int64_t start = weir_now(&lane->machine.context);
-    lane->child_ns = 0;
     node->env.input = input;
     node->env.source_watermark = node->marks[lane->current_mark];
     if (node->env.source_watermark == WATERMARK_IDLE) /* it has begun to speak again */
         node->env.source_watermark = INT64_MIN;
+    struct stopwatch watch = start_watch(node);
     int error = stage_ops(node->plan->part)->process(node->self, &node->env, batch, &node->out);
-    int64_t spent = weir_now(&lane->machine.context) - start;
+    stop_watch(node, &watch);
     count_up(&node->counters.calls, 1);
     count_up(&node->counters.records_in, batch->count);
-    count_up(&node->counters.busy_ns, (uint64_t)spent - lane->child_ns);
-    lane->child_ns = outer + (uint64_t)spent;
     if (node->keyed)
         atomic_store_explicit(&node->counters.keys, keyed_count(node->keyed), memory_order_relaxed);
     if (error < 0) { /* rows that weir_key_states took out are settled already */
@@ -214,7 +233,9 @@ void node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_n
         if (node->keyed)
             keyed_expire(node->keyed, least);
         if (stage->on_watermark && node->bound && !pipeline_aborting(node->pipeline)) {
+            struct stopwatch watch = start_watch(node);
             int error = stage->on_watermark(node->self, &node->env, least, &node->out);
+            stop_watch(node, &watch);
             if (error < 0)
                 fail_node(node, error);
         }
@@ -371,13 +392,40 @@ void record_latency(struct histogram *histogram, const struct weir_batch *batch,
         histogram_record(histogram, now - batch->produced_rows[weir_batch_row(batch, i)], 1);
 }
 
+int64_t observe_stored(struct pipeline *pipeline, uint32_t sink, uint32_t lane, const struct weir_batch *batch)
+{
+    int64_t start = pipeline_now(pipeline);
+    pipeline->options.stored(pipeline->options.observer, sink, lane, batch, pipeline->symbols);
+    return pipeline_now(pipeline) - start;
+}
+
 static void store_here(struct lane *lane, struct sink *sink, struct weir_batch *batch)
 {
+    struct node_counters *counters = &lane->ends[sink->node.index];
+    int64_t start = weir_now(&lane->machine.context), observed = 0;
+    if (lane->machine.pipeline->options.stored)
+        observed = observe_stored(lane->machine.pipeline, sink->node.index, lane->index, batch);
     record_latency(&lane->latency, batch, weir_now(&lane->machine.context));
     receipt_settle_all(batch, OUTCOME_STORED);
     count_up(&lane->records_stored, batch->count);
     atomic_fetch_add_explicit(&sink->node.counters.records_in, batch->count, memory_order_relaxed);
     atomic_fetch_add_explicit(&sink->node.counters.calls, 1, memory_order_relaxed);
+    int64_t spent = weir_now(&lane->machine.context) - start;
+    count_up(&lane->observed_ns, (uint64_t)observed);
+    count_up(&counters->calls, 1);
+    count_up(&counters->records_in, batch->count);
+    count_up(&counters->busy_ns, (uint64_t)(spent - observed));
+    lane->child_ns += (uint64_t)spent;
+}
+
+static void scatter_timed(struct lane *lane, const struct exchange_port *port, struct weir_batch *batch)
+{
+    int64_t start = weir_now(&lane->machine.context);
+    scatter(lane, port, batch);
+    uint64_t spent = (uint64_t)(weir_now(&lane->machine.context) - start);
+    count_up(&lane->hand_over.calls, 1);
+    count_up(&lane->hand_over.busy_ns, spent);
+    lane->child_ns += spent;
 }
 
 void fanout_data(struct lane *lane, struct fanout *fanout, struct weir_batch *batch)
@@ -385,7 +433,7 @@ void fanout_data(struct lane *lane, struct fanout *fanout, struct weir_batch *ba
     for (uint32_t i = 0; i < fanout->child_count; i++)
         node_receive(fanout->children[i].node, fanout->children[i].input, batch);
     for (uint32_t i = 0; i < fanout->exchange_count; i++)
-        scatter(lane, &fanout->exchanges[i], batch);
+        scatter_timed(lane, &fanout->exchanges[i], batch);
     for (uint32_t i = 0; i < fanout->sink_count; i++)
         append_batch(lane, fanout->sink_outputs[i], batch);
     for (uint32_t i = 0; i < fanout->null_sink_count; i++)

@@ -230,7 +230,8 @@ static int make_lane(struct pipeline *pipeline, uint32_t index)
     snprintf(name, sizeof name, "lane %u", index);
     lane->index = index;
     lane->nodes = memory_zeroed(pipeline->plan->count, sizeof(struct weir_engine_node *));
-    if (!lane->nodes || init_machine(pipeline, &lane->machine, name, lane_step, &pipeline->aborting) < 0)
+    lane->ends = memory_zeroed(pipeline->plan->count, sizeof *lane->ends);
+    if (!lane->nodes || !lane->ends || init_machine(pipeline, &lane->machine, name, lane_step, &pipeline->aborting) < 0)
         return -ENOMEM;
     for (uint32_t i = 0; i < pipeline->plan->count; i++) {
         if (pipeline->plan->nodes[i].part->kind != WEIR_STAGE)
@@ -485,6 +486,7 @@ static void free_machines(struct pipeline *pipeline)
         for (uint32_t j = 0; pipeline->lanes[i].nodes && j < pipeline->plan->count; j++)
             memory_free(pipeline->lanes[i].nodes[j]);
         memory_free(pipeline->lanes[i].nodes);
+        memory_free(pipeline->lanes[i].ends);
     }
     memory_free(pipeline->machines);
     memory_free(pipeline->sources);

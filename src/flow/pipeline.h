@@ -19,6 +19,12 @@ struct pipeline_options {
     /* A line for the user, already complete; called from any thread, never at the same time from two. */
     void (*notice)(void *owner, const char *line);
     void *owner;
+    /* Each batch that was stored, for whoever compares results; NULL: nobody does. `sink` is its index in the plan;
+     * `lane` the lane that stored it, or UINT32_MAX: the sink's own thread. Called by that thread: no two calls with
+     * the same sink and lane at the same time. */
+    void (*stored)(void *observer, uint32_t sink, uint32_t lane, const struct weir_batch *batch,
+                   struct weir_symbols *symbols);
+    void *observer;
 };
 
 /* Opens every part (sinks first, then stages, then sources) or closes again what it opened; error says which and why.

@@ -27,7 +27,7 @@ static void machine_entry(void *argument)
             (void)waiter_take(&machine->waiter);
             continue;
         }
-        context_park(&machine->context, machine->deadline);
+        machine_park(machine, machine->deadline, step == STEP_BLOCKED);
     }
     pipeline_machine_done(machine);
 }

@@ -17,13 +17,15 @@ static void *machine_main(void *argument)
     memcpy(name, machine->name, sizeof name - 1);
     name[sizeof name - 1] = 0;
     (void)pthread_setname_np(pthread_self(), name);
+    machine_begin_thread(machine);
     for (;;) {
         enum step step = machine->step(machine);
         if (step == STEP_DONE)
             break;
         if (step != STEP_RAN)
-            context_park(&machine->context, machine->deadline);
+            machine_park(machine, machine->deadline, step == STEP_BLOCKED);
     }
+    machine_end_thread(machine);
     pipeline_machine_done(machine);
     return NULL;
 }

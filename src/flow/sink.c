@@ -12,7 +12,7 @@
 enum { RETRY_FIRST_MS = 50, RETRY_MOST_MS = 1000, RETRY_GIVE_UP_S = 10, COMMIT_BYTES = 4 << 20 };
 
 /* On the lane that completed the turn: bytes are made in parallel, the sink's thread only writes them. */
-void sink_encode(void *owner, struct turn *turn)
+int64_t sink_encode(void *owner, struct turn *turn)
 {
     struct sink *sink = owner;
     int64_t start = weir_now(&sink->machine.context);
@@ -22,8 +22,9 @@ void sink_encode(void *owner, struct turn *turn)
         if (sink->ops->encode(sink->node.self, sink->machine.pipeline->symbols, message->batch, &message->encoded) < 0)
             message->encoded.failed = true;
     }
-    atomic_fetch_add_explicit(&sink->node.counters.busy_ns, (uint64_t)(weir_now(&sink->machine.context) - start),
-                              memory_order_relaxed);
+    int64_t spent = weir_now(&sink->machine.context) - start;
+    atomic_fetch_add_explicit(&sink->node.counters.busy_ns, (uint64_t)spent, memory_order_relaxed);
+    return spent;
 }
 
 static void settle_stored(struct sink *sink, struct weir_batch *batch)
@@ -112,8 +113,10 @@ static int call_timed(struct sink *sink, int (*call)(struct sink *sink, void *ar
     int error = call(sink, argument);
     if (error < 0)
         weir_fail(&sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
-    atomic_fetch_add_explicit(&sink->node.counters.busy_ns, (uint64_t)(weir_now(&sink->machine.context) - start),
-                              memory_order_relaxed);
+    uint64_t spent = (uint64_t)(weir_now(&sink->machine.context) - start);
+    atomic_fetch_add_explicit(&sink->node.counters.busy_ns, spent, memory_order_relaxed);
+    count_up(&sink->write_ns, spent);
+    count_up(&sink->write_calls, 1);
     if (error >= 0)
         sink->retry_since = sink->retry_at = 0;
     return error;
@@ -186,6 +189,9 @@ static enum step write_batch(struct sink *sink, struct message *message)
     }
     count_up(&sink->node.counters.calls, 1);
     count_up(&sink->node.counters.records_in, batch->count);
+    if (sink->machine.pipeline->options.stored)
+        count_up(&sink->observed_ns,
+                 (uint64_t)observe_stored(sink->machine.pipeline, sink->node.index, UINT32_MAX, batch));
     if (sink->ops->commit)
         hold_until_commit(sink, batch);
     else

@@ -34,7 +34,7 @@ static int wait_for_credit(struct source *source)
         if (account_credit(&source->account) && edge_credit(source->edge) && !tight)
             break;
         atomic_store_explicit(&source->waiting, true, memory_order_relaxed);
-        context_park(context, tight ? weir_now(context) + CLOCK_MILLISECOND : INT64_MAX);
+        machine_park(&source->machine, tight ? weir_now(context) + CLOCK_MILLISECOND : INT64_MAX, true);
     }
     atomic_store_explicit(&source->waiting, false, memory_order_relaxed);
     return 0;
