@@ -32,11 +32,11 @@ static void check_descriptor(struct spead_flavour flavour, const uint8_t *data, 
     }
 }
 
-static void check_items(const struct spead_packet *packet, uint8_t bugs)
+static void check_items(const struct spead_packet_view *packet, uint8_t bugs)
 {
     uint64_t pointers[POINTERS_MOST], covered = 0;
     uint32_t order[POINTERS_MOST];
-    struct spead_item items[POINTERS_MOST];
+    struct weir_spead_value items[POINTERS_MOST];
     size_t count = 0;
     for (uint32_t i = 0; i < packet->pointers && count < POINTERS_MOST; i++) {
         uint64_t pointer = spead_packet_pointer(packet, i);
@@ -67,7 +67,7 @@ static void check_items(const struct spead_packet *packet, uint8_t bugs)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct spead_packet packet;
+    struct spead_packet_view packet;
     enum spead_refusal refusal = SPEAD_GOOD;
     if (size == 0) {
         return 0;

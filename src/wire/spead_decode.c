@@ -24,7 +24,7 @@ const char *spead_refusal_words(enum spead_refusal refusal)
 /* ---- Packets --------------------------------------------------------------------------------------------------- */
 
 /* The header and whether its pointers are there; sets flavour, pointers and pointer_bytes. */
-static enum spead_refusal read_header(const uint8_t *bytes, size_t size, struct spead_packet *packet)
+static enum spead_refusal read_header(const uint8_t *bytes, size_t size, struct spead_packet_view *packet)
 {
     if (size < SPEAD_HEADER_SIZE)
         return SPEAD_TOO_SHORT;
@@ -41,7 +41,7 @@ static enum spead_refusal read_header(const uint8_t *bytes, size_t size, struct 
 }
 
 /* Reads all pointers; the standard ones are searched for. */
-static enum spead_refusal read_pointers(struct spead_packet *packet)
+static enum spead_refusal read_pointers(struct spead_packet_view *packet)
 {
     uint64_t standard[SPEAD_STANDARD_POINTERS + 1];
     unsigned seen = 0;
@@ -74,9 +74,9 @@ static enum spead_refusal read_pointers(struct spead_packet *packet)
     return SPEAD_GOOD;
 }
 
-enum spead_refusal spead_packet_decode(const void *data, size_t size, bool datagram, struct spead_packet *ret)
+enum spead_refusal spead_packet_decode(const void *data, size_t size, bool datagram, struct spead_packet_view *ret)
 {
-    struct spead_packet packet = {0};
+    struct spead_packet_view packet = {0};
     enum spead_refusal refusal = read_header(data, size, &packet);
     if (refusal != SPEAD_GOOD || (refusal = read_pointers(&packet)) != SPEAD_GOOD)
         return refusal;
@@ -96,7 +96,7 @@ enum spead_refusal spead_packet_decode(const void *data, size_t size, bool datag
 
 uint64_t spead_packet_needs(const void *data, size_t size, enum spead_refusal *ret_refusal)
 {
-    struct spead_packet packet = {0};
+    struct spead_packet_view packet = {0};
     enum spead_refusal refusal = read_header(data, size, &packet);
     if (refusal == SPEAD_TOO_SHORT)
         return SPEAD_HEADER_SIZE;
@@ -160,7 +160,7 @@ static void sort_by_address(const struct sorting *sorting, uint32_t *order, size
 }
 
 size_t spead_items_decode(struct spead_flavour flavour, const uint64_t *pointers, size_t count, const uint8_t *payload,
-                          uint64_t payload_length, uint32_t *order, struct spead_item *ret)
+                          uint64_t payload_length, uint32_t *order, struct weir_spead_value *ret)
 {
     struct sorting sorting = {pointers, spead_address_mask(flavour)};
     size_t addressed = 0, items = 0;
@@ -168,16 +168,16 @@ size_t spead_items_decode(struct spead_flavour flavour, const uint64_t *pointers
         uint64_t value = spead_pointer_value(pointers[i], flavour);
         bool immediate = spead_pointer_immediate(pointers[i]);
         /* length 0: not yet known, or none */
-        ret[i] = (struct spead_item){.id = spead_pointer_id(pointers[i], flavour),
-                                     .immediate = immediate,
-                                     .value = value,
-                                     .length = immediate ? flavour.address_bits / 8 : 0};
+        ret[i] = (struct weir_spead_value){.id = spead_pointer_id(pointers[i], flavour),
+                                           .immediate = immediate,
+                                           .value = value,
+                                           .length = immediate ? flavour.address_bits / 8 : 0};
         if (!immediate && value < payload_length)
             order[addressed++] = (uint32_t)i;
     }
     sort_by_address(&sorting, order, addressed);
     for (size_t i = 0; i < addressed; i++) {
-        struct spead_item *item = &ret[order[i]];
+        struct weir_spead_value *item = &ret[order[i]];
         uint64_t end = i + 1 < addressed ? ret[order[i + 1]].value : payload_length;
         item->data = payload + item->value;
         item->length = end - item->value;

@@ -5,6 +5,8 @@
  */
 #ifndef WIRE_SPEAD_DECODE_H
 #define WIRE_SPEAD_DECODE_H
+#include <weir/spead.h>
+
 #include "wire/spead.h"
 
 /* Why bytes are no packet. */
@@ -27,7 +29,7 @@ const char *spead_refusal_words(enum spead_refusal refusal);
 
 #define SPEAD_LENGTH_UNKNOWN UINT64_MAX
 
-struct spead_packet {
+struct spead_packet_view {
     struct spead_flavour flavour; /* bug_compat is 0 */
     uint32_t pointers;
     const uint8_t *pointer_bytes; /* 8 bytes each, big-endian */
@@ -43,14 +45,14 @@ struct spead_packet {
 
 /* Reads the packet at the beginning of data. Of a pointer that comes twice the last one counts. With `datagram`, bytes
  * behind the payload are a refusal. *ret is set only when SPEAD_GOOD is returned. */
-enum spead_refusal spead_packet_decode(const void *data, size_t size, bool datagram, struct spead_packet *ret);
+enum spead_refusal spead_packet_decode(const void *data, size_t size, bool datagram, struct spead_packet_view *ret);
 
 /* In a stream (TCP), how many bytes to have before more can be said: the header's 8, then the pointers, then the whole
  * packet; when the answer is at most `size`, spead_packet_decode reads a packet of exactly that size. 0: no packet can
  * begin like this, *ret_refusal says why, and the stream cannot be followed any further. */
 uint64_t spead_packet_needs(const void *data, size_t size, enum spead_refusal *ret_refusal);
 
-static inline uint64_t spead_packet_pointer(const struct spead_packet *packet, uint32_t index)
+static inline uint64_t spead_packet_pointer(const struct spead_packet_view *packet, uint32_t index)
 {
     return spead_load64(packet->pointer_bytes + (size_t)index * SPEAD_POINTER_SIZE);
 }
@@ -62,20 +64,12 @@ static inline bool spead_id_is_standard(uint64_t id)
 
 /* ---- Items ----------------------------------------------------------------------------------------------------- */
 
-struct spead_item {
-    uint64_t id;
-    bool immediate;
-    uint64_t value;      /* immediate: the value; else the offset in the payload */
-    const uint8_t *data; /* addressed: the bytes, in the heap's payload; immediate: NULL */
-    uint64_t length;     /* addressed: bytes of it; immediate: bytes of the value, that is of an address */
-};
-
 /* The items of a heap, in the order of its pointers. `pointers` are those of all its packets without the standard ones,
  * each once (numbers of the host); `order` is scratch for `count` numbers. An item ends where the next address begins,
  * of equal addresses the last pointer has the bytes; items of no bytes, NULLs and addresses beyond the payload are left
  * out. Returns how many items were written; there is room for `count`. Takes O(count log count). */
 size_t spead_items_decode(struct spead_flavour flavour, const uint64_t *pointers, size_t count, const uint8_t *payload,
-                          uint64_t payload_length, uint32_t *order, struct spead_item *ret);
+                          uint64_t payload_length, uint32_t *order, struct weir_spead_value *ret);
 
 /* ---- Descriptors ------------------------------------------------------------------------------------------------ */
 

@@ -25,7 +25,7 @@ static const char stop_heap[] = "5304020600000006 8001000000000001 8002000000000
 static const char data_heap[] = "5304020600000006 8001000000000002 8002000000000010 8003000000000000 8004000000000010 "
                                 "1000000000000000 90010123456789ab 0000803f00000040 0000404000008040";
 
-static size_t packet_items(const struct spead_packet *packet, struct spead_item *items)
+static size_t packet_items(const struct spead_packet_view *packet, struct weir_spead_value *items)
 {
     uint64_t pointers[16];
     uint32_t order[16];
@@ -41,8 +41,8 @@ static size_t packet_items(const struct spead_packet *packet, struct spead_item 
 static void test_golden_stop(void **state)
 {
     uint8_t bytes[128];
-    struct spead_packet packet;
-    struct spead_item items[16];
+    struct spead_packet_view packet;
+    struct weir_spead_value items[16];
     (void)state;
     size_t size = from_hex(stop_heap, bytes);
     assert_int_equal(size, 57);
@@ -62,8 +62,8 @@ static void test_golden_stop(void **state)
 static void test_golden_data(void **state)
 {
     uint8_t bytes[128];
-    struct spead_packet packet;
-    struct spead_item items[16];
+    struct spead_packet_view packet;
+    struct weir_spead_value items[16];
     (void)state;
     size_t size = from_hex(data_heap, bytes);
     assert_int_equal(size, 72);
@@ -82,7 +82,7 @@ static void test_golden_data(void **state)
 static void test_refusals(void **state)
 {
     uint8_t bytes[128], changed[128];
-    struct spead_packet packet;
+    struct spead_packet_view packet;
     (void)state;
     size_t size = from_hex(data_heap, bytes);
     for (size_t cut = 0; cut < size; cut++) {
@@ -118,7 +118,7 @@ static void test_refusals(void **state)
 static void test_pointer_order(void **state)
 {
     uint8_t bytes[128];
-    struct spead_packet packet;
+    struct spead_packet_view packet;
     (void)state;
     size_t size = from_hex("5304030500000005 8000040000000003 9000000000000007 8000030000000001 8000010000000009 "
                            "8000010000000008 616263",
@@ -161,7 +161,7 @@ static void test_items_model(void **state)
         size_t count = (size_t)(rand() % MOST);
         uint64_t pointers[MOST], length = (uint64_t)(rand() % 100);
         uint32_t order[MOST];
-        struct spead_item items[MOST];
+        struct weir_spead_value items[MOST];
         uint8_t payload[100];
         for (size_t i = 0; i < count; i++)
             pointers[i] = spead_pointer(flavour, rand() % 3 == 0, (uint64_t)rand() % (spead_id_most(flavour) + 1),

@@ -20,7 +20,7 @@ const char *spead_descriptor_refusal_words(enum spead_descriptor_refusal refusal
     return (unsigned)refusal < SPEAD_DESCRIPTOR_REFUSALS ? refusal_words[refusal] : "unknown";
 }
 
-static enum spead_descriptor_refusal read_shape(struct spead_flavour flavour, const struct spead_item *item,
+static enum spead_descriptor_refusal read_shape(struct spead_flavour flavour, const struct weir_spead_value *item,
                                                 struct spead_descriptor *descriptor)
 {
     unsigned address_bytes = flavour.bug_compat & SPEAD_BUG_DESCRIPTOR_WIDTHS ? 7 : flavour.address_bits / 8;
@@ -54,7 +54,7 @@ static bool field_is_good(struct spead_format_field field)
     }
 }
 
-static enum spead_descriptor_refusal read_format(struct spead_flavour flavour, const struct spead_item *item,
+static enum spead_descriptor_refusal read_format(struct spead_flavour flavour, const struct weir_spead_value *item,
                                                  struct spead_descriptor *descriptor)
 {
     unsigned width = flavour.bug_compat & SPEAD_BUG_DESCRIPTOR_WIDTHS ? 4 : 9 - flavour.address_bits / 8;
@@ -85,7 +85,7 @@ static bool name_is_good(struct spead_text name)
 }
 
 /* One item of the descriptor's packet. */
-static enum spead_descriptor_refusal read_item(struct spead_flavour flavour, const struct spead_item *item,
+static enum spead_descriptor_refusal read_item(struct spead_flavour flavour, const struct weir_spead_value *item,
                                                bool *has_id, struct spead_descriptor *descriptor)
 {
     struct spead_text text = {(const char *)item->data, item->length};
@@ -118,10 +118,10 @@ static enum spead_descriptor_refusal read_item(struct spead_flavour flavour, con
 enum spead_descriptor_refusal spead_descriptor_decode(struct spead_flavour flavour, const void *data, size_t size,
                                                       struct spead_descriptor *ret)
 {
-    struct spead_packet packet;
+    struct spead_packet_view packet;
     uint64_t pointers[DESCRIPTOR_POINTERS_MAX];
     uint32_t order[DESCRIPTOR_POINTERS_MAX];
-    struct spead_item items[DESCRIPTOR_POINTERS_MAX];
+    struct weir_spead_value items[DESCRIPTOR_POINTERS_MAX];
     struct spead_descriptor descriptor = {.name = {"", 0}, .description = {"", 0}, .dtype = {"", 0}};
     size_t count = 0;
     bool has_id = false;
