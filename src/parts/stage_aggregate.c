@@ -10,6 +10,7 @@
 #include "parts/grouping.h"
 #include "parts/numeric.h"
 #include "parts/parts.h"
+#include "parts/verdicts.h"
 #include "parts/windows.h"
 
 enum { ROWS_MOST = 4096 }; /* of a batch that goes out */
@@ -21,6 +22,7 @@ static const char *const stamps[] = {"start", "end", NULL}; /* START, END */
 struct aggregate {
     struct weir_list fields, compute, by; /* options */
     int64_t every, window, gap, offset, lateness, ddof;
+    const char *late;
     int stamp;
 
     enum aggregate_statistic order[AGGREGATE_STATISTICS]; /* from here on: made by open and bind */
@@ -33,16 +35,14 @@ struct aggregate {
     int64_t watermark;
     uint32_t source;
     uint64_t sequence;
+    uint64_t taken; /* records, of the batch at hand */
     bool bound;
 
     void **states; /* room for a batch */
     size_t states_capacity;
     double *scratch[WINDOWS_FIELDS_MOST];
     size_t scratch_capacity[WINDOWS_FIELDS_MOST];
-    uint32_t *rows;
-    size_t rows_capacity;
-    uint8_t *verdicts;
-    size_t verdicts_capacity;
+    struct verdicts verdicts;
 };
 
 static const char *aggregate_key(const void *self)
@@ -122,8 +122,7 @@ static void aggregate_close(void *self, struct weir_env *env)
     memory_free(aggregate->states);
     for (uint32_t f = 0; f < WINDOWS_FIELDS_MOST; f++)
         memory_free(aggregate->scratch[f]);
-    memory_free(aggregate->rows);
-    memory_free(aggregate->verdicts);
+    verdicts_free(&aggregate->verdicts);
 }
 
 /* ---- Schema ---------------------------------------------------------------------------------------------------- */
@@ -249,30 +248,6 @@ static const char *const reasons[VERDICTS] = {
     [NO_TIME] = "no time",
 };
 
-/* Records that are in a window end here; the others are refused, for what each of them is. */
-static int settle(struct aggregate *aggregate, struct weir_env *env, struct weir_batch *in, const uint32_t *counts)
-{
-    struct weir_batch *refused;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < in->count; i++)
-        if (aggregate->verdicts[i] != WINDOWS_TAKEN)
-            aggregate->rows[count++] = weir_batch_row(in, i);
-    refused = weir_filter(env, in, aggregate->rows, count);
-    if (!refused)
-        return -ENOMEM;
-    for (uint8_t verdict = WINDOWS_TAKEN + 1; verdict < VERDICTS && count; verdict++) {
-        uint32_t n = 0;
-        for (uint32_t i = 0; i < in->count; i++)
-            if (aggregate->verdicts[i] == verdict)
-                aggregate->rows[n++] = weir_batch_row(in, i);
-        if (n)
-            weir_refuse(env, refused, aggregate->rows, n, reasons[verdict]);
-    }
-    weir_batch_release(refused);
-    weir_count(env, "records aggregated", NULL, counts[WINDOWS_TAKEN]);
-    return 0;
-}
-
 static int take_in(struct aggregate *aggregate, struct weir_env *env, const struct weir_batch *in,
                    const struct weir_batch *keyed)
 {
@@ -292,7 +267,7 @@ static int take_in(struct aggregate *aggregate, struct weir_env *env, const stru
             .values = record_values,
         };
         if (record.time == WEIR_TIME_NULL) {
-            aggregate->verdicts[i] = NO_TIME;
+            aggregate->verdicts.items[i] = NO_TIME;
             continue;
         }
         if (!state->begun) {
@@ -304,7 +279,8 @@ static int take_in(struct aggregate *aggregate, struct weir_env *env, const stru
         int verdict = windows_add(&aggregate->windows, state, &record);
         if (verdict < 0)
             return verdict;
-        aggregate->verdicts[i] = (uint8_t)verdict;
+        aggregate->verdicts.items[i] = (uint8_t)verdict;
+        aggregate->taken += verdict == WINDOWS_TAKEN;
     }
     return 0;
 }
@@ -315,29 +291,22 @@ static int make_room(struct aggregate *aggregate, const struct weir_batch *in)
     for (uint32_t f = 0; !error && f < aggregate->fields.count; f++)
         if (in->schema->fields[aggregate->columns[f]].type == WEIR_I64)
             error = numeric_reserve(&aggregate->scratch[f], &aggregate->scratch_capacity[f], in->rows, sizeof(double));
-    if (!error)
-        error = numeric_reserve(&aggregate->rows, &aggregate->rows_capacity, in->count, sizeof(uint32_t));
-    if (!error)
-        error = numeric_reserve(&aggregate->verdicts, &aggregate->verdicts_capacity, in->count, 1);
-    return error;
+    return error ? error : verdicts_reserve(&aggregate->verdicts, in->count);
 }
 
 static int aggregate_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
 {
     struct aggregate *aggregate = self;
     struct weir_batch *keyed = in;
-    (void)out;
+    aggregate->taken = 0;
     if (make_room(aggregate, in) < 0)
         return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     int error = grouping_states(&aggregate->grouping, env, &keyed, aggregate->states);
     if (error >= 0 && keyed->count)
         error = take_in(aggregate, env, in, keyed);
-    if (error >= 0 && keyed->count) {
-        uint32_t counts[VERDICTS] = {0};
-        for (uint32_t i = 0; i < keyed->count; i++)
-            counts[aggregate->verdicts[i]]++;
-        error = settle(aggregate, env, keyed, counts);
-    }
+    if (error >= 0 && keyed->count)
+        error = verdicts_settle(&aggregate->verdicts, env, in, keyed, reasons, VERDICTS, WINDOWS_LATE, out);
+    weir_count(env, "records aggregated", NULL, aggregate->taken);
     aggregate->source = in->source;
     aggregate->sequence = in->sequence;
     grouping_done(&aggregate->grouping);
@@ -470,6 +439,11 @@ static const struct weir_option aggregate_options[] = {
      .least = 0,
      .most = SPAN_MOST,
      .help = "windows wait so much longer for late records, beyond the source's watermark"},
+    {.name = "late",
+     .type = WEIR_OPTION_STRING,
+     .offset = offsetof(struct aggregate, late),
+     .flags = WEIR_OPTION_SIDE,
+     .help = "a name for the late records, which others can read from: as they came, instead of refused"},
     {.name = "stamp",
      .type = WEIR_OPTION_CHOICE,
      .offset = offsetof(struct aggregate, stamp),

@@ -59,8 +59,8 @@ class Window:
         self.values += other.values
 
 
-def windows_model(records, delay, lateness, by, every=None, window=None, gap=None):
-    """{(key, start, end): records}, late, without time."""
+def windows_model(records, delay, lateness, by, every=None, window=None, gap=None, lates=None):
+    """{(key, start, end): records}, late, without time. Late records are appended to `lates`."""
     opened, done, late, timeless = {}, {}, 0, 0
     for record, mark in watermarks(records, delay):
         if record["ts"] is None:
@@ -94,6 +94,8 @@ def windows_model(records, delay, lateness, by, every=None, window=None, gap=Non
             one.start, one.end = min(one.start, time), max(one.end, time + gap)
             one.add(record)
         late += not taken
+        if not taken and lates is not None:
+            lates.append(record)
     for key, rest in opened.items():
         for one in rest:
             done[key, one.start, one.end] = [value[2] for value in one.values]
@@ -220,6 +222,42 @@ def test_aggregate(pipeline, tmp_path, kind, delay, lateness, by):
     assert report["records_refused"] == late + timeless
     assert report["records_filtered"] == len(stream.records) - late - timeless
     assert late > 0 or delay == 8
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("by", [["key"], ["key", "site"]])
+def test_late_records_have_a_way_of_their_own(pipeline, tmp_path, by):
+    stream = Stream(11, outliers=0.05)
+    stream.write(tmp_path / "records.ndjson")
+    config = SOURCE % (1, "text") + f"""
+    stages:
+      - aggregate: {{field: value, every: 5s, compute: [count, sum], late: late, by: [{", ".join(by)}]}}
+      - filter: {{when: "whole < 50 or whole >= 50", from: late}}
+"""
+    rows, report = run_layouts(pipeline, tmp_path, config, LAYOUTS[:5])
+    lates = []
+    _, late, timeless = windows_model(stream.records, 1, 0, by, every=5, window=5, lates=lates)
+    want = sorted((record["seq"], record["key"], record["site"], record["value"]) for record in lates)
+    assert sorted(((row["seq"], row["key"], row["site"], row["value"]) for row in rows), key=repr) == \
+        sorted(want, key=repr)
+    assert late > 100 and counted(report, "late records") == late == report["records_stored"]
+    assert report["records_refused"] == timeless
+    assert report["records_filtered"] == len(stream.records) - late - timeless
+
+
+@pytest.mark.parametrize("stages,words", [
+    ("[{aggregate: {every: 1m, compute: count, late: late}}]", 'nothing reads from the side output "late"'),
+    ("[{aggregate: {every: 1m, compute: count, late: file}}]", 'a source is called "file" already'),
+    ("[{aggregate: {every: 1m, compute: count, late: la te}}]", "cannot be a name"),
+    ("[{aggregate: {every: 1m, compute: count, late: late}}, {filter: {when: seq > 1, from: lste}}]",
+     'did you mean "late"'),
+    ("[{aggregate: {every: 1m, compute: count, late: late}}, {filter: {when: sqe > 1, from: late}}]",
+     'did you mean "seq"'),
+])
+def test_mistakes_with_late(weir, tmp_path, stages, words):
+    Stream(1, count=3).write(tmp_path / "records.ndjson")
+    (tmp_path / "a.yaml").write_text(SOURCE % (0, "symbol") + f"    stages: {stages}\n" + REST % (1, "auto"))
+    assert words in weir("check", "a.yaml", status=2).stderr
 
 
 # ---- alert ----------------------------------------------------------------------------------------------------------
