@@ -297,6 +297,12 @@ struct weir_sink {
     /* Makes durable what was written. Called when no more input waits, after `commit_rows` or `commit_ns`, and at the
      * end. May be NULL. */
     int (*commit)(void *self, struct weir_env *env, uint64_t epoch);
+    /* Completes what was written: once, after the last commit, when all input came and nothing failed. Retried as write
+     * is. May be NULL. */
+    int (*finish)(void *self, struct weir_env *env);
+    /* The run has ended well, every sink has finished: outputs get their names. Main thread. Negative errno with words:
+     * the run has failed after all. May be NULL. */
+    int (*publish)(void *self, struct weir_env *env);
     uint64_t commit_rows;
     int64_t commit_ns;
     bool keep_order; /* records arrive in the order of their source (else: each key's order only) */

@@ -8,10 +8,35 @@
 
 const char *const codec_format_names[] = {"auto", "ndjson", "csv", "influx", "frame", NULL};
 
-static bool ends_with(const char *file, const char *end)
+static bool ends_with(const char *file, size_t length, const char *end)
 {
-    size_t length = strlen(file), tail = strlen(end);
-    return length > tail && strcasecmp(file + length - tail, end) == 0;
+    size_t tail = strlen(end);
+    return length > tail && strncasecmp(file + length - tail, end, tail) == 0;
+}
+
+enum codec_format codec_format_of_name(const char *file)
+{
+    static const struct {
+        const char *end;
+        enum codec_format format;
+    } ends[] = {
+        {".csv", CODEC_CSV},     {".tsv", CODEC_CSV},     {".ndjson", CODEC_NDJSON}, {".jsonl", CODEC_NDJSON},
+        {".json", CODEC_NDJSON}, {".frame", CODEC_FRAME}, {".lp", CODEC_INFLUX},     {".influx", CODEC_INFLUX},
+    };
+    static const char *const packed[] = {".gz", ".zst", ".zstd"};
+    size_t length = strlen(file);
+    for (size_t i = 0; i < sizeof packed / sizeof *packed; i++) {
+        if (ends_with(file, length, packed[i])) {
+            length -= strlen(packed[i]);
+            break;
+        }
+    }
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        if (ends_with(file, length, ends[i].end)) {
+            return ends[i].format;
+        }
+    }
+    return CODEC_AUTO;
 }
 
 static bool has_mark(const char *data, size_t size)
@@ -21,26 +46,12 @@ static bool has_mark(const char *data, size_t size)
 
 enum codec_format codec_guess(const char *file, const char *data, size_t size)
 {
-    static const char *const csv[] = {".csv", ".tsv", NULL};
-    static const char *const ndjson[] = {".ndjson", ".jsonl", ".json", NULL};
     if (size >= 8 && memcmp(data, FRAME_MAGIC, 8) == 0) {
         return CODEC_FRAME;
     }
-    for (int i = 0; file && csv[i]; i++) {
-        if (ends_with(file, csv[i])) {
-            return CODEC_CSV;
-        }
-    }
-    for (int i = 0; file && ndjson[i]; i++) {
-        if (ends_with(file, ndjson[i])) {
-            return CODEC_NDJSON;
-        }
-    }
-    if (file && ends_with(file, ".frame")) {
-        return CODEC_FRAME;
-    }
-    if (file && (ends_with(file, ".lp") || ends_with(file, ".influx"))) {
-        return CODEC_INFLUX;
+    enum codec_format named = file ? codec_format_of_name(file) : CODEC_AUTO;
+    if (named != CODEC_AUTO) {
+        return named;
     }
     size_t i = has_mark(data, size) ? 3 : 0;
     while (i < size && strchr(" \t\r\n", data[i]) && data[i] != '\0') {

@@ -85,6 +85,8 @@ extern const char *const codec_format_names[]; /* auto, ndjson, csv, influx, fra
 
 struct codec_layout; /* reference-counted, immutable, any thread */
 
+/* What a file name says of the format, packed (.gz, .zst, .zstd) or not; CODEC_AUTO: nothing. */
+enum codec_format codec_format_of_name(const char *file);
 /* Resolves CODEC_AUTO from a file name (may be NULL) and the first bytes. */
 enum codec_format codec_guess(const char *file, const char *data, size_t size);
 

@@ -201,7 +201,7 @@ struct sink {
     uint64_t pending_rows, epoch;
     _Atomic uint64_t pending_bytes;
     int64_t pending_since;
-    bool failed, closing;
+    bool failed, closing, finished;
     struct histogram latency;
     _Atomic uint64_t records_stored;
     _Atomic uint64_t write_calls, write_ns, observed_ns; /* on its own thread; observed: in options.stored */
@@ -233,7 +233,7 @@ struct pipeline {
     _Atomic bool stopping, aborting;
     _Atomic uint32_t machines_left, lanes_busy;
     struct weir_waiter waiter; /* pipeline_wait parks here */
-    bool started_machines;
+    bool started_machines, published;
     _Atomic uint64_t read_limit_left; /* run.limit; UINT64_MAX: none */
     _Atomic uint64_t cost_ns_256;     /* of a record downstream: the slowest machine's, in 1/256 ns */
     /* slow paths */

@@ -384,13 +384,34 @@ void pipeline_machine_done(struct machine *machine)
         waiter_wake(&machine->pipeline->waiter);
 }
 
+/* All machines are done. */
+static void publish(struct pipeline *pipeline)
+{
+    if (pipeline->published)
+        return;
+    pipeline->published = true;
+    for (uint32_t i = 0; i < pipeline->sink_count && !pipeline_aborting(pipeline); i++) {
+        struct sink *sink = &pipeline->sinks[i];
+        if (!sink->ops->publish || !sink->node.opened)
+            continue;
+        sink->node.error.code = 0;
+        int error = sink->ops->publish(sink->node.self, &sink->node.env);
+        if (error < 0) {
+            weir_fail(&sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
+            pipeline_fail(pipeline, &sink->node.error);
+        }
+    }
+}
+
 int pipeline_wait(struct pipeline *pipeline, int64_t until_ns)
 {
     const struct plan *plan = pipeline->plan;
     for (;;) {
         int64_t now = pipeline_now(pipeline), deadline = until_ns;
-        if (!atomic_load(&pipeline->machines_left))
+        if (!atomic_load(&pipeline->machines_left)) {
+            publish(pipeline);
             return 1;
+        }
         if (now >= until_ns)
             return 0;
         if (plan->duration > 0 && !atomic_load(&pipeline->stopping)) {

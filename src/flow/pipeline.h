@@ -34,8 +34,9 @@ int pipeline_open(const struct plan *plan, const struct pipeline_options *option
 int pipeline_start(struct pipeline *pipeline);  /* starts the threads; returns at once (simulated: does nothing) */
 void pipeline_stop(struct pipeline *pipeline);  /* sources end, what was read drains; any thread, signal-safe */
 void pipeline_abort(struct pipeline *pipeline); /* drop what is in flight (counted); any thread, signal-safe */
-/* Waits until all is done or `until_ns` (weir_now's clock) has passed: 1 done, 0 not yet. Simulated: runs the machines
- * on this thread meanwhile; -EDEADLK when none can ever go on, which would be a bug of the engine or of a part. */
+/* Waits until all is done (after a run that went well its sinks publish what they wrote) or `until_ns` (weir_now's
+ * clock) has passed: 1 done, 0 not yet. Simulated: runs the machines on this thread meanwhile; -EDEADLK when none can
+ * ever go on, which would be a bug of the engine or of a part. */
 int pipeline_wait(struct pipeline *pipeline, int64_t until_ns);
 /* After done: 0, or the first failure with words. */
 int pipeline_result(struct pipeline *pipeline, struct weir_error *error);

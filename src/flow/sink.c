@@ -138,6 +138,30 @@ static enum step commit(struct sink *sink)
     return STEP_RAN;
 }
 
+static int call_finish(struct sink *sink, void *argument)
+{
+    (void)argument;
+    return sink->ops->finish(sink->node.self, &sink->node.env);
+}
+
+/* Everything came: commits once more, also when nothing was written, as an output may have to be empty; then completes
+ * it. A run that is aborted leaves it as it is. */
+static enum step finish(struct sink *sink)
+{
+    if (sink->failed || pipeline_aborting(sink->machine.pipeline))
+        return STEP_DONE;
+    if (sink->ops->commit && !sink->closing) {
+        enum step step = commit(sink);
+        sink->closing = step == STEP_RAN;
+        return step;
+    }
+    int error = sink->ops->finish && !sink->finished ? call_timed(sink, call_finish, NULL) : 0;
+    if (error < 0)
+        return retry_or_fail(sink, error);
+    sink->finished = true;
+    return STEP_DONE;
+}
+
 static int call_write(struct sink *sink, void *argument)
 {
     struct message *message = argument;
@@ -269,9 +293,5 @@ enum step sink_step(struct machine *machine)
         return run_current(sink);
     if (sink->pending)
         return commit(sink);
-    if (edge_done(sink->edge) && sink->ops->commit && !sink->failed && !sink->closing) {
-        sink->closing = true; /* once more at the end, also when nothing was written: an output may have to be empty */
-        return commit(sink);
-    }
-    return edge_done(sink->edge) ? STEP_DONE : STEP_IDLE;
+    return edge_done(sink->edge) ? finish(sink) : STEP_IDLE;
 }

@@ -11,11 +11,14 @@
     def test_help(weir):
         assert "usage" in weir("--help").stdout
 """
+import functools
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import textwrap
+import zlib
 
 import pytest
 
@@ -94,6 +97,54 @@ def run_pipeline(yaml_text, cwd, args=(), stdin=b"", timeout=60, env=None, statu
     check_account(report)
     report["outcome"] = outcome
     return report
+
+
+# ---- Packed files --------------------------------------------------------------------------------------------------
+
+
+@functools.lru_cache(maxsize=None)
+def has_packing(packing):
+    """Was weir built with gzip, zstd?"""
+    text = ("sources: {one: {type: generate, rate: unlimited, count: 1}}\n"
+            f"sinks: {{out: {{type: file, path: /dev/null, compress: {packing}}}}}\n")
+    done = subprocess.run([str(BINARY), "run", "-", "--quiet"], input=text.encode(), capture_output=True, check=False,
+                          env=environment(), timeout=60 * SLOWNESS)
+    return b"left out of this build" not in done.stderr
+
+
+def needs_packing(packing):
+    program = packing == "gzip" or shutil.which("zstd")
+    return pytest.mark.skipif(not program or not has_packing(packing),
+                              reason=f"needs a weir with {packing}, and a program for it")
+
+
+def unpack(path, torn=False):
+    """The bytes of a file, unpacked if its first bytes say that it is packed. `torn`: as far as it goes."""
+    data = pathlib.Path(path).read_bytes()
+    if data[:2] == b"\x1f\x8b":
+        text = b""
+        while data:
+            member = zlib.decompressobj(wbits=31)
+            text += member.decompress(data)
+            assert member.eof or torn, f"{path} ends in the middle"
+            data = member.unused_data
+        return text
+    if data[:4] == b"\x28\xb5\x2f\xfd":
+        done = subprocess.run(["zstd", "-dcq"], input=data, capture_output=True, check=not torn)
+        return done.stdout
+    return data
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 2 MiB, or skip."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True, check=False)
+    if mounted.returncode != 0:
+        pytest.skip("needs the right to mount a small disk")
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
 
 
 def pytest_addoption(parser):

@@ -231,18 +231,6 @@ def test_file_size_limit(tmp_path):
     assert stored == list(range(len(stored))) and report["records_stored"] == len(stored)
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 2 MiB, or skip."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", disk], capture_output=True, check=False)
-    if mounted.returncode != 0:
-        pytest.skip("needs the right to mount a small disk")
-    yield disk
-    subprocess.run(["umount", "-l", disk], check=True)
-
-
 def run_with_help(tmp_path, text, delay, help_it):
     """Runs the pipeline; after `delay` seconds help_it() removes the obstacle."""
     (tmp_path / "pipeline.yaml").write_text(text)

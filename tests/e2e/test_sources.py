@@ -16,7 +16,7 @@ import time
 
 import pytest
 
-from conftest import BINARY, SLOWNESS, environment
+from conftest import BINARY, SLOWNESS, environment, needs_packing
 
 
 FIELDS = "fields: {ts: time, sensor: symbol, value: f64, seq: i64}"
@@ -620,8 +620,8 @@ def packed(kind, text):
     return subprocess.run(["zstd", "-q", "-c"], input=text.encode(), capture_output=True, check=True).stdout
 
 
-KINDS = [pytest.param("gzip"),
-         pytest.param("zstd", marks=pytest.mark.skipif(not shutil.which("zstd"), reason="needs the program zstd"))]
+KINDS = [pytest.param("gzip", marks=needs_packing("gzip")),
+         pytest.param("zstd", marks=needs_packing("zstd"))]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -640,6 +640,7 @@ def test_compressed_stdin(pipeline, tmp_path, kind):
     assert sequences(tmp_path / "out.ndjson") == list(range(50000))
 
 
+@needs_packing("gzip")
 def test_padding_behind_gzip(copy):
     assert copy(packed("gzip", lines(10)) + b"\0" * 100000)["records_stored"] == 10
 
