@@ -175,7 +175,9 @@ struct source {
     bool schema_new;
     uint64_t sequence;
     _Atomic double offered;
-    _Atomic bool full_speed, ended, waiting;
+    _Atomic bool full_speed, ended, waiting, idle;
+    bool meets;                 /* its records meet those of other sources in a stage that tells them apart */
+    _Atomic int64_t event_time; /* how far it has come, on lanes; INT64_MIN: nowhere yet */
     struct histogram late_by, fetch;
     _Atomic uint64_t emitted;
     uint32_t ramp_rows; /* how many rows a batch may have by now: doubles while there is time */
@@ -222,6 +224,7 @@ struct pipeline {
     int64_t started;
     uint32_t lane_count, source_count, sink_count, machine_count;
     struct memory_budget batch_budget, state_budget;
+    _Atomic uint64_t kept; /* of the state: what stages keep beyond the states of keys */
     struct weir_symbols *symbols;
     struct source *sources; /* by plan index: the first nodes of the plan */
     struct sink *sinks;     /* sink_count */

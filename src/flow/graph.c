@@ -2,211 +2,17 @@
 /*
  * From a plan to edges and fan-outs.
  *
- * Each plan node is given a partition: how records of a key are spread when they come to it. Sources: not at all (any
- * lane may have them). A keyed stage: by its key. Other stages: as what they read from, if that agrees. Where a stage's
- * own partition differs from that of what it reads, an exchange goes in between; with one lane none is needed.
- *
  * An edge needs to know in how many parts a turn of each source comes to it: one through every input that leads to it
  * from a source edge (one lane has the turn), one for each target lane through every exchange on the way.
  */
-#include "flow/engine.h"
+#include "flow/graph_build.h"
 
 #include "base/memory.h"
 
 #include <errno.h>
 #include <string.h>
 
-enum partition_kind { PARTITION_NONE, PARTITION_KEY, PARTITION_MIXED };
-struct partition {
-    enum partition_kind kind;
-    const char *key;
-};
-
-static bool same_partition(struct partition a, struct partition b)
-{
-    return a.kind == b.kind && a.kind != PARTITION_MIXED && (a.kind != PARTITION_KEY || strcmp(a.key, b.key) == 0);
-}
-
-static const struct plan_node *plan_node(const struct pipeline *pipeline, uint32_t index)
-{
-    return &pipeline->plan->nodes[index];
-}
-
-static bool is_stage(const struct pipeline *pipeline, uint32_t index)
-{
-    return plan_node(pipeline, index)->part->kind == WEIR_STAGE;
-}
-
-static const char *stage_key(struct pipeline *pipeline, uint32_t index)
-{
-    const struct weir_stage *stage = stage_ops(plan_node(pipeline, index)->part);
-    const char *key = stage->key ? stage->key(plan_node(pipeline, index)->options) : WEIR_UNKEYED;
-    return key && !*key && pipeline->common_key ? pipeline->common_key : key;
-}
-
-/* A derive that gives a column a new meaning ends the partition by that column. */
-static bool redefines(const struct plan_node *node, const char *key)
-{
-    for (const struct weir_option *option = node->part->options; option && option->type != WEIR_OPTION_END; option++) {
-        if (option->type != WEIR_OPTION_MAP || !node->options)
-            continue;
-        const struct weir_list *list = (const void *)((const char *)node->options + option->offset);
-        for (size_t i = 0; i < list->count; i++) {
-            if (list->items[i].name.text && strcmp(list->items[i].name.text, key) == 0)
-                return true;
-            if (list->items[i].value.text && strcmp(list->items[i].value.text, key) == 0)
-                return true;
-        }
-    }
-    return false;
-}
-
-static struct partition own_partition(struct pipeline *pipeline, uint32_t index, const struct partition *partitions)
-{
-    const struct plan_node *node = plan_node(pipeline, index);
-    if (node->part->kind == WEIR_SOURCE)
-        return (struct partition){PARTITION_NONE, NULL};
-    if (node->part->kind == WEIR_STAGE) {
-        const char *key = stage_key(pipeline, index);
-        if (key)
-            return (struct partition){PARTITION_KEY, key};
-    }
-    struct partition common = partitions[node->from[0]];
-    for (uint32_t i = 1; i < node->from_count; i++)
-        if (!same_partition(common, partitions[node->from[i]]))
-            common.kind = PARTITION_MIXED;
-    if (common.kind == PARTITION_KEY && node->part->kind == WEIR_STAGE && redefines(node, common.key))
-        common.kind = PARTITION_MIXED;
-    return common;
-}
-
 /* ---- What leads where ------------------------------------------------------------------------------------------- */
-
-struct build {
-    struct pipeline *pipeline;
-    struct partition *partitions;
-    bool *cut;        /* count × count: [from * count + to]: an exchange lies between */
-    bool *comes_from; /* count × sources: records of the source come to the node */
-    uint32_t count;
-};
-
-static bool is_cut(const struct build *build, uint32_t from, uint32_t to)
-{
-    return build->cut[from * build->count + to];
-}
-
-static struct exchange *find_exchange(struct pipeline *pipeline, uint32_t producer, const char *key)
-{
-    for (uint32_t i = 0; i < pipeline->exchange_count; i++)
-        if (!pipeline->exchanges[i].joins && pipeline->exchanges[i].producers[0] == producer &&
-            strcmp(pipeline->exchanges[i].key, key) == 0)
-            return &pipeline->exchanges[i];
-    return NULL;
-}
-
-static struct exchange *add_exchange(const struct build *build, const char *key)
-{
-    struct exchange *exchange = &build->pipeline->exchanges[build->pipeline->exchange_count++];
-    exchange->key = key;
-    exchange->targets = build->pipeline->lane_count;
-    exchange->consumers = memory_zeroed(build->count, sizeof *exchange->consumers);
-    exchange->consumer_inputs = memory_zeroed(build->count, sizeof *exchange->consumer_inputs);
-    exchange->producers = memory_zeroed(build->count, sizeof *exchange->producers);
-    return exchange->consumers && exchange->consumer_inputs && exchange->producers ? exchange : NULL;
-}
-
-/* Ancestors: which sources' records come to a node. */
-static void note_sources(const struct build *build, uint32_t to)
-{
-    const struct plan_node *node = plan_node(build->pipeline, to);
-    uint32_t sources = build->pipeline->source_count;
-    bool *mine = build->comes_from + (size_t)to * sources;
-    if (node->part->kind == WEIR_SOURCE)
-        mine[to] = true;
-    for (uint32_t i = 0; i < node->from_count; i++)
-        for (uint32_t s = 0; s < sources; s++)
-            mine[s] |= build->comes_from[(size_t)node->from[i] * sources + s];
-}
-
-/* Which of a node's inputs its i-th `from` is. */
-static uint32_t input_of(const struct plan_node *node, uint32_t i)
-{
-    return node->part->kind == WEIR_STAGE && stage_ops(node->part)->inputs ? i : 0;
-}
-
-/* True when records of one source come to an input by more than one way: then they have to be put in order again. */
-static bool joins_ways(const struct build *build, const struct plan_node *node)
-{
-    uint32_t sources = build->pipeline->source_count;
-    for (uint32_t s = 0; s < sources; s++) {
-        uint32_t ways = 0;
-        for (uint32_t i = 0; i < node->from_count; i++)
-            ways += build->comes_from[(size_t)node->from[i] * sources + s];
-        if (ways > 1 && !stage_ops(node->part)->inputs)
-            return true;
-    }
-    return false;
-}
-
-static int cut_joined(struct build *build, uint32_t to)
-{
-    const struct plan_node *node = plan_node(build->pipeline, to);
-    struct exchange *exchange = add_exchange(build, stage_key(build->pipeline, to));
-    if (!exchange)
-        return -ENOMEM;
-    exchange->joins = true;
-    exchange->consumers[exchange->consumer_count++] = to;
-    for (uint32_t i = 0; i < node->from_count; i++) {
-        exchange->producers[exchange->producer_count++] = node->from[i];
-        build->cut[node->from[i] * build->count + to] = true;
-    }
-    return 0;
-}
-
-static int cut_plain(struct build *build, uint32_t to)
-{
-    struct pipeline *pipeline = build->pipeline;
-    const struct plan_node *node = plan_node(pipeline, to);
-    for (uint32_t i = 0; i < node->from_count; i++) {
-        uint32_t from = node->from[i];
-        if (same_partition(build->partitions[from], build->partitions[to]))
-            continue;
-        const char *key = stage_key(pipeline, to);
-        struct exchange *exchange = find_exchange(pipeline, from, key);
-        build->cut[from * build->count + to] = true;
-        if (!exchange) {
-            exchange = add_exchange(build, key);
-            if (!exchange)
-                return -ENOMEM;
-            exchange->producers[exchange->producer_count++] = from;
-        }
-        exchange->consumer_inputs[exchange->consumer_count] = input_of(node, i);
-        exchange->consumers[exchange->consumer_count++] = to;
-    }
-    return 0;
-}
-
-static int cut_graph(struct build *build)
-{
-    struct pipeline *pipeline = build->pipeline;
-    uint32_t most = build->count * build->count;
-    int error = 0;
-    pipeline->exchanges = memory_zeroed(most ? most : 1, sizeof *pipeline->exchanges);
-    if (!pipeline->exchanges)
-        return -ENOMEM;
-    for (uint32_t to = 0; to < build->count && !error; to++) {
-        const struct plan_node *node = plan_node(pipeline, to);
-        build->partitions[to] = own_partition(pipeline, to, build->partitions);
-        note_sources(build, to);
-        if (node->part->kind != WEIR_STAGE || !stage_key(pipeline, to))
-            continue;
-        if (joins_ways(build, node))
-            error = cut_joined(build, to);
-        else if (pipeline->lane_count > 1)
-            error = cut_plain(build, to);
-    }
-    return error;
-}
 
 /* reach[node] for all nodes that data from `start` comes to without passing an exchange. */
 static void mark_reach(const struct build *build, uint32_t start, bool *reach)
@@ -638,7 +444,7 @@ int graph_build(struct pipeline *pipeline)
     build.partitions = memory_zeroed(build.count, sizeof *build.partitions);
     build.cut = memory_zeroed((size_t)build.count * build.count, sizeof *build.cut);
     build.comes_from = memory_zeroed((size_t)build.count * pipeline->source_count, sizeof *build.comes_from);
-    int error = build.partitions && build.cut && build.comes_from ? cut_graph(&build) : -ENOMEM;
+    int error = build.partitions && build.cut && build.comes_from ? graph_cut(&build) : -ENOMEM;
     if (error >= 0) {
         entrances = memory_zeroed(pipeline->source_count + pipeline->exchange_count, sizeof *entrances);
         targets = memory_zeroed(pipeline->exchange_count * pipeline->lane_count + pipeline->sink_count + 1,

@@ -115,6 +115,14 @@ static void advance_watermark(struct lane *lane, struct input *input, int64_t ti
         node_watermark(input->nodes[i], lane->current_mark, time_ns);
 }
 
+static void note_event_time(struct source *source, int64_t time_ns)
+{
+    int64_t before = atomic_load_explicit(&source->event_time, memory_order_relaxed);
+    while (before < time_ns && !atomic_compare_exchange_weak_explicit(&source->event_time, &before, time_ns,
+                                                                      memory_order_relaxed, memory_order_relaxed))
+        ;
+}
+
 static int64_t latest_time(const struct weir_batch *batch)
 {
     int64_t latest = INT64_MIN;
@@ -264,8 +272,10 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
         count_decoding(lane, turn, decoded - start);
     for (struct message *message = turn->first; message; message = message->next)
         records += run_message(lane, input, message, &latest);
-    if (latest > INT64_MIN)
+    if (latest > INT64_MIN) {
         advance_watermark(lane, input, latest);
+        note_event_time(current_source(lane), latest);
+    }
     pass_control(lane, input, turn, latest);
     for (uint32_t i = 0; i < input->use_count; i++) {
         struct output *output = &lane->outputs[input->uses[i].output];

@@ -90,13 +90,21 @@ int weir_key_state_define(struct weir_env *env, const struct weir_key_options *o
 
 bool weir_state_take(struct weir_env *env, size_t bytes)
 {
-    return !env->node->pipeline || memory_budget_take(&env->node->pipeline->state_budget, bytes);
+    struct pipeline *pipeline = env->node->pipeline;
+    if (pipeline && !memory_budget_take(&pipeline->state_budget, bytes))
+        return false;
+    if (pipeline)
+        atomic_fetch_add_explicit(&pipeline->kept, bytes, memory_order_relaxed);
+    return true;
 }
 
 void weir_state_give(struct weir_env *env, size_t bytes)
 {
-    if (env->node->pipeline)
-        memory_budget_give(&env->node->pipeline->state_budget, bytes);
+    struct pipeline *pipeline = env->node->pipeline;
+    if (!pipeline)
+        return;
+    memory_budget_give(&pipeline->state_budget, bytes);
+    atomic_fetch_sub_explicit(&pipeline->kept, bytes, memory_order_relaxed);
 }
 
 int weir_key_states(struct weir_env *env, struct weir_batch **batch, void **states)

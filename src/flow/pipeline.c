@@ -211,6 +211,7 @@ static int make_source(struct pipeline *pipeline, uint32_t index, uint64_t credi
     init_node(pipeline, &source->node, index);
     source->index = index;
     source->ops = (const void *)source->node.plan->part;
+    atomic_store(&source->event_time, INT64_MIN);
     source->ramp_rows = 64; /* histograms are all zeros as they are: where nothing is recorded they cost no memory */
     int error = init_machine(pipeline, &source->machine, source->node.plan->name, source_step, &pipeline->stopping);
     if (error < 0)

@@ -23,6 +23,25 @@ static bool memory_tight(struct source *source)
     return used > pipeline->batch_share / 4 * 3 && account_oldest(&source->account);
 }
 
+/* Records that wait for those of another source take memory for as long as that one is behind in event time. When they
+ * take much, whoever is ahead waits for the slowest, which never does. */
+static bool too_far_ahead(const struct source *source)
+{
+    const struct pipeline *pipeline = source->machine.pipeline;
+    if (!source->meets ||
+        atomic_load_explicit(&pipeline->kept, memory_order_relaxed) <= pipeline->state_budget.limit / 4)
+        return false;
+    int64_t mine = atomic_load_explicit(&source->event_time, memory_order_relaxed);
+    for (uint32_t i = 0; i < pipeline->source_count; i++) {
+        const struct source *other = &pipeline->sources[i];
+        if (other->meets && !atomic_load_explicit(&other->ended, memory_order_relaxed) &&
+            !atomic_load_explicit(&other->idle, memory_order_relaxed) &&
+            atomic_load_explicit(&other->event_time, memory_order_relaxed) < mine)
+            return true;
+    }
+    return false;
+}
+
 /* Waits until one more batch may be in flight. */
 static int wait_for_credit(struct source *source)
 {
@@ -30,13 +49,14 @@ static int wait_for_credit(struct source *source)
     for (;;) {
         if (source->limit_reached || weir_stopping(context))
             return -ECANCELED;
-        bool tight = memory_tight(source);
+        bool tight = memory_tight(source) || too_far_ahead(source);
         if (account_credit(&source->account) && edge_credit(source->edge) && !tight)
             break;
         atomic_store_explicit(&source->waiting, true, memory_order_relaxed);
         machine_park(&source->machine, tight ? weir_now(context) + CLOCK_MILLISECOND : INT64_MAX, true);
     }
     atomic_store_explicit(&source->waiting, false, memory_order_relaxed);
+    atomic_store_explicit(&source->idle, false, memory_order_relaxed);
     return 0;
 }
 
@@ -92,7 +112,8 @@ void source_idle(struct weir_context *context)
 {
     struct source *source = context->owner;
     context->idle_at = INT64_MAX;
-    if (!account_credit(&source->account) || edge_full(source->edge))
+    if (!account_credit(&source->account) || edge_full(source->edge) ||
+        atomic_load_explicit(&source->waiting, memory_order_relaxed))
         return; /* held back from behind: that is not silence */
     struct turn *turn = begin_turn(source, false);
     struct message *message = turn ? turn_append(turn, MESSAGE_WATERMARK) : NULL;
@@ -102,6 +123,7 @@ void source_idle(struct weir_context *context)
     }
     message->time = WATERMARK_IDLE;
     submit(source, turn);
+    atomic_store_explicit(&source->idle, true, memory_order_relaxed);
 }
 
 static int out_of_memory(struct source *source)

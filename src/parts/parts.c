@@ -17,6 +17,7 @@ const struct weir_part *const weir_parts[] = {
     &stage_rolling.part,
     &stage_aggregate.part,
     &stage_alert.part,
+    &stage_join.part,
     &stage_dedup.part,
     &stage_fill.part,
     &stage_throttle.part,
