@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * SPEAD-64-XX: heaps of items, sent and received over UDP, TCP or from captures. Words as SPEAD's documents use them: a
- * heap is a set of items with one count; it travels in packets; a descriptor says an item's name, shape and type.
+ * heap is a set of items with one count; it travels in packets; a descriptor says an item's name, shape and type. The
+ * sender's half stands in <weir/spead_send.h>.
  */
 #ifndef WEIR_SPEAD_H
 #define WEIR_SPEAD_H
 
 #include <weir/batch.h>
 #include <weir/context.h>
+#include <weir/spead_send.h>
 
 struct weir_error;
 

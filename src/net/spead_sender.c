@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sender: a ring of slots, filled by any thread under a lock and emptied by one.
+ *
+ *            completed ──► taken ──► tail            (counts of heaps; slot = count mod slots)
+ *     ───────┬────────────────┬─────────┬────
+ *       free │ in the batch   │ queued  │ free       head = completed is what makes room
+ *     ───────┴────────────────┴─────────┴────
+ *
+ * The thread makes packets of the heap at `taken` and those behind it until a batch is full, sends it, completes the
+ * heaps that are through, and goes on; it sleeps only when `taken` has reached `tail`. To sleep it says so first
+ * (`idle`), looks at the tail again, and then parks; who queues moves the tail first and then looks at `idle`.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "async/context.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/memory.h"
+#include "net/spead_batch.h"
+#include "net/spead_outgoing.h"
+#include "net/spead_pacer.h"
+#include "net/spead_socket.h"
+
+enum { DEFAULT_BURST = 65536, DEFAULT_HEAPS = 4, DEFAULT_BUFFER = 512 * 1024, COMPLETE_AT_ONCE = 16 };
+#define DEFAULT_RATIO 1.05
+#define DEFAULT_SPIN (60 * CLOCK_MICROSECOND)
+
+struct slot {
+    struct weir_spead_send send;
+    struct spead_encoder encoder;
+    uint64_t bytes;
+    int result;
+    bool cut; /* given up: no more of its packets are made */
+};
+
+/* Somebody who waits for room, or for heaps to complete. On its stack. */
+struct sender_wait {
+    struct weir_waiter *waiter;
+    struct sender_wait *next;
+};
+
+struct weir_spead_sender {
+    struct slot *slots;
+    uint64_t slot_count;
+    int *descriptors;
+    uint32_t descriptor_count;
+    bool tcp, offload, pinned;
+    int cpu;
+    size_t packet_size;
+    int64_t spin_ns;
+    char name[16];
+    uint64_t buffer_size;
+    pthread_t thread;
+    struct spead_batch *batch;
+
+    /* Whoever queues: */
+    pthread_mutex_t lock;
+    uint64_t next_cnt, cnt_step; /* under the lock, as all until the blank line */
+    bool closed;
+    struct sender_wait *waits;
+    void (*room)(void *argument);
+    void *room_argument;
+    uint32_t room_count;
+
+    _Atomic uint64_t tail, head;
+    _Atomic bool idle, cancelled, finish;
+    _Atomic uint32_t waiting;  /* waits, and the room call if there is one */
+    struct weir_waiter waiter; /* the thread's */
+
+    /* The thread's: */
+    uint64_t taken, known_tail;
+    struct spead_pacer pacer;
+    struct spead_batch_state state;
+    bool broken; /* TCP: nothing more can be sent */
+    _Atomic uint64_t heaps, failed_heaps, packets, bytes, messages, calls, wakeups, pauses, spins, refused, no_memory;
+    _Atomic uint32_t in_flight_most;
+    _Atomic bool offload_works;
+};
+
+static void add(_Atomic uint64_t *counter, uint64_t number)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + number, memory_order_relaxed);
+}
+
+/* ---- Completion ------------------------------------------------------------------------------------------------ */
+
+/* Wakes all who wait; they look for themselves whether what they wait for has come. */
+static void wake_waits(struct weir_spead_sender *sender)
+{
+    void (*room)(void *argument) = NULL;
+    void *argument = NULL;
+    if (!atomic_load(&sender->waiting))
+        return;
+    pthread_mutex_lock(&sender->lock);
+    for (struct sender_wait *wait = sender->waits; wait; wait = wait->next)
+        waiter_wake(wait->waiter);
+    uint64_t used = atomic_load(&sender->tail) - atomic_load(&sender->head);
+    if (sender->room && !sender->closed && sender->slot_count - used >= sender->room_count) {
+        room = sender->room;
+        argument = sender->room_argument;
+        sender->room = NULL;
+        atomic_fetch_sub(&sender->waiting, 1);
+    }
+    pthread_mutex_unlock(&sender->lock);
+    if (room)
+        room(argument);
+}
+
+/* Completes all heaps before `taken`. Slots are free before anybody is told: who is told may queue the next heap. */
+static void complete(struct weir_spead_sender *sender)
+{
+    uint64_t head = atomic_load_explicit(&sender->head, memory_order_relaxed);
+    bool any = head < sender->taken;
+    while (head < sender->taken) {
+        struct {
+            weir_spead_sent *sent;
+            void *argument;
+            uint64_t bytes;
+            int result;
+        } told[COMPLETE_AT_ONCE];
+        uint32_t count = 0;
+        for (; count < COMPLETE_AT_ONCE && head < sender->taken; count++, head++) {
+            struct slot *slot = &sender->slots[head % sender->slot_count];
+            told[count].sent = slot->send.sent;
+            told[count].argument = slot->send.argument;
+            told[count].bytes = slot->bytes;
+            told[count].result = slot->result;
+            add(&sender->failed_heaps, slot->result != 0);
+        }
+        add(&sender->heaps, count);
+        atomic_store(&sender->head, head);
+        for (uint32_t i = 0; i < count; i++) {
+            if (told[i].sent)
+                told[i].sent(told[i].argument, told[i].result, told[i].bytes);
+        }
+    }
+    if (any)
+        wake_waits(sender);
+}
+
+/* ---- The thread ------------------------------------------------------------------------------------------------ */
+
+static void account(void *owner, int result, uint32_t bytes)
+{
+    struct slot *slot = owner;
+    slot->bytes += bytes;
+    if (result && !slot->result)
+        slot->result = result;
+    slot->cut |= result && bytes == 0;
+}
+
+static bool queued(struct weir_spead_sender *sender)
+{
+    if (sender->taken == sender->known_tail)
+        sender->known_tail = atomic_load_explicit(&sender->tail, memory_order_acquire);
+    return sender->taken != sender->known_tail;
+}
+
+/* Fills the batch with packets of what is queued, for one destination, as far as the rate lets it. Heaps that are
+ * wholly in it are taken. Returns the destination. */
+static uint32_t fill(struct weir_spead_sender *sender, struct spead_batch *batch)
+{
+    /* With a rate, what is left of this burst, or, when no packet fits into that, the next one: a burst ends where a
+     * packet more would go over it, with a message that is full and not one and a bit. */
+    size_t room = spead_pacer_room(&sender->pacer), burst = sender->pacer.burst_size;
+    size_t most = !spead_pacer_limits(&sender->pacer) ? SIZE_MAX : room >= sender->packet_size ? room : burst;
+    uint32_t destination = 0;
+    spead_batch_reset(batch, sender->offload && !sender->state.offload_failed);
+    while (queued(sender)) {
+        struct slot *slot = &sender->slots[sender->taken % sender->slot_count];
+        if (batch->packet_count && slot->send.destination != destination)
+            break;
+        destination = slot->send.destination;
+        if (sender->broken || atomic_load_explicit(&sender->cancelled, memory_order_relaxed)) {
+            slot->result = slot->result ? slot->result : sender->broken ? -EPIPE : -ECANCELED;
+            slot->cut = true;
+        }
+        while (!slot->cut && spead_encode_more(&slot->encoder)) {
+            if (!spead_batch_has_room(batch, sender->packet_size) ||
+                (batch->packet_count && batch->bytes + sender->packet_size > most))
+                return destination;
+            spead_batch_add(batch, &slot->encoder, slot);
+        }
+        sender->taken++;
+    }
+    return destination;
+}
+
+/* Waits until `due`: sleeps as long as the timer is good for, then turns in a loop. */
+static void wait_until_due(struct weir_spead_sender *sender, int64_t due)
+{
+    int64_t now = clock_monotonic();
+    if (now >= due)
+        return;
+    if (due - now > sender->spin_ns) {
+        add(&sender->pauses, 1);
+        while (clock_monotonic() < due - sender->spin_ns && !atomic_load(&sender->cancelled))
+            waiter_park(&sender->waiter, due - sender->spin_ns);
+    }
+    if (sender->spin_ns > 0)
+        add(&sender->spins, 1);
+    while (clock_monotonic() < due && !atomic_load_explicit(&sender->cancelled, memory_order_relaxed))
+        ;
+}
+
+static void count_batch(struct weir_spead_sender *sender, const struct spead_batch *batch)
+{
+    const struct spead_batch_state *state = &sender->state;
+    uint32_t in_flight = (uint32_t)(sender->known_tail - atomic_load_explicit(&sender->head, memory_order_relaxed));
+    add(&sender->packets, batch->packet_count);
+    add(&sender->bytes, batch->bytes);
+    atomic_store_explicit(&sender->messages, state->messages, memory_order_relaxed);
+    atomic_store_explicit(&sender->calls, state->calls, memory_order_relaxed);
+    atomic_store_explicit(&sender->refused, state->refused, memory_order_relaxed);
+    atomic_store_explicit(&sender->no_memory, state->no_memory, memory_order_relaxed);
+    atomic_store_explicit(&sender->offload_works, sender->offload && !state->offload_failed, memory_order_relaxed);
+    if (in_flight > atomic_load_explicit(&sender->in_flight_most, memory_order_relaxed))
+        atomic_store_explicit(&sender->in_flight_most, in_flight, memory_order_relaxed);
+}
+
+static void send_batch(struct weir_spead_sender *sender, struct spead_batch *batch, uint32_t destination)
+{
+    if (spead_pacer_limits(&sender->pacer)) {
+        /* The burst before this one is over when this one would not fit into it. */
+        if (batch->bytes > spead_pacer_room(&sender->pacer))
+            wait_until_due(sender, spead_pacer_due(&sender->pacer, clock_monotonic()));
+        spead_pacer_sent(&sender->pacer, batch->bytes);
+    }
+    if (sender->tcp) {
+        spead_batch_stream(batch, sender->descriptors[0], &sender->state, account);
+        sender->broken = ((const struct slot *)batch->packets[0].owner)->result != 0;
+    } else {
+        spead_batch_send(batch, sender->descriptors[destination], &sender->state, account);
+    }
+    count_batch(sender, batch);
+}
+
+/* Sleeps until something is queued. False: the sender is to end. */
+static bool wait_for_work(struct weir_spead_sender *sender)
+{
+    if (atomic_load(&sender->finish))
+        return false;
+    atomic_store(&sender->idle, true);
+    if (atomic_load(&sender->tail) == sender->taken && !atomic_load(&sender->finish)) {
+        waiter_park(&sender->waiter, INT64_MAX);
+        add(&sender->wakeups, 1);
+    }
+    atomic_store(&sender->idle, false);
+    if (spead_pacer_limits(&sender->pacer))
+        spead_pacer_idle(&sender->pacer, clock_monotonic());
+    return true;
+}
+
+static void *run(void *argument)
+{
+    struct weir_spead_sender *sender = argument;
+    (void)prctl(PR_SET_TIMERSLACK, 1000UL); /* 1 us instead of 50: the spin need not make up for more */
+    pthread_setname_np(pthread_self(), sender->name);
+    for (;;) {
+        uint32_t destination = fill(sender, sender->batch);
+        if (sender->batch->packet_count)
+            send_batch(sender, sender->batch, destination);
+        else if (sender->taken == atomic_load_explicit(&sender->head, memory_order_relaxed) && !wait_for_work(sender))
+            break;
+        complete(sender);
+    }
+    return NULL;
+}
+
+/* ---- Queueing -------------------------------------------------------------------------------------------------- */
+
+/* Under the lock; there is room. */
+static int put(struct weir_spead_sender *sender, const struct weir_spead_send *sends, uint32_t count)
+{
+    uint64_t tail = atomic_load_explicit(&sender->tail, memory_order_relaxed), next_cnt = sender->next_cnt;
+    for (uint32_t i = 0; i < count; i++) {
+        struct slot *slot = &sender->slots[(tail + i) % sender->slot_count];
+        if (sends[i].destination >= sender->descriptor_count)
+            return -EINVAL;
+        *slot = (struct slot){.send = sends[i]};
+        int error = spead_encode_begin(&slot->encoder, &sends[i].heap->wire,
+                                       sends[i].cnt_given ? sends[i].cnt : next_cnt, sender->packet_size);
+        if (error)
+            return error;
+        next_cnt += sends[i].cnt_given ? 0 : sender->cnt_step;
+    }
+    sender->next_cnt = next_cnt;
+    atomic_store(&sender->tail, tail + count);
+    if (atomic_load(&sender->idle))
+        waiter_wake(&sender->waiter);
+    return 0;
+}
+
+static bool has_room(const struct weir_spead_sender *sender, uint32_t count)
+{
+    return sender->slot_count - (atomic_load(&sender->tail) - atomic_load(&sender->head)) >= count;
+}
+
+int weir_spead_send(struct weir_spead_sender *sender, const struct weir_spead_send *sends, uint32_t count)
+{
+    if (count > sender->slot_count)
+        return -E2BIG;
+    pthread_mutex_lock(&sender->lock);
+    int error = sender->closed ? -EPIPE : has_room(sender, count) ? put(sender, sends, count) : -EAGAIN;
+    pthread_mutex_unlock(&sender->lock);
+    return error;
+}
+
+/* ---- Waiting --------------------------------------------------------------------------------------------------- */
+
+struct patience {
+    struct weir_waiter own; /* of a thread without a context */
+    struct weir_context *context;
+    int64_t deadline;
+};
+
+static struct weir_waiter *patience_begin(struct patience *patience, struct weir_context *context, int64_t deadline)
+{
+    patience->context = context;
+    patience->deadline = deadline;
+    waiter_init(&patience->own);
+    return context ? context->waiter : &patience->own;
+}
+
+/* Parks once: 0 (look again), -ETIMEDOUT or -ECANCELED. */
+static int patience_wait(struct patience *patience)
+{
+    struct weir_context *context = patience->context;
+    if (context && weir_stopping(context))
+        return -ECANCELED;
+    if ((context ? weir_now(context) : clock_monotonic()) >= patience->deadline)
+        return -ETIMEDOUT;
+    if (context)
+        context_park(context, patience->deadline);
+    else
+        waiter_park(&patience->own, patience->deadline);
+    return 0;
+}
+
+static void join_waits(struct weir_spead_sender *sender, struct sender_wait *wait)
+{
+    pthread_mutex_lock(&sender->lock);
+    wait->next = sender->waits;
+    sender->waits = wait;
+    atomic_fetch_add(&sender->waiting, 1);
+    pthread_mutex_unlock(&sender->lock);
+}
+
+static void leave_waits(struct weir_spead_sender *sender, struct sender_wait *wait)
+{
+    pthread_mutex_lock(&sender->lock);
+    struct sender_wait **at = &sender->waits;
+    while (*at != wait)
+        at = &(*at)->next;
+    *at = wait->next;
+    atomic_fetch_sub(&sender->waiting, 1);
+    pthread_mutex_unlock(&sender->lock);
+}
+
+int weir_spead_send_wait(struct weir_spead_sender *sender, struct weir_context *context,
+                         const struct weir_spead_send *sends, uint32_t count, int64_t deadline_ns)
+{
+    int error = weir_spead_send(sender, sends, count);
+    if (error != -EAGAIN)
+        return error;
+    struct patience patience;
+    struct sender_wait wait = {.waiter = patience_begin(&patience, context, deadline_ns)};
+    join_waits(sender, &wait);
+    while ((error = weir_spead_send(sender, sends, count)) == -EAGAIN) {
+        int waited = patience_wait(&patience);
+        if (waited) {
+            error = waited;
+            break;
+        }
+    }
+    leave_waits(sender, &wait);
+    return error;
+}
+
+int weir_spead_sender_on_room(struct weir_spead_sender *sender, uint32_t count, void (*room)(void *argument),
+                              void *argument)
+{
+    if (count > sender->slot_count)
+        return -E2BIG;
+    pthread_mutex_lock(&sender->lock);
+    int error = sender->closed ? -EPIPE : sender->room ? -EBUSY : 0;
+    if (!error) {
+        sender->room = room;
+        sender->room_argument = argument;
+        sender->room_count = count;
+        atomic_fetch_add(&sender->waiting, 1);
+    }
+    bool now = !error && has_room(sender, count);
+    pthread_mutex_unlock(&sender->lock);
+    if (now)
+        wake_waits(sender);
+    return error;
+}
+
+static int wait_for_head(struct weir_spead_sender *sender, struct weir_context *context, uint64_t count,
+                         int64_t deadline_ns)
+{
+    struct patience patience;
+    struct sender_wait wait = {.waiter = patience_begin(&patience, context, deadline_ns)};
+    int error = 0;
+    join_waits(sender, &wait);
+    while (!error && atomic_load(&sender->head) < count)
+        error = patience_wait(&patience);
+    leave_waits(sender, &wait);
+    return error;
+}
+
+int weir_spead_sender_flush(struct weir_spead_sender *sender, struct weir_context *context, int64_t deadline_ns)
+{
+    return wait_for_head(sender, context, atomic_load(&sender->tail), deadline_ns);
+}
+
+/* ---- Opening and closing --------------------------------------------------------------------------------------- */
+
+static void free_sender(struct weir_spead_sender *sender)
+{
+    for (uint32_t i = 0; i < sender->descriptor_count; i++)
+        close(sender->descriptors[i]);
+    pthread_mutex_destroy(&sender->lock);
+    memory_free(sender->descriptors);
+    memory_free(sender->slots);
+    memory_free(sender->batch);
+    memory_free(sender);
+}
+
+int weir_spead_sender_close(struct weir_spead_sender *sender, struct weir_context *context, int64_t deadline_ns)
+{
+    if (!sender)
+        return 0;
+    pthread_mutex_lock(&sender->lock);
+    sender->closed = true;
+    pthread_mutex_unlock(&sender->lock);
+    int error = wait_for_head(sender, context, atomic_load(&sender->tail), deadline_ns);
+    if (error) {
+        atomic_store(&sender->cancelled, true);
+        for (uint32_t i = 0; sender->tcp && i < sender->descriptor_count; i++)
+            (void)shutdown(sender->descriptors[i], SHUT_RDWR); /* a write that waits for the peer ends */
+        error = -ECANCELED;
+    }
+    atomic_store(&sender->finish, true);
+    waiter_wake(&sender->waiter);
+    pthread_join(sender->thread, NULL);
+    free_sender(sender);
+    return error;
+}
+
+static int check_options(const struct weir_spead_sender_options *options, struct weir_error *error)
+{
+    size_t packet = options->packet_size;
+    if (!options->destination_count || options->destination_count > WEIR_SPEAD_DESTINATIONS_MAX)
+        return weir_fail(error, -EINVAL, "a sender has 1 to %d destinations", WEIR_SPEAD_DESTINATIONS_MAX);
+    if (options->tcp && options->destination_count > 1)
+        return weir_fail(error, -EINVAL, "over TCP a sender has one destination");
+    if (packet && (packet < SPEAD_PACKET_MIN || packet > SPEAD_MESSAGE_BYTES))
+        return weir_fail(error, -EINVAL, "packets have %d to %d bytes, not %zu", SPEAD_PACKET_MIN, SPEAD_MESSAGE_BYTES,
+                         packet);
+    if (options->rate < 0 || (options->burst_rate_ratio != 0 && !(options->burst_rate_ratio >= 1)))
+        return weir_fail(error, -EINVAL, "the rate is positive and the burst rate ratio at least 1");
+    if (options->max_heaps > WEIR_SPEAD_IN_FLIGHT_MAX)
+        return weir_fail(error, -EINVAL, "at most %d heaps are in flight, not %u", WEIR_SPEAD_IN_FLIGHT_MAX,
+                         options->max_heaps);
+    return 0;
+}
+
+static struct weir_spead_sender *new_sender(const struct weir_spead_sender_options *options)
+{
+    struct weir_spead_sender *sender = memory_zeroed(1, sizeof *sender);
+    if (!sender)
+        return NULL;
+    pthread_mutex_init(&sender->lock, NULL);
+    waiter_init(&sender->waiter);
+    sender->slot_count = options->max_heaps ? options->max_heaps : DEFAULT_HEAPS;
+    sender->slots = memory_zeroed(sender->slot_count, sizeof *sender->slots);
+    sender->descriptors = memory_zeroed(options->destination_count, sizeof *sender->descriptors);
+    sender->batch = memory_aligned(64, sizeof *sender->batch);
+    sender->packet_size = (options->packet_size ? options->packet_size : WEIR_SPEAD_PACKET_SIZE) & ~(size_t)7;
+    sender->next_cnt = options->cnt_first ? options->cnt_first : 1;
+    sender->cnt_step = options->cnt_step ? options->cnt_step : 1;
+    sender->spin_ns = options->spin_ns < 0 ? 0 : options->spin_ns ? options->spin_ns : DEFAULT_SPIN;
+    sender->tcp = options->tcp;
+    sender->offload = !options->no_offload && !options->tcp;
+    atomic_init(&sender->offload_works, sender->offload);
+    snprintf(sender->name, sizeof sender->name, "%s", options->name ? options->name : "weir-spead");
+    spead_pacer_init(&sender->pacer, options->rate, options->burst_size ? options->burst_size : DEFAULT_BURST,
+                     options->burst_rate_ratio > 0 ? options->burst_rate_ratio : DEFAULT_RATIO, clock_monotonic());
+    if (!sender->slots || !sender->descriptors || !sender->batch) {
+        free_sender(sender);
+        return NULL;
+    }
+    return sender;
+}
+
+static int open_sockets(struct weir_spead_sender *sender, const struct weir_spead_sender_options *options,
+                        struct weir_error *error)
+{
+    const struct spead_out_options out = {
+        .tcp = options->tcp,
+        .local = options->local,
+        .ttl = options->ttl,
+        .buffer_size = options->buffer_size ? options->buffer_size : DEFAULT_BUFFER,
+    };
+    for (uint32_t i = 0; i < options->destination_count; i++) {
+        struct spead_address address;
+        int code = spead_address_resolve(options->destinations[i], options->tcp, &address, error);
+        if (!code)
+            code = spead_open_out(&address, &out, &sender->descriptors[i], &sender->buffer_size, error);
+        if (code)
+            return code;
+        sender->descriptor_count++;
+    }
+    return 0;
+}
+
+static int start_thread(struct weir_spead_sender *sender, const struct weir_spead_sender_options *options,
+                        struct weir_error *error)
+{
+    pthread_attr_t attributes;
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    if (options->pinned && options->cpu >= 0 && options->cpu < CPU_SETSIZE)
+        CPU_SET((size_t)options->cpu, &cpus);
+    pthread_attr_init(&attributes);
+    int code = options->pinned ? pthread_attr_setaffinity_np(&attributes, sizeof cpus, &cpus) : 0;
+    if (!code)
+        code = pthread_create(&sender->thread, &attributes, run, sender);
+    pthread_attr_destroy(&attributes);
+    if (code && options->pinned)
+        return weir_fail(error, -code, "no thread on processor %d: %s", options->cpu, strerror(code));
+    return code ? weir_fail(error, -code, "no thread to send from: %s", strerror(code)) : 0;
+}
+
+int weir_spead_sender_open(const struct weir_spead_sender_options *options, struct weir_error *error,
+                           struct weir_spead_sender **ret)
+{
+    int code = check_options(options, error);
+    if (code)
+        return code;
+    struct weir_spead_sender *sender = new_sender(options);
+    if (!sender)
+        return weir_fail(error, -ENOMEM, "no memory for a sender with %u heaps in flight", options->max_heaps);
+    code = open_sockets(sender, options, error);
+    if (!code)
+        code = start_thread(sender, options, error);
+    if (code) {
+        free_sender(sender);
+        return code;
+    }
+    *ret = sender;
+    return 0;
+}
+
+void weir_spead_sender_count(const struct weir_spead_sender *sender, struct weir_spead_sender_counters *ret)
+{
+    *ret = (struct weir_spead_sender_counters){
+        .heaps = atomic_load(&sender->heaps),
+        .failed_heaps = atomic_load(&sender->failed_heaps),
+        .packets = atomic_load(&sender->packets),
+        .bytes = atomic_load(&sender->bytes),
+        .messages = atomic_load(&sender->messages),
+        .calls = atomic_load(&sender->calls),
+        .wakeups = atomic_load(&sender->wakeups),
+        .pauses = atomic_load(&sender->pauses),
+        .spins = atomic_load(&sender->spins),
+        .refused = atomic_load(&sender->refused),
+        .no_memory = atomic_load(&sender->no_memory),
+        .buffer_size = sender->buffer_size,
+        .in_flight = (uint32_t)(atomic_load(&sender->tail) - atomic_load(&sender->head)),
+        .in_flight_most = atomic_load(&sender->in_flight_most),
+        .offload = atomic_load(&sender->offload_works),
+    };
+}
