@@ -4,11 +4,12 @@
 #define CODEC_ENCODE_H
 #include "codec/codec.h"
 
-enum { ENCODE_NUMBER_MAX = 48 }; /* room for any number or time */
+enum { ENCODE_NUMBER_MAX = 48 }; /* room for any number or time with its quotes; more may be written than it is long */
 
 size_t encode_i64(int64_t value, char *out);
-/* RFC 3339 unless the options say otherwise. *ret_quoted: it is no number. */
-size_t encode_time(const struct codec_write_options *options, int64_t ns, char *out, bool *ret_quoted);
+/* RFC 3339 unless the options say otherwise. `minute` is kept for a batch; or NULL. *ret_quoted: it is no number. */
+size_t encode_time(const struct codec_write_options *options, struct time_minute *minute, int64_t ns, char *out,
+                   bool *ret_quoted);
 
 int encode_ndjson(const struct codec_write_options *options, const struct weir_symbols *symbols,
                   const struct weir_batch *batch, struct weir_buffer *out);

@@ -95,7 +95,8 @@ static void put_value(const struct codec_write_options *options, const struct we
         put_array(out, field, column, row);
         break;
     case WEIR_TIME:
-        out->size += column->i64[row] == WEIR_TIME_NULL ? 0 : encode_time(options, column->i64[row], room, &quoted);
+        out->size += column->i64[row] == WEIR_TIME_NULL ? 0
+                                                        : encode_time(options, NULL, column->i64[row], room, &quoted);
         break;
     case WEIR_BOOL:
         if (column->bools[row] != WEIR_BOOL_NULL) {

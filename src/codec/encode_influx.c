@@ -117,7 +117,7 @@ static void put_value(const struct codec_write_options *options, const struct we
         buffer_string(out, column->bools[row] ? "true" : "false");
         break;
     case WEIR_TIME:
-        length = encode_time(options, column->i64[row], text, &quoted);
+        length = encode_time(options, NULL, column->i64[row], text, &quoted);
         if (quoted) {
             put_text(out, text, length);
         } else {

@@ -1,167 +1,236 @@
 /* SPDX-License-Identifier: MIT */
+/*
+ * Batches → lines of JSON. What is the same in each row (names with their punctuation) is made once; room is asked for
+ * once a row, and all that has a known size is written without looking for room again.
+ */
 #include "codec/encode.h"
 
 #include <errno.h>
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
-/* Texts without anything that JSON escapes are copied as they are. */
-static bool is_plain(const char *text, size_t length)
+enum {
+    NAME_STEP = 16,  /* names are copied so many bytes at a time, the last time too */
+    TEXT_SHORT = 40, /* up to here texts need no room of their own */
+    FIELD_ROOM = ENCODE_NUMBER_MAX,
+};
+_Static_assert(TEXT_SHORT + 2 <= FIELD_ROOM, "a short text with its quotes is a field");
+
+/* One batch on its way. */
+struct writer {
+    const struct codec_write_options *options;
+    const struct weir_symbols *symbols;
+    const struct weir_batch *batch;
+    struct weir_buffer *out;
+    struct weir_buffer names; /* {"a":  ,"b":  … one after the other */
+    uint32_t name_ends[WEIR_FIELDS_MAX];
+    size_t row_room; /* without long texts and arrays */
+    struct time_minute minute;
+};
+
+/* ---- Texts ----------------------------------------------------------------------------------------------------- */
+
+#define EACH_BYTE (~UINT64_C(0) / 255)
+
+/* Of eight bytes, is one a control character, a quote, a backslash or no ASCII? Subtractions borrow from the next byte
+ * only where one is. */
+static inline uint64_t special(uint64_t bytes)
 {
-    for (size_t i = 0; i < length; i++) {
-        unsigned char c = (unsigned char)text[i];
-        if (c < 0x20 || c == '"' || c == '\\' || c >= 0x7f) {
-            return false;
+    uint64_t quote = bytes ^ EACH_BYTE * '"', backslash = bytes ^ EACH_BYTE * '\\', delete = bytes ^ EACH_BYTE * 0x7f;
+    uint64_t low = (bytes - EACH_BYTE * 0x20) | (quote - EACH_BYTE) | (backslash - EACH_BYTE) | (delete - EACH_BYTE);
+    return (low | bytes) & EACH_BYTE * 0x80;
+}
+
+/* Copies a text; false when something in it has to be written in another way. */
+static inline bool copy_plain(char *out, const char *text, size_t length)
+{
+    uint64_t bytes, found = 0;
+    if (length >= 8) {
+        for (size_t i = 0; i + 8 < length; i += 8) {
+            memcpy(&bytes, text + i, 8);
+            memcpy(out + i, &bytes, 8);
+            found |= special(bytes);
         }
+        memcpy(&bytes, text + length - 8, 8);
+        memcpy(out + length - 8, &bytes, 8);
+        return (found | special(bytes)) == 0;
     }
+    if (length >= 4) {
+        uint32_t first, last;
+        memcpy(&first, text, 4);
+        memcpy(&last, text + length - 4, 4);
+        memcpy(out, &first, 4);
+        memcpy(out + length - 4, &last, 4);
+        return special(first | (uint64_t)last << 32) == 0;
+    }
+    bytes = EACH_BYTE * ' ';
+    for (size_t i = 0; i < length; i++) {
+        out[i] = text[i];
+        bytes = bytes << 8 | (unsigned char)text[i];
+    }
+    return special(bytes) == 0;
+}
+
+/* The end of what was written at `at`, where a row's room is; then there is room for a row again. NULL: out of memory.
+ */
+static char *put_long_string(struct writer *writer, char *at, const char *text, size_t length)
+{
+    struct weir_buffer *out = writer->out;
+    out->size = (size_t)(at - out->data);
+    char *room = buffer_reserve(out, length + 2);
+    if (room && copy_plain(room + 1, text, length)) {
+        room[0] = room[length + 1] = '"';
+        out->size += length + 2;
+    } else {
+        buffer_json_string(out, text, length);
+    }
+    return buffer_reserve(out, writer->row_room);
+}
+
+static inline char *put_null(char *at)
+{
+    memcpy(at, "null", 4);
+    return at + 4;
+}
+
+static inline char *put_string(struct writer *writer, char *at, struct weir_text text)
+{
+    if (!text.data)
+        return put_null(at);
+    if (text.length > TEXT_SHORT || !copy_plain(at + 1, text.data, text.length))
+        return put_long_string(writer, at, text.data, text.length);
+    at[0] = at[text.length + 1] = '"';
+    return at + text.length + 2;
+}
+
+/* ---- Numbers --------------------------------------------------------------------------------------------------- */
+
+static inline char *put_f64(char *at, double value)
+{
+    if (__builtin_expect(fabs(value) <= DBL_MAX, 1))
+        return at + codec_show_f64(value, at);
+    if (isnan(value))
+        return put_null(at);
+    memcpy(at, value > 0 ? "\"inf\"" : "\"-inf\"", 6);
+    return at + (value > 0 ? 5 : 6);
+}
+
+static inline char *put_i64(char *at, int64_t value)
+{
+    return value == WEIR_I64_NULL ? put_null(at) : at + encode_i64(value, at);
+}
+
+static inline char *put_time(struct writer *writer, char *at, int64_t ns)
+{
+    bool quoted;
+    if (ns == WEIR_TIME_NULL)
+        return put_null(at);
+    if (writer->options->time_format >= TIME_EPOCH_S)
+        return at + encode_time(writer->options, &writer->minute, ns, at, &quoted);
+    size_t length = encode_time(writer->options, &writer->minute, ns, at + 1, &quoted);
+    at[0] = at[length + 1] = '"';
+    return at + length + 2;
+}
+
+static inline char *put_bool(char *at, uint8_t value)
+{
+    memcpy(at, value == WEIR_BOOL_NULL ? "null\0" : value ? "true\0" : "false", 5);
+    return at + (value == 0 ? 5 : 4);
+}
+
+static char *put_array(struct writer *writer, char *at, uint32_t c, uint32_t row)
+{
+    const struct weir_field *field = &writer->batch->schema->fields[c];
+    const struct weir_column *column = &writer->batch->columns[c];
+    struct weir_buffer *out = writer->out;
+    out->size = (size_t)(at - out->data);
+    at = buffer_reserve(out, (size_t)field->elements * FIELD_ROOM + 2);
+    if (!at)
+        return NULL;
+    *at++ = '[';
+    for (uint32_t i = 0; i < field->elements; i++) {
+        size_t index = (size_t)row * field->elements + i;
+        if (i > 0)
+            *at++ = ',';
+        at = field->element == WEIR_F64 ? put_f64(at, column->f64[index]) : put_i64(at, column->i64[index]);
+    }
+    *at++ = ']';
+    out->size = (size_t)(at - out->data);
+    return buffer_reserve(out, writer->row_room);
+}
+
+/* ---- Rows ------------------------------------------------------------------------------------------------------ */
+
+static inline char *put_value(struct writer *writer, char *at, uint32_t c, uint32_t row)
+{
+    const struct weir_column *column = &writer->batch->columns[c];
+    switch (writer->batch->schema->fields[c].type) {
+    case WEIR_F64:
+        return put_f64(at, column->f64[row]);
+    case WEIR_I64:
+        return put_i64(at, column->i64[row]);
+    case WEIR_SYMBOL:
+        return put_string(writer, at, symbols_text(writer->symbols, column->symbols[row]));
+    case WEIR_TIME:
+        return put_time(writer, at, column->i64[row]);
+    case WEIR_TEXT:
+        return put_string(writer, at, column->texts[row]);
+    case WEIR_ARRAY:
+        return put_array(writer, at, c, row);
+    default:
+        return put_bool(at, column->bools[row]);
+    }
+}
+
+static inline char *put_name(char *at, const char *name, size_t length)
+{
+    for (size_t i = 0; i < length; i += NAME_STEP)
+        memcpy(at + i, name + i, NAME_STEP);
+    return at + length;
+}
+
+static bool put_row(struct writer *writer, uint32_t row)
+{
+    struct weir_buffer *out = writer->out;
+    char *at = buffer_reserve(out, writer->row_room);
+    uint32_t begin = 0;
+    for (uint32_t c = 0; at && c < writer->batch->schema->count; c++) {
+        at = put_name(at, writer->names.data + begin, writer->name_ends[c] - begin);
+        at = put_value(writer, at, c, row);
+        begin = writer->name_ends[c];
+    }
+    if (!at)
+        return false;
+    memcpy(at, "}\n", 2);
+    out->size = (size_t)(at + 2 - out->data);
     return true;
 }
 
-static void put_string(struct weir_buffer *out, const char *text, size_t length)
+static bool make_names(struct writer *writer)
 {
-    if (!text) {
-        buffer_append(out, "null", 4);
-        return;
+    const struct weir_schema *schema = writer->batch->schema;
+    struct weir_buffer *names = &writer->names;
+    for (uint32_t c = 0; c < schema->count; c++) {
+        buffer_append(names, c == 0 ? "{" : ",", 1);
+        buffer_json_string(names, schema->fields[c].name, strlen(schema->fields[c].name));
+        buffer_append(names, ":", 1);
+        writer->name_ends[c] = (uint32_t)names->size;
     }
-    char *room = is_plain(text, length) ? buffer_reserve(out, length + 2) : NULL;
-    if (!room) {
-        buffer_json_string(out, text, length);
-        return;
-    }
-    room[0] = '"';
-    memcpy(room + 1, text, length);
-    room[length + 1] = '"';
-    out->size += length + 2;
-}
-
-static size_t show_f64(double value, char *out)
-{
-    if (isnan(value)) {
-        memcpy(out, "null", 4);
-        return 4;
-    }
-    if (isinf(value)) {
-        const char *text = value > 0 ? "\"inf\"" : "\"-inf\"";
-        memcpy(out, text, 6);
-        return strlen(text);
-    }
-    return codec_show_f64(value, out);
-}
-
-static size_t show_i64(int64_t value, char *out)
-{
-    if (value == WEIR_I64_NULL) {
-        memcpy(out, "null", 4);
-        return 4;
-    }
-    return encode_i64(value, out);
-}
-
-static size_t show_time(const struct codec_write_options *options, int64_t ns, char *out)
-{
-    if (ns == WEIR_TIME_NULL) {
-        return show_i64(ns, out);
-    }
-    bool quoted;
-    size_t length = encode_time(options, ns, out + 1, &quoted);
-    if (!quoted) {
-        memmove(out, out + 1, length);
-        return length;
-    }
-    out[0] = out[length + 1] = '"';
-    return length + 2;
-}
-
-static size_t show_bool(uint8_t value, char *out)
-{
-    const char *text = value == WEIR_BOOL_NULL ? "null" : value ? "true" : "false";
-    size_t length = strlen(text);
-    memcpy(out, text, length);
-    return length;
-}
-
-static void put_array(struct weir_buffer *out, const struct weir_field *field, const struct weir_column *column,
-                      uint32_t row)
-{
-    buffer_append(out, "[", 1);
-    for (uint32_t i = 0; i < field->elements; i++) {
-        char *room = buffer_reserve(out, ENCODE_NUMBER_MAX + 1);
-        if (!room) {
-            return;
-        }
-        size_t index = (size_t)row * field->elements + i, length = 0;
-        if (i > 0) {
-            room[length++] = ',';
-        }
-        length += field->element == WEIR_F64 ? show_f64(column->f64[index], room + length)
-                                             : show_i64(column->i64[index], room + length);
-        out->size += length;
-    }
-    buffer_append(out, "]", 1);
-}
-
-static void put_value(const struct codec_write_options *options, const struct weir_symbols *symbols,
-                      const struct weir_field *field, const struct weir_column *column, uint32_t row,
-                      struct weir_buffer *out)
-{
-    if (field->type == WEIR_SYMBOL) {
-        struct weir_text text = symbols_text(symbols, column->symbols[row]);
-        put_string(out, text.data, text.length);
-        return;
-    }
-    if (field->type == WEIR_TEXT) {
-        put_string(out, column->texts[row].data, column->texts[row].length);
-        return;
-    }
-    if (field->type == WEIR_ARRAY) {
-        put_array(out, field, column, row);
-        return;
-    }
-    char *room = buffer_reserve(out, ENCODE_NUMBER_MAX);
-    if (!room) {
-        return;
-    }
-    switch (field->type) {
-    case WEIR_TIME:
-        out->size += show_time(options, column->i64[row], room);
-        break;
-    case WEIR_F64:
-        out->size += show_f64(column->f64[row], room);
-        break;
-    case WEIR_I64:
-        out->size += show_i64(column->i64[row], room);
-        break;
-    default:
-        out->size += show_bool(column->bools[row], room);
-        break;
-    }
+    writer->row_room = names->size + (size_t)schema->count * FIELD_ROOM + NAME_STEP + 2;
+    return buffer_reserve(names, NAME_STEP) != NULL; /* may be read, with the last name */
 }
 
 int encode_ndjson(const struct codec_write_options *options, const struct weir_symbols *symbols,
                   const struct weir_batch *batch, struct weir_buffer *out)
 {
-    const struct weir_schema *schema = batch->schema;
-    struct weir_buffer keys = {0}; /* {"a":  ,"b":  … one after the other */
-    uint32_t ends[WEIR_FIELDS_MAX];
-    for (uint32_t c = 0; c < schema->count; c++) {
-        buffer_append(&keys, c == 0 ? "{" : ",", 1);
-        buffer_json_string(&keys, schema->fields[c].name, strlen(schema->fields[c].name));
-        buffer_append(&keys, ":", 1);
-        ends[c] = (uint32_t)keys.size;
-    }
-    for (uint32_t i = 0; i < batch->count && !keys.failed && !out->failed; i++) {
-        uint32_t row = weir_batch_row(batch, i), begin = 0;
-        for (uint32_t c = 0; c < schema->count; c++) {
-            buffer_append(out, keys.data + begin, ends[c] - begin);
-            put_value(options, symbols, &schema->fields[c], &batch->columns[c], row, out);
-            begin = ends[c];
-        }
-        if (schema->count == 0) {
+    struct writer writer = {.options = options, .symbols = symbols, .batch = batch, .out = out};
+    bool good = make_names(&writer);
+    for (uint32_t i = 0; good && i < batch->count; i++) {
+        if (batch->schema->count == 0)
             buffer_append(out, "{", 1);
-        }
-        buffer_append(out, "}\n", 2);
+        good = put_row(&writer, weir_batch_row(batch, i));
     }
-    bool failed = keys.failed || out->failed;
-    buffer_free(&keys);
-    return failed ? -ENOMEM : 0;
+    buffer_free(&writer.names);
+    return good && !out->failed ? 0 : -ENOMEM;
 }

@@ -86,7 +86,7 @@ static void put_value(const struct codec_write_options *options, const struct we
         put_word(out, field, column->texts[row], last);
         return;
     case WEIR_TIME:
-        length = column->i64[row] == WEIR_TIME_NULL ? 1 : encode_time(options, column->i64[row], cell, &quoted);
+        length = column->i64[row] == WEIR_TIME_NULL ? 1 : encode_time(options, NULL, column->i64[row], cell, &quoted);
         break;
     case WEIR_F64:
         length = isnan(column->f64[row]) ? 1 : (size_t)snprintf(cell, sizeof cell, "%.6g", column->f64[row]);

@@ -172,6 +172,38 @@ static void test_numbers(void **state)
     assert_memory_equal(text, "0.0001", codec_show_f64(1e-4, text));
 }
 
+/* Of any length, with something to escape at any place or nowhere: as the text is written by itself. */
+static void test_texts(void **state)
+{
+    (void)state;
+    static const char *const specials[] = {"",     "\"",   "\\", "\n", "\x7f", "\x1f", "\xc3\xa4",
+                                           "\xff", "\x80", " ",  "!",  "[",    "~"};
+    struct codec_write_options options = {.format = CODEC_NDJSON};
+    for (size_t length = 0; length < 60; length++) {
+        for (size_t i = 0; i <= length * 13; i++) {
+            char text[70] = {0};
+            size_t at = i / 13;
+            memset(text, 'a', length);
+            if (length > 0)
+                memcpy(text + (at < length ? at : 0), specials[i % 13], strlen(specials[i % 13]));
+            struct written written = make(1);
+            struct weir_buffer out = {0}, expected = {0};
+            set_row(&written, 0, 0, text, 1, 2, 1, text);
+            assert_int_equal(codec_encode(&options, written.symbols, written.batch, &out), 0);
+            buffer_string(&expected, "{\"t\":\"1970-01-01T00:00:00Z\",\"s\":");
+            buffer_json_string(&expected, text, strlen(text));
+            buffer_string(&expected, ",\"v\":1,\"i\":2,\"b\":true,\"x \\\"y\\\", z\":");
+            buffer_json_string(&expected, text, strlen(text));
+            buffer_string(&expected, ",\"w\":[1,0.5]}\n");
+            assert_int_equal(out.size, expected.size);
+            assert_memory_equal(out.data, expected.data, out.size);
+            buffer_free(&out);
+            buffer_free(&expected);
+            unmake(&written);
+        }
+    }
+}
+
 /* Written and read again, any float has its bits, in either format. */
 static void test_round_trip(void **state)
 {
@@ -222,7 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ndjson),  cmocka_unit_test(test_csv),        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_numbers), cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_numbers), cmocka_unit_test(test_round_trip), cmocka_unit_test(test_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

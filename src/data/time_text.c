@@ -444,6 +444,27 @@ size_t time_show_rfc3339(int64_t ns, char out[TIME_TEXT_MAX])
     return show_text(ns, 'T', true, out);
 }
 
+size_t time_show_next(struct time_minute *minute, int64_t ns, char out[TIME_TEXT_MAX])
+{
+    const int64_t length = INT64_C(60) * SECOND;
+    uint64_t rest = (uint64_t)ns - (uint64_t)minute->begin;
+    if (ns < minute->begin || rest >= (uint64_t)length || !minute->text[0]) {
+        size_t size = show_text(ns, 'T', true, out);
+        int64_t in_minute = ns % length;
+        in_minute += in_minute < 0 ? length : 0;
+        if (ns >= INT64_MIN + in_minute) {
+            memcpy(minute->text, out, sizeof minute->text);
+            minute->begin = ns - in_minute;
+        }
+        return size;
+    }
+    memcpy(out, minute->text, sizeof minute->text);
+    char *at = put_pair(out + sizeof minute->text, (uint32_t)(rest / SECOND));
+    at = put_fraction(at, (uint32_t)(rest % SECOND), 9);
+    *at++ = 'Z';
+    return (size_t)(at - out);
+}
+
 size_t time_show(int64_t ns, enum time_format format, char out[TIME_TEXT_MAX])
 {
     if (format == TIME_PLAIN) {

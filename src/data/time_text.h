@@ -35,6 +35,12 @@ enum time_format time_unit_guess(double value);
 enum { TIME_TEXT_MAX = 40 };
 /* RFC 3339 in UTC with as many fractional digits (0, 3, 6, 9) as are needed; returns the length (no terminator). */
 size_t time_show_rfc3339(int64_t ns, char out[TIME_TEXT_MAX]);
+/* The same where one time follows another, mostly in the same minute: what they share is kept. Zero it before. */
+struct time_minute {
+    int64_t begin; /* ns; meaningful when there is a text */
+    char text[17]; /* "2024-11-21T08:00:" */
+};
+size_t time_show_next(struct time_minute *minute, int64_t ns, char out[TIME_TEXT_MAX]);
 /* The same in any format: plain is in UTC, epoch_* a decimal number, auto RFC 3339. */
 size_t time_show(int64_t ns, enum time_format format, char out[TIME_TEXT_MAX]);
 #endif

@@ -230,11 +230,34 @@ static void the_calendar(void **state)
     }
 }
 
+/* One time after the other, in the same minute mostly, is the same as each by itself. */
+static void one_after_the_other(void **state)
+{
+    (void)state;
+    struct random random = random_start();
+    struct time_minute minute = {0};
+    int64_t ns = 0;
+    for (int round = 0; round < 300000; round++) {
+        char text[TIME_TEXT_MAX], expected[TIME_TEXT_MAX];
+        uint64_t far = random_next(&random) % 100;
+        if (far == 0)
+            ns = round % 3 ? (int64_t)random_next(&random) : round % 2 ? INT64_MIN + round : INT64_MAX - round;
+        else if (far < 10)
+            ns = (int64_t)((uint64_t)ns + random_next(&random) % (200 * (uint64_t)S) - 100 * (uint64_t)S);
+        else if (ns < INT64_MAX - S)
+            ns += (int64_t)(random_next(&random) % 1000 * 1000000);
+        ns = ns == INT64_MIN ? 0 : ns;
+        size_t length = time_show_rfc3339(ns, expected);
+        assert_int_equal(time_show_next(&minute, ns, text), length);
+        assert_memory_equal(text, expected, length);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dates), cmocka_unit_test(no_dates),     cmocka_unit_test(numbers),
-        cmocka_unit_test(shown), cmocka_unit_test(the_calendar),
+        cmocka_unit_test(shown), cmocka_unit_test(the_calendar), cmocka_unit_test(one_after_the_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
