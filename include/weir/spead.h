@@ -98,4 +98,95 @@ struct weir_spead_counters {
 const char *weir_spead_counter_name(enum weir_spead_counter counter);  /* "packets_duplicate" */
 const char *weir_spead_counter_words(enum weir_spead_counter counter); /* "packets that had come before" */
 
+/* ---- Receiver -------------------------------------------------------------------------------------------------- */
+
+enum weir_spead_stop {
+    WEIR_SPEAD_STOP_ANY,   /* the first stop item of any source ends all; such a heap is not handed out */
+    WEIR_SPEAD_STOP_ALL,   /* a stop item ends its source; all is over when every source has sent one */
+    WEIR_SPEAD_STOP_NEVER, /* a heap like others */
+};
+
+/* Zeroed: everything as the comments say. */
+struct weir_spead_receive_options {
+    uint32_t max_heaps;      /* partial ones, for each source and substream; 0: 4 */
+    uint32_t substreams;     /* 0: 1 */
+    uint32_t max_sources;    /* senders followed at a time; 0: 1024 */
+    uint32_t ring_heaps;     /* received and not yet taken; 0: 16 */
+    uint32_t remembered;     /* counts of heaps that are over, for each source, to know duplicates; 0: 64 */
+    uint64_t max_heap_bytes; /* payload of one heap; 0: 256 MiB */
+    uint64_t memory;         /* of payloads, those not yet released too; 0: 1 GiB */
+    uint64_t packet_max;     /* bytes; a longer datagram is dropped; 0: 65535 */
+    uint64_t socket_buffer;  /* bytes to ask the kernel for; 0: 8 MiB (TCP: as it is) */
+    int64_t idle_ns;         /* a partial heap of which nothing more comes is given up; 0: 10 s; < 0: never */
+    int64_t spin_ns;         /* look again for so long before the thread sleeps; costs processor time */
+    enum weir_spead_stop stop;
+    bool in_order;        /* a packet must begin where the one before it ended: no packet of a heap can be late */
+    bool incomplete;      /* hand out heaps that were given up too */
+    bool refuse_unsized;  /* refuse heaps whose length is not said */
+    bool no_gro;          /* take datagrams one by one */
+    bool remember_always; /* captures: a source that was silent may still not count anew */
+    int cpu;              /* processor of the receiving thread, from 1; 0: any */
+};
+
+enum weir_spead_transport { WEIR_SPEAD_UDP, WEIR_SPEAD_TCP, WEIR_SPEAD_CAPTURE };
+struct weir_spead_endpoint {
+    enum weir_spead_transport transport;
+    const char *address;   /* "8888", ":8888", "127.0.0.1:8888", "[::1]:8888", "239.1.2.3:7148"; or a capture's file */
+    const char *interface; /* multicast: its name or address; NULL: the system chooses */
+    const char *only_from; /* multicast: the one sender to join (source-specific); NULL: any */
+};
+
+struct weir_spead_statistics {
+    struct weir_spead_counters total;
+    uint32_t sources;
+    uint64_t datagrams;           /* taken from the kernel (TCP, captures: packets) */
+    uint64_t receive_calls;       /* calls of the kernel that brought something */
+    uint64_t sleeps;              /* how often the thread slept */
+    uint64_t kernel_drops;        /* datagrams that the kernel dropped because the socket's buffer was full */
+    uint64_t socket_buffer;       /* bytes, as granted; the smallest */
+    uint64_t memory, memory_peak; /* bytes of payloads, free ones that are kept too */
+    uint32_t heaps_held;          /* partial, waiting, and not yet released */
+    uint64_t capture_other, capture_fragments, capture_truncated, capture_malformed; /* records of captures */
+};
+struct weir_spead_source_statistics {
+    uint32_t number;
+    bool stopped;
+    char name[64]; /* "127.0.0.1:40312" */
+    struct weir_spead_counters counters;
+};
+
+struct weir_spead_receiver;
+
+/* All calls on a receiver come from one thread, but for _stop and _statistics. -ENOMEM with words. */
+int weir_spead_receiver_new(const struct weir_spead_receive_options *options, struct weir_error *error,
+                            struct weir_spead_receiver **ret);
+/* Opens one more place to receive from, before the start. UDP endpoints do not go together with others. -EINVAL, or
+ * what the system said, with words. May block while a name is looked up. */
+int weir_spead_receiver_add(struct weir_spead_receiver *receiver, const struct weir_spead_endpoint *endpoint,
+                            struct weir_error *error);
+/* A sentence when less of the socket's buffer was granted than asked for, with what to do about it; else NULL. Lives as
+ * long as the receiver. */
+const char *weir_spead_receiver_warning(const struct weir_spead_receiver *receiver);
+/* Starts the receiving thread. On UDP it never waits for whoever takes the heaps: what finds no place in the ring is
+ * shed, whole, and counted. From TCP and captures it stops reading instead. */
+int weir_spead_receiver_start(struct weir_spead_receiver *receiver, struct weir_error *error);
+/* Waits for the next heap; the caller releases it. -EPIPE: the stream has ended and all was taken; -ETIMEDOUT;
+ * -ECANCELED (the context's). `context` NULL: a plain thread, deadlines are of clock_monotonic. */
+int weir_spead_receiver_next(struct weir_spead_receiver *receiver, struct weir_context *context, int64_t deadline_ns,
+                             struct weir_spead_heap **ret);
+/* Why the stream ended, if it did by an error (a damaged capture): 0 or a negative errno, with words. */
+int weir_spead_receiver_failure(struct weir_spead_receiver *receiver, struct weir_error *error);
+/* Ends the receiving; what has come can still be taken. Any thread; a signal handler too. */
+void weir_spead_receiver_stop(struct weir_spead_receiver *receiver);
+/* Waits for the thread to end. Heaps that are held stay valid. NULL is allowed. */
+void weir_spead_receiver_free(struct weir_spead_receiver *receiver);
+
+/* Any thread, until _free. */
+void weir_spead_receiver_statistics(struct weir_spead_receiver *receiver, struct weir_spead_statistics *ret);
+/* Fills in up to `most` sources, in the order in which they were first seen; returns how many. */
+uint32_t weir_spead_receiver_sources(struct weir_spead_receiver *receiver, struct weir_spead_source_statistics *ret,
+                                     uint32_t most);
+/* The port that the first endpoint listens on: for endpoints with port 0. */
+uint16_t weir_spead_receiver_port(const struct weir_spead_receiver *receiver);
+
 #endif

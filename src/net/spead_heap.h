@@ -96,6 +96,9 @@ static inline void spead_source_count(struct spead_source *source, enum weir_spe
     source->counters.of[counter] += number;
 }
 
+/* A heap that was taken and then dropped because nobody wanted it in time: it counts as shed instead. */
+void spead_heaps_count_shed(struct spead_heaps *heaps, const struct weir_spead_heap *heap);
+
 /* The next finished heap (the caller's reference), oldest first, or NULL. */
 struct weir_spead_heap *spead_heaps_take(struct spead_heaps *heaps);
 /* Is there one? */

@@ -204,3 +204,16 @@ void spead_heaps_totals(const struct spead_heaps *heaps, struct weir_spead_count
             ret->of[i] += source->counters.of[i];
     }
 }
+
+void spead_heaps_count_shed(struct spead_heaps *heaps, const struct weir_spead_heap *heap)
+{
+    struct weir_spead_counters *into = &heaps->gone;
+    for (struct spead_source *source = heaps->first; source; source = source->next) {
+        if (source->number == heap->source)
+            into = &source->counters;
+    }
+    if (!heap->complete)
+        return;
+    into->of[WEIR_SPEAD_HEAPS]--; /* the sum is right also when the source has gone */
+    into->of[WEIR_SPEAD_HEAPS_SHED]++;
+}

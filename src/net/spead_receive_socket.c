@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* Sockets that SPEAD is received from: addresses, buffers. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "net/spead_receiver.h"
+
+int receive_resolve(const char *text, bool tcp, struct sockaddr_storage *ret, socklen_t *ret_length,
+                    struct weir_error *error)
+{
+    char host[256] = "";
+    const char *port = strrchr(text, ':'), *begin = text;
+    size_t length = port ? (size_t)(port - text) : 0;
+    port = port ? port + 1 : text;
+    if (length >= 2 && text[0] == '[' && text[length - 1] == ']') {
+        begin++;
+        length -= 2;
+    } else if (memchr(text, ':', length)) {
+        return weir_fail(error, -EINVAL, "%s: write an IPv6 address in brackets, as in [::1]:8888", text);
+    }
+    if (length >= sizeof host || !*port || strspn(port, "0123456789") != strlen(port) || strlen(port) > 5)
+        return weir_fail(error, -EINVAL, "%s is no place to listen at; for example :8888 or 239.1.2.3:7148", text);
+    memcpy(host, begin, length);
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+                             .ai_family = length ? AF_UNSPEC : AF_INET,
+                             .ai_socktype = tcp ? SOCK_STREAM : SOCK_DGRAM};
+    struct addrinfo *found = NULL;
+    int failed = getaddrinfo(length ? host : NULL, port, &hints, &found);
+    if (failed)
+        return weir_fail(error, -ENXIO, "%s: %s", text, gai_strerror(failed));
+    memcpy(ret, found->ai_addr, found->ai_addrlen);
+    *ret_length = found->ai_addrlen;
+    freeaddrinfo(found);
+    return 0;
+}
+
+void receive_set_buffer(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint, uint64_t wanted)
+{
+    int size = wanted > INT32_MAX / 2 ? INT32_MAX / 2 : (int)wanted, granted = 0;
+    socklen_t length = sizeof granted;
+    setsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    getsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUF, &granted, &length);
+    granted /= 2; /* the kernel doubles it for its own bookkeeping */
+    endpoint->buffer = (uint64_t)granted;
+    if (!receiver->buffer || endpoint->buffer < receiver->buffer)
+        receiver->buffer = endpoint->buffer;
+    if (granted < size)
+        snprintf(receiver->warning, sizeof receiver->warning,
+                 "the kernel gives the socket a buffer of %d bytes instead of %d: bursts may be lost; to allow it: "
+                 "sysctl -w net.core.rmem_max=%d",
+                 granted, size, size);
+}
+
+static void show_address(const struct sockaddr *address, socklen_t length, char *out, size_t size)
+{
+    char host[INET6_ADDRSTRLEN] = "?", port[8] = "?";
+    if (getnameinfo(address, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        snprintf(host, sizeof host, "?");
+    snprintf(out, size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+}
+
+unsigned receive_interface_of_address(const char *text)
+{
+    struct ifaddrs *all = NULL;
+    unsigned found = 0;
+    if (getifaddrs(&all) < 0)
+        return 0;
+    for (const struct ifaddrs *one = all; one && !found; one = one->ifa_next) {
+        char host[INET6_ADDRSTRLEN];
+        bool six = one->ifa_addr && one->ifa_addr->sa_family == AF_INET6;
+        if (!one->ifa_addr || (!six && one->ifa_addr->sa_family != AF_INET))
+            continue;
+        const void *address = six ? (void *)&((struct sockaddr_in6 *)one->ifa_addr)->sin6_addr
+                                  : (void *)&((struct sockaddr_in *)one->ifa_addr)->sin_addr;
+        if (inet_ntop(one->ifa_addr->sa_family, address, host, sizeof host) && strcmp(host, text) == 0)
+            found = if_nametoindex(one->ifa_name);
+    }
+    freeifaddrs(all);
+    return found;
+}
+
+struct spead_source *receive_source(struct weir_spead_receiver *receiver, const struct sockaddr *address,
+                                    socklen_t length, int64_t now_ns)
+{
+    char name[SPEAD_SOURCE_NAME_MAX];
+    /* What says who it is: family, port, address; the rest may differ from packet to packet. */
+    size_t size = address->sa_family == AF_INET && length >= 8 ? 8 : length;
+    struct spead_source *source = spead_heaps_find(receiver->heaps, address, size);
+    if (source)
+        return source;
+    show_address(address, length, name, sizeof name);
+    return spead_heaps_add(receiver->heaps, address, size, name, now_ns);
+}
+
+uint16_t weir_spead_receiver_port(const struct weir_spead_receiver *receiver)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    if (receiver->endpoint_count == 0 ||
+        getsockname(receiver->endpoints[0]->fd, (struct sockaddr *)&address, &length) < 0)
+        return 0;
+    return ntohs(address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port
+                                               : ((struct sockaddr_in *)&address)->sin_port);
+}

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* UDP: many datagrams by one call, and with GRO many in one. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/spead_receiver.h"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+struct udp_state {
+    struct mmsghdr messages[RECEIVE_BATCH];
+    struct iovec vectors[RECEIVE_BATCH];
+    struct sockaddr_in6 names[RECEIVE_BATCH]; /* the larger of the two kinds */
+    _Alignas(struct cmsghdr) uint8_t controls[RECEIVE_BATCH][CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint32_t))];
+    uint32_t batch;  /* datagrams to ask for */
+    uint32_t kernel; /* drops, as last told */
+    uint8_t *buffers;
+};
+
+/* ---- Receiving ------------------------------------------------------------------------------------------------- */
+
+/* What the kernel says about a message: the size of its segments (0: it is one datagram), drops so far. */
+static int read_controls(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint,
+                         struct msghdr *message)
+{
+    struct udp_state *state = endpoint->state;
+    int segment = 0;
+    for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
+        if (control->cmsg_level == SOL_UDP && control->cmsg_type == UDP_GRO) {
+            memcpy(&segment, CMSG_DATA(control), sizeof segment);
+        } else if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_RXQ_OVFL) {
+            uint32_t drops;
+            memcpy(&drops, CMSG_DATA(control), sizeof drops);
+            receiver->drops += drops - state->kernel;
+            state->kernel = drops;
+        }
+    }
+    return segment;
+}
+
+static void take_message(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint,
+                         struct mmsghdr *message, int64_t now_ns)
+{
+    struct msghdr *head = &message->msg_hdr;
+    const uint8_t *data = head->msg_iov->iov_base;
+    size_t size = message->msg_len;
+    int segment = head->msg_controllen > 0 ? read_controls(receiver, endpoint, head) : 0;
+    struct spead_source *source = receive_source(receiver, head->msg_name, head->msg_namelen, now_ns);
+    if (!source)
+        return;
+    if (head->msg_flags & MSG_TRUNC) {
+        spead_source_count(source, WEIR_SPEAD_PACKETS_OVERSIZE, 1);
+        return;
+    }
+    if (segment <= 0 || (size_t)segment >= size) {
+        receive_packet(receiver, source, data, size, now_ns);
+        return;
+    }
+    for (size_t at = 0; at < size; at += (size_t)segment)
+        receive_packet(receiver, source, data + at, size - at < (size_t)segment ? size - at : (size_t)segment, now_ns);
+}
+
+static int service(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint, int64_t now_ns)
+{
+    struct udp_state *state = endpoint->state;
+    for (int turn = 0; turn < RECEIVE_TURNS; turn++) {
+        for (uint32_t i = 0; i < state->batch; i++) {
+            struct msghdr *head = &state->messages[i].msg_hdr;
+            head->msg_namelen = sizeof state->names[i];
+            head->msg_controllen = sizeof state->controls[i];
+        }
+        int got = recvmmsg(endpoint->fd, state->messages, state->batch, MSG_DONTWAIT, NULL);
+        if (got <= 0) /* none; or an error of a single datagram: nothing to end for */
+            return 0;
+        size_t bytes = 0;
+        for (int i = 0; i < got; i++) {
+            bytes += state->messages[i].msg_len;
+            take_message(receiver, endpoint, &state->messages[i], now_ns);
+        }
+        receiver->receive_calls++;
+        /* Large messages: few of them, so that they are still in the cache when they are looked at. */
+        uint32_t fitting = (uint32_t)(RECEIVE_BATCH_BYTES / (bytes / (uint32_t)got + 1));
+        uint32_t asked = state->batch;
+        state->batch = fitting < 1 ? 1 : fitting > RECEIVE_BATCH ? RECEIVE_BATCH : fitting;
+        if ((uint32_t)got < asked)
+            return 0;
+        if (spead_heaps_stopped(receiver->heaps))
+            return 0;
+    }
+    return 1;
+}
+
+/* ---- Opening --------------------------------------------------------------------------------------------------- */
+
+static void close_udp(struct receive_endpoint *endpoint)
+{
+    struct udp_state *state = endpoint->state;
+    if (state)
+        memory_free(state->buffers);
+    memory_free(state);
+    if (endpoint->fd >= 0)
+        close(endpoint->fd);
+}
+
+static bool is_multicast(const struct sockaddr_storage *address)
+{
+    if (address->ss_family == AF_INET)
+        return IN_MULTICAST(ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr));
+    return IN6_IS_ADDR_MULTICAST(&((const struct sockaddr_in6 *)address)->sin6_addr);
+}
+
+/* The interface's number: its name, or the name that has this address. 0: none said. */
+static int find_interface(const char *text, unsigned *ret, struct weir_error *error)
+{
+    *ret = 0;
+    if (!text || !*text)
+        return 0;
+    *ret = if_nametoindex(text);
+    if (*ret)
+        return 0;
+    unsigned found = receive_interface_of_address(text);
+    if (!found)
+        return weir_fail(error, -ENODEV, "there is no network interface %s; ip address lists them", text);
+    *ret = found;
+    return 0;
+}
+
+static int join(int fd, const struct sockaddr_storage *group, socklen_t length,
+                const struct weir_spead_endpoint *endpoint, struct weir_error *error)
+{
+    int level = group->ss_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6, failed;
+    unsigned interface;
+    if ((failed = find_interface(endpoint->interface, &interface, error)) < 0)
+        return failed;
+    if (endpoint->only_from && *endpoint->only_from) {
+        struct group_source_req request = {.gsr_interface = interface};
+        char from[280];
+        snprintf(from, sizeof from, group->ss_family == AF_INET ? "%s:0" : "[%s]:0", endpoint->only_from);
+        socklen_t ignored;
+        struct sockaddr_storage address;
+        if ((failed = receive_resolve(from, false, &address, &ignored, error)) < 0)
+            return failed;
+        memcpy(&request.gsr_group, group, length);
+        memcpy(&request.gsr_source, &address, ignored);
+        failed = setsockopt(fd, level, MCAST_JOIN_SOURCE_GROUP, &request, sizeof request);
+    } else {
+        struct group_req request = {.gr_interface = interface};
+        memcpy(&request.gr_group, group, length);
+        failed = setsockopt(fd, level, MCAST_JOIN_GROUP, &request, sizeof request);
+    }
+    if (failed < 0)
+        return weir_fail(error, -errno, "cannot join the group of %s: %s%s", endpoint->address, strerror(errno),
+                         errno == ENODEV ? "; say which interface has it" : "");
+    return 0;
+}
+
+static int open_socket(struct weir_spead_receiver *receiver, const struct weir_spead_endpoint *wanted,
+                       struct receive_endpoint *endpoint, struct weir_error *error)
+{
+    struct sockaddr_storage address;
+    socklen_t length;
+    int one = 1, failed = receive_resolve(wanted->address, false, &address, &length, error);
+    if (failed < 0)
+        return failed;
+    endpoint->fd = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (endpoint->fd < 0)
+        return weir_fail(error, -errno, "%s: cannot open a socket: %s", wanted->address, strerror(errno));
+    receive_set_buffer(receiver, endpoint, receiver->options.socket_buffer);
+    setsockopt(endpoint->fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof one);
+    if (!receiver->options.no_gro) /* kernels before 5.0 have no such thing, and single datagrams will do */
+        setsockopt(endpoint->fd, SOL_UDP, UDP_GRO, &one, sizeof one);
+    bool multicast = is_multicast(&address);
+    if (multicast)
+        setsockopt(endpoint->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (bind(endpoint->fd, (struct sockaddr *)&address, length) < 0)
+        return weir_fail(error, -errno, "cannot listen at %s: %s%s", wanted->address, strerror(errno),
+                         errno == EADDRINUSE ? "; another program receives there" : "");
+    return multicast ? join(endpoint->fd, &address, length, wanted, error) : 0;
+}
+
+static int make_state(struct receive_endpoint *endpoint, struct weir_error *error)
+{
+    struct udp_state *state = memory_zeroed(1, sizeof *state);
+    endpoint->state = state;
+    if (state)
+        state->buffers = memory_aligned(4096, (size_t)RECEIVE_BATCH * RECEIVE_STRIDE / 4096 * 4096 + 4096);
+    if (!state || !state->buffers)
+        return weir_fail(error, -ENOMEM, "no memory for the buffers of a socket");
+    state->batch = RECEIVE_BATCH;
+    for (uint32_t i = 0; i < RECEIVE_BATCH; i++) {
+        state->vectors[i] = (struct iovec){state->buffers + (size_t)i * RECEIVE_STRIDE, RECEIVE_DATAGRAM_MAX};
+        state->messages[i].msg_hdr = (struct msghdr){.msg_iov = &state->vectors[i],
+                                                     .msg_iovlen = 1,
+                                                     .msg_name = &state->names[i],
+                                                     .msg_control = state->controls[i]};
+    }
+    return 0;
+}
+
+int receive_open_udp(struct weir_spead_receiver *receiver, const struct weir_spead_endpoint *wanted,
+                     struct weir_error *error)
+{
+    struct receive_endpoint *endpoint = memory_zeroed(1, sizeof *endpoint);
+    if (!endpoint)
+        return weir_fail(error, -ENOMEM, "no memory for %s", wanted->address);
+    *endpoint = (struct receive_endpoint){
+        .transport = WEIR_SPEAD_UDP, .fd = -1, .service = service, .close = close_udp};
+    int failed = open_socket(receiver, wanted, endpoint, error);
+    if (failed == 0)
+        failed = make_state(endpoint, error);
+    if (failed == 0)
+        failed = receive_add_endpoint(receiver, endpoint);
+    if (failed < 0) {
+        close_udp(endpoint);
+        memory_free(endpoint);
+    }
+    return failed;
+}
