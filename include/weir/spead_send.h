@@ -13,11 +13,8 @@
 #ifndef WEIR_SPEAD_SEND_H
 #define WEIR_SPEAD_SEND_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <weir/context.h>
 
-struct weir_context;
 struct weir_error;
 
 /* ---- Words ------------------------------------------------------------------------------------------------------ */

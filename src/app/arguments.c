@@ -10,6 +10,15 @@
 
 enum { HELP_COLUMN = 26 };
 
+/* Characters of the command's name in a synopsis: "check" of "check FILE", "spead send" of "spead send HOST:PORT". */
+static int name_length(const char *synopsis)
+{
+    size_t length = strcspn(synopsis, " ");
+    while (synopsis[length] && synopsis[length + 1] >= 'a' && synopsis[length + 1] <= 'z')
+        length += 1 + strcspn(synopsis + length + 1, " ");
+    return (int)length;
+}
+
 static void print_usage(const struct app_usage *usage)
 {
     printf("Usage: weir %s\n\n%s\n", usage->synopsis, usage->summary);
@@ -37,7 +46,7 @@ static int fail_option(const struct app_usage *usage, const char *argument)
     snprintf(word, sizeof word, "%.*s", (int)strcspn(argument + strspn(argument, "-"), "="),
              argument + strspn(argument, "-"));
     const char *nearest = error_nearest(word, names, count);
-    int command = (int)strcspn(usage->synopsis, " ");
+    int command = name_length(usage->synopsis);
     if (nearest)
         app_say("%.*s has no option \"%s\"; did you mean \"--%s\"?", command, usage->synopsis, argument, nearest);
     else
@@ -124,7 +133,7 @@ int app_parse(const struct app_usage *usage, int argc, char **argv, int *ret_ope
         }
     }
     if ((size_t)operands < usage->operands_least || (size_t)operands > usage->operands_most) {
-        int command = (int)strcspn(usage->synopsis, " "), name = (int)strcspn(usage->synopsis + command + 1, " ");
+        int command = name_length(usage->synopsis), name = (int)strcspn(usage->synopsis + command + 1, " ");
         if ((size_t)operands < usage->operands_least)
             app_say("%.*s is missing: weir %s; weir %.*s --help tells more", name, usage->synopsis + command + 1,
                     usage->synopsis, command, usage->synopsis);
