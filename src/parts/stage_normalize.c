@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Brings a column to a common scale, in one of three ways:
+ * Brings a column to a common scale, in one of these ways:
  *
  *   mean, stddev       (x − mean) / stddev with what the configuration says       no state
  *   min, max           (x − min) / (max − min): 0 at min, 1 at max                no state
  *   running: true      against the mean and stddev of all values of the key so far, this one included
+ *   method: robust     (x − median) / (1.4826 · MAD): with median and mad as the configuration says, or those of the
+ *                      last records of the key (window)
  *
  * Where the divisor is 0 the result is null.
  */
@@ -12,18 +14,27 @@
 #include <stdio.h>
 
 #include "data/kernel_normalize.h"
+#include "data/kernel_robust.h"
+#include "parts/extent.h"
 #include "parts/numeric.h"
 #include "parts/parts.h"
 
+static const char *const methods[] = {"standard", "robust", NULL};
+enum { STANDARD, ROBUST };
+
 struct normalize {
     struct weir_quoted field, by, as; /* options; numbers as lists, so that it shows whether one was given */
-    struct weir_numbers mean, stddev, min, max;
-    bool running;
-    int64_t ddof;
+    struct weir_numbers mean, stddev, min, max, median, mad;
+    const char *window;
+    bool running, lag;
+    int64_t ddof, most;
+    int method;
 
     double offset, divisor; /* from here on: made by open and bind */
     uint32_t column, output;
     struct weir_schema *out;
+    struct robust_options robust;
+    int32_t time;
     void **states;
     size_t states_capacity;
     double *scratch;
@@ -33,44 +44,99 @@ struct normalize {
 static const char *normalize_key(const void *self)
 {
     const struct normalize *normalize = self;
-    if (!normalize->running)
+    if (!normalize->running && !normalize->window)
         return WEIR_UNKEYED;
     return normalize->by.text ? normalize->by.text : WEIR_KEY_OF_SOURCE;
+}
+
+static int one_each(const struct normalize *normalize, struct weir_env *env)
+{
+    const struct weir_numbers *numbers[] = {&normalize->mean, &normalize->stddev, &normalize->min,
+                                            &normalize->max,  &normalize->median, &normalize->mad};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i]->count > 1)
+            return weir_fail_at(env->error, -EINVAL, env->mark,
+                                "%s: mean, stddev, min, max, median and mad are one number each", env->name);
+    return 0;
+}
+
+/* Two numbers that go together: the offset, and what is divided by. */
+static int pair(struct normalize *normalize, struct weir_env *env, const struct weir_numbers *first, const char *a,
+                const struct weir_numbers *second, const char *b)
+{
+    if (!first->count || !second->count)
+        return weir_fail_at(env->error, -EINVAL, env->mark, "%s: %s and %s go together; %s is missing", env->name, a, b,
+                            first->count ? b : a);
+    normalize->offset = first->values[0];
+    normalize->divisor = second->values[0];
+    return 0;
+}
+
+static int open_robust(struct normalize *normalize, struct weir_env *env)
+{
+    bool given = normalize->median.count || normalize->mad.count;
+    int64_t records, span;
+    if (normalize->mean.count || normalize->stddev.count || normalize->min.count || normalize->max.count ||
+        normalize->running || given == (normalize->window != NULL))
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "%s: method: robust goes with either window (10 records, or 30s) or with median and mad",
+                            env->name);
+    if (given) {
+        int error = pair(normalize, env, &normalize->median, "median", &normalize->mad, "mad");
+        normalize->divisor *= ROBUST_SCALE;
+        return error                    ? error
+               : normalize->divisor < 0 ? weir_fail_at(env->error, -EINVAL, env->mark, "%s: mad is negative", env->name)
+                                        : 0;
+    }
+    if (extent_read(normalize->window, &records, &span) < 0 || records > ROBUST_RECORDS_MOST)
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "%s: window \"%s\" is neither a number of records (1 to %d), such as 10, nor a time, such "
+                            "as 30s",
+                            env->name, normalize->window, (int)ROBUST_RECORDS_MOST);
+    normalize->robust = (struct robust_options){
+        .records = (uint32_t)(span ? normalize->most : records), .span = span, .lag = normalize->lag};
+    return 0;
+}
+
+static int open_standard(struct normalize *normalize, struct weir_env *env)
+{
+    bool given = normalize->mean.count || normalize->stddev.count;
+    bool range = normalize->min.count || normalize->max.count;
+    int error = 0;
+    if (normalize->median.count || normalize->mad.count)
+        return weir_fail_at(env->error, -EINVAL, env->mark, "%s: median and mad need method: robust", env->name);
+    if (normalize->window)
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "%s: window needs method: robust; by mean and stddev of a window is rolling with compute: "
+                            "zscore",
+                            env->name);
+    if (given + range + normalize->running != 1)
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "%s: say how, in one of these ways: mean and stddev; min and max; running: true; method: "
+                            "robust",
+                            env->name);
+    if (given)
+        error = pair(normalize, env, &normalize->mean, "mean", &normalize->stddev, "stddev");
+    if (range)
+        error = pair(normalize, env, &normalize->min, "min", &normalize->max, "max");
+    if (range && !error)
+        normalize->divisor -= normalize->offset;
+    if (!error && normalize->divisor < 0)
+        error = weir_fail_at(env->error, -EINVAL, env->mark,
+                             given ? "%s: stddev is negative" : "%s: min is greater than max", env->name);
+    return error;
 }
 
 static int normalize_open(void *self, struct weir_env *env)
 {
     struct normalize *normalize = self;
-    bool given = normalize->mean.count || normalize->stddev.count;
-    bool range = normalize->min.count || normalize->max.count;
-    if (normalize->mean.count > 1 || normalize->stddev.count > 1 || normalize->min.count > 1 ||
-        normalize->max.count > 1)
-        return weir_fail_at(env->error, -EINVAL, env->mark, "%s: mean, stddev, min and max are one number each",
+    int error = one_each(normalize, env);
+    if (error)
+        return error;
+    if (normalize->by.text && !normalize->running && !normalize->window)
+        return weir_fail_at(env->error, -EINVAL, normalize->by.mark, "%s: 'by' needs running: true or a window",
                             env->name);
-    if (given + range + normalize->running != 1)
-        return weir_fail_at(env->error, -EINVAL, env->mark,
-                            "%s: say how, in one of three ways: mean and stddev; min and max; running: true",
-                            env->name);
-    if (given && (!normalize->mean.count || !normalize->stddev.count))
-        return weir_fail_at(env->error, -EINVAL, env->mark, "%s: mean and stddev go together; %s is missing", env->name,
-                            normalize->mean.count ? "stddev" : "mean");
-    if (range && (!normalize->min.count || !normalize->max.count))
-        return weir_fail_at(env->error, -EINVAL, env->mark, "%s: min and max go together; %s is missing", env->name,
-                            normalize->min.count ? "max" : "min");
-    if (normalize->by.text && !normalize->running)
-        return weir_fail_at(env->error, -EINVAL, normalize->by.mark, "%s: 'by' needs running: true", env->name);
-    if (given) {
-        normalize->offset = normalize->mean.values[0];
-        normalize->divisor = normalize->stddev.values[0];
-        if (normalize->divisor < 0)
-            return weir_fail_at(env->error, -EINVAL, env->mark, "%s: stddev is negative", env->name);
-    } else if (range) {
-        normalize->offset = normalize->min.values[0];
-        normalize->divisor = normalize->max.values[0] - normalize->min.values[0];
-        if (normalize->divisor < 0)
-            return weir_fail_at(env->error, -EINVAL, env->mark, "%s: min is greater than max", env->name);
-    }
-    return 0;
+    return normalize->method == ROBUST ? open_robust(normalize, env) : open_standard(normalize, env);
 }
 
 static void normalize_close(void *self, struct weir_env *env)
@@ -115,8 +181,33 @@ static int normalize_bind(void *self, struct weir_env *env, struct weir_schema *
         if (error < 0)
             return error;
     }
+    normalize->time = in->time;
+    if (normalize->robust.span && in->time < 0)
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "%s: a window of time needs the time of the records; say at the source which column it is, "
+                            "with time",
+                            env->name);
+    if (normalize->window) {
+        error = weir_key_state_define(env, &(struct weir_key_options){.size = robust_state_size(&normalize->robust)});
+        if (error < 0)
+            return error;
+    }
     *out = weir_schema_reference(normalize->out);
     return 0;
+}
+
+static void process_robust(const struct normalize *normalize, struct weir_env *env, const struct weir_batch *in,
+                           const double *values, double *results)
+{
+    struct robust_rows rows = {.states = normalize->states,
+                               .selection = in->selection,
+                               .count = in->count,
+                               .values = values,
+                               .times = normalize->time >= 0 ? in->columns[normalize->time].i64 : NULL,
+                               .out = results};
+    robust_process(&normalize->robust, &rows);
+    if (rows.early)
+        weir_count(env, "records over most", normalize->field.text, rows.early);
 }
 
 static int normalize_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
@@ -124,7 +215,7 @@ static int normalize_process(void *self, struct weir_env *env, struct weir_batch
     struct normalize *normalize = self;
     if (numeric_reserve(&normalize->scratch, &normalize->scratch_capacity, in->rows, sizeof(double)) < 0)
         return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
-    if (normalize->running) {
+    if (normalize->running || normalize->window) {
         if (numeric_reserve(&normalize->states, &normalize->states_capacity, in->count, sizeof(void *)) < 0)
             return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
         int error = weir_key_states(env, &in, normalize->states);
@@ -139,7 +230,9 @@ static int normalize_process(void *self, struct weir_env *env, struct weir_batch
                          env->name);
     }
     const double *values = numeric_values(in, normalize->column, normalize->scratch);
-    if (normalize->running)
+    if (normalize->window)
+        process_robust(normalize, env, in, values, results);
+    else if (normalize->running)
         normalize_running_rows(normalize->states, in->selection, in->count, values, (uint32_t)normalize->ddof, results);
     else
         normalize_given(values, in->rows, normalize->offset, normalize->divisor, results);
@@ -171,10 +264,42 @@ static const struct weir_option normalize_options[] = {
      .offset = offsetof(struct normalize, running),
      .fallback = "false",
      .help = "by mean and stddev of all values of the key so far, this one included"},
+    {.name = "method",
+     .type = WEIR_OPTION_CHOICE,
+     .offset = offsetof(struct normalize, method),
+     .fallback = "standard",
+     .choices = methods,
+     .help = "robust: (value - median) / (1.4826 * MAD), which outliers do not move; with window, or median and mad"},
+    {.name = "window",
+     .type = WEIR_OPTION_STRING,
+     .offset = offsetof(struct normalize, window),
+     .help = "robust: by the last so many records of the key (100), or so much event time (30s), this one included"},
+    {.name = "median",
+     .type = WEIR_OPTION_NUMBERS,
+     .offset = offsetof(struct normalize, median),
+     .help = "robust, with mad: (value - median) / (1.4826 * mad)"},
+    {.name = "mad",
+     .type = WEIR_OPTION_NUMBERS,
+     .offset = offsetof(struct normalize, mad),
+     .help = "see median; the median distance to the median"},
+    {.name = "lag",
+     .type = WEIR_OPTION_BOOL,
+     .offset = offsetof(struct normalize, lag),
+     .fallback = "false",
+     .help = "window: by the records before this one"},
+    {.name = "most",
+     .type = WEIR_OPTION_INTEGER,
+     .offset = offsetof(struct normalize, most),
+     .fallback = "4096",
+     .least = 1,
+     .most = ROBUST_RECORDS_MOST,
+     .help = "a window of time: at most so many records of a key, for which memory is set aside; when there are more "
+             "the oldest leaves early and is counted"},
     {.name = "by",
      .type = WEIR_OPTION_COLUMN,
      .offset = offsetof(struct normalize, by),
-     .help = "running: column whose values each have a mean and stddev of their own; without it the key of the source"},
+     .help = "running, window: column whose values each are looked at by themselves; without it the key of the "
+             "source"},
     {.name = "ddof",
      .type = WEIR_OPTION_INTEGER,
      .offset = offsetof(struct normalize, ddof),
@@ -192,8 +317,8 @@ static const struct weir_option normalize_options[] = {
 const struct weir_stage stage_normalize = {
     .part = {.kind = WEIR_STAGE,
              .name = "normalize",
-             .summary =
-                 "brings a column to a common scale: by mean and stddev, by min and max, or by what was seen so far",
+             .summary = "brings a column to a common scale: by mean and stddev, min and max, what was seen so far, or "
+                        "median and MAD",
              .example = "stages:\n"
                         "  - normalize: {field: value, mean: 20, stddev: 5, as: z}\n",
              .options = normalize_options,

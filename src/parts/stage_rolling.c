@@ -10,6 +10,7 @@
 #include "base/units.h"
 #include "data/kernel_rolling.h"
 #include "data/kernel_rolling_wide.h"
+#include "parts/extent.h"
 #include "parts/numeric.h"
 #include "parts/parts.h"
 
@@ -136,18 +137,9 @@ static int read_statistics(struct rolling *rolling, struct weir_env *env)
     return 0;
 }
 
-/* A number of records, or a duration. */
-static int read_extent(const char *text, int64_t *ret_records, int64_t *ret_span)
-{
-    *ret_records = *ret_span = 0;
-    if (units_integer(text, ret_records) == 0)
-        return *ret_records >= 1 ? 0 : -EINVAL;
-    return units_duration(text, ret_span) == 0 && *ret_span >= 1 ? 0 : -EINVAL;
-}
-
 static int read_window(struct rolling *rolling, struct weir_env *env)
 {
-    if (read_extent(rolling->window, &rolling->records, &rolling->span) < 0 || rolling->records > ROLLING_WINDOW_MOST)
+    if (extent_read(rolling->window, &rolling->records, &rolling->span) < 0 || rolling->records > ROLLING_WINDOW_MOST)
         return weir_fail_at(env->error, -EINVAL, env->mark,
                             "%s: window \"%s\" is neither a number of records (1 to %d), such as 10, nor a time, such "
                             "as 30s",
@@ -160,7 +152,7 @@ static int check_options(struct rolling *rolling, struct weir_env *env)
 {
     const bool ewma = rolling->statistics & 1u << ROLLING_EWMA;
     int64_t records = 0, span = 0;
-    if (rolling->halflife && read_extent(rolling->halflife, &records, &span) < 0)
+    if (rolling->halflife && extent_read(rolling->halflife, &records, &span) < 0)
         return weir_fail_at(env->error, -EINVAL, env->mark,
                             "%s: halflife \"%s\" is neither a number of records nor a time, such as 5m", env->name,
                             rolling->halflife);

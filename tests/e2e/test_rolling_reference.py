@@ -318,6 +318,59 @@ def test_normalize_running(pipeline, tmp_path):
             assert_close(got, expected, 1, (key, i))
 
 
+def median_of(values):
+    ordered = sorted(values)
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return low if low == high else low + (high - low) * 0.5
+
+
+@pytest.mark.parametrize("window,most,lag", [("30s", 4096, False), ("10m", 9, True), ("12", 4096, False),
+                                             ("31", 4096, True)])
+def test_normalize_robust(pipeline, tmp_path, window, most, lag):
+    records = timed_series(seed=len(window) + most + lag)
+    with open(tmp_path / "in.csv", "w", encoding="utf-8", newline="") as file:
+        file.write("when,sensor,value\n")
+        for second, key, value in records:
+            file.write(f"2024-01-01T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z,{key},"
+                       f"{'' if value is None else value}\n")
+    outputs = []
+    for lanes, batch in ((1, 4096), (2, 37), (4, 1)):
+        pipeline(f"""
+            sources:
+              in: {{type: file, path: in.csv, time: when, key: sensor,
+                    fields: {{when: time, sensor: symbol, value: f64}}}}
+            stages:
+              - normalize: {{field: value, method: robust, window: {window}, most: {most}, lag: {str(lag).lower()}}}
+              - normalize: {{name: given, field: value, method: robust, median: 3, mad: 2.5, as: given}}
+            sinks: {{out: {{type: file, path: out.ndjson}}}}
+            run: {{lanes: {lanes}, batch: {batch}}}
+        """)
+        by_key = defaultdict(list)
+        for row in rows(tmp_path / "out.ndjson"):
+            by_key[row["sensor"]].append(row)
+        outputs.append(by_key)
+    assert outputs[0] == outputs[1] == outputs[2]
+
+    span = {"30s": 30, "10m": 600}.get(window)
+    size = most if span else int(window)
+    seen, scored = defaultdict(list), 0
+    for second, key, value in records:
+        row = outputs[0][key][len(seen[key])]
+        newest = max([second] + [time for time, _ in seen[key]])
+        mine = seen[key] if lag else seen[key] + [(newest, value)]
+        inside = [v for time, v in mine[-size:] if (not span or time > newest - span) and v is not None]
+        seen[key].append((newest, value))
+        expected = None
+        if inside and value is not None:
+            median = median_of(inside)
+            mad = median_of([abs(v - median) for v in inside])
+            expected = (value - median) / (1.4826 * mad) if mad else None
+        assert row["value_normalized"] == expected, (key, second)
+        assert row["given"] == (None if value is None else (value - 3) / (1.4826 * 2.5))
+        scored += expected is not None
+    assert scored > 600
+
+
 # ---- Mistakes ----
 
 
@@ -339,6 +392,14 @@ def test_normalize_running(pipeline, tmp_path):
     ("normalize: {field: value, mean: 3}", ["stddev is missing"]),
     ("normalize: {field: value, min: 3, max: 2}", ["min is greater"]),
     ("normalize: {field: value, mean: 3, stddev: 1, as: sensor}", ["key"]),
+    ("normalize: {field: value, method: robust}", ["window", "median and mad"]),
+    ("normalize: {field: value, method: robust, median: 3}", ["mad is missing"]),
+    ("normalize: {field: value, method: robust, median: 3, mad: -1}", ["mad is negative"]),
+    ("normalize: {field: value, method: robust, window: 30s}", ["time"]),
+    ("normalize: {field: value, method: robust, window: 70000}", ["1 to 65536"]),
+    ("normalize: {field: value, method: robust, window: 10, mean: 3}", ["either window"]),
+    ("normalize: {field: value, median: 3, mad: 1}", ["method: robust"]),
+    ("normalize: {field: value, window: 10}", ["method: robust", "zscore"]),
 ])
 def test_mistakes_are_explained(weir, tmp_path, stage, words):
     (tmp_path / "in.csv").write_text("sensor,value\na,1\nb,2\n", encoding="utf-8")
