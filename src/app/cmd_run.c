@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/run_values.h"
 #include "app/signals.h"
 #include "app/status.h"
 #include "base/buffer.h"
@@ -22,9 +23,7 @@ enum { TICKS_SIMULATED = 2000 };
 struct arguments {
     const char *file;
     bool quiet, json, enforce, simulated;
-    int64_t seed; /* negative: not given */
-    struct conf_overrides overrides;
-    struct app_list set;
+    struct run_values values;
 };
 
 struct run {
@@ -41,66 +40,18 @@ struct run {
 
 /* ---- Arguments -------------------------------------------------------------------------------------------------- */
 
-struct texts { /* of options that have a value */
-    const char *limit, *lanes, *memory, *duration, *seed;
-};
-
-static int parse_values(const struct texts *texts, struct arguments *arguments)
-{
-    struct conf_overrides *overrides = &arguments->overrides;
-    long long value = 0;
-    if (texts->limit) {
-        if (app_count("--limit", texts->limit, 1, INT64_MAX, &value) < 0) {
-            return APP_USAGE;
-        }
-        overrides->limit = value;
-    }
-    if (texts->lanes) {
-        if (app_count("--lanes", texts->lanes, 1, 1024, &value) < 0) {
-            return APP_USAGE;
-        }
-        overrides->lanes = value;
-    }
-    if (texts->memory) {
-        if (app_size("--memory", texts->memory, &value) < 0) {
-            return APP_USAGE;
-        }
-        overrides->memory = value;
-    }
-    if (texts->duration) {
-        if (app_duration("--duration", texts->duration, &value) < 0) {
-            return APP_USAGE;
-        }
-        overrides->duration = value;
-    }
-    if (texts->seed) {
-        if (app_count("--seed", texts->seed, 0, INT64_MAX, &value) < 0) {
-            return APP_USAGE;
-        }
-        arguments->seed = value;
-    }
-    return -1;
-}
-
 /* -1: go on; else the exit code. */
 static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 {
-    struct texts texts = {0};
     const struct app_option options[] = {
         {"quiet", 'q', NULL, "no status line and no report; problems are still told", .flag = &arguments->quiet},
         {"json", 0, NULL, "the report as one JSON object on stdout", .flag = &arguments->json},
         {"enforce", 0, NULL, "exit with 3 when a declared goal is missed", .flag = &arguments->enforce},
-        {"limit", 0, "N", "end after N records", .value = &texts.limit},
-        {"duration", 0, "TIME", "end after this long: 30s, 5min", .value = &texts.duration},
-        {"to", 0, "TYPE", "one sink of this type instead of those in the file: stdout, null",
-         .value = &arguments->overrides.to},
-        {"set", 0, "PATH=VALUE", "another value for an option: sources.factory.rate=10/s; may be repeated",
-         .list = &arguments->set},
-        {"lanes", 0, "N", "worker threads (default: one for each processor)", .value = &texts.lanes},
-        {"memory", 0, "SIZE", "memory that the run may use: 96MiB", .value = &texts.memory},
-        {"simulated", 0, NULL, "on one thread and a simulated clock: the same each time",
-         .flag = &arguments->simulated},
-        {"seed", 0, "N", "of generated data, and of the order of things with --simulated", .value = &texts.seed},
+        RUN_VALUE_OPTIONS(&arguments->values){"simulated", 0, NULL,
+                                              "on one thread and a simulated clock: the same each time",
+                                              .flag = &arguments->simulated},
+        {"seed", 0, "N", "of generated data, and of the order of things with --simulated",
+         .value = &arguments->values.seed_text},
         {.name = NULL},
     };
     const struct app_usage usage = {
@@ -117,14 +68,12 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
         .operands_most = 1,
     };
     int operands = 0;
-    arguments->seed = -1;
     int code = app_parse(&usage, argc, argv, &operands);
     if (code >= 0) {
         return code;
     }
     arguments->file = argv[1];
-    arguments->overrides.set = arguments->set.values;
-    return parse_values(&texts, arguments);
+    return run_values_read(&arguments->values);
 }
 
 /* ---- While it runs ---------------------------------------------------------------------------------------------- */
@@ -350,12 +299,12 @@ int cmd_run(int argc, char **argv)
     if (code >= 0) {
         return code;
     }
-    if (conf_load(arguments.file, &arguments.overrides, &run.plan, &error) < 0) {
+    if (conf_load(arguments.file, &arguments.values.overrides, &run.plan, &error) < 0) {
         (void)app_report(&error);
         return APP_USAGE;
     }
-    if (arguments.seed >= 0) {
-        run.plan->seed = (uint64_t)arguments.seed;
+    if (arguments.values.seed >= 0) {
+        run.plan->seed = (uint64_t)arguments.values.seed;
     }
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write error, with words */

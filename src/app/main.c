@@ -12,6 +12,7 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"run", "run a pipeline, show how it does, report how it went", cmd_run},
+    {"profile", "run a pipeline, tell where its time goes and what could be won", cmd_profile},
     {"check", "validate a configuration, draw its graph, show what it resolves to", cmd_check},
     {"init", "look at a CSV or NDJSON file and write a first configuration for it", cmd_init},
     {"list", "the parts that pipelines are built of", cmd_list},

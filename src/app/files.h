@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Whole files that commands write and read besides data. Mistakes are explained on stderr. */
+#ifndef APP_FILES_H
+#define APP_FILES_H
+
+#include "base/buffer.h"
+
+enum { FILES_SIZE_MAX = 64 << 20 };
+
+/* Writes beside the file and renames, so that nobody sees half of it; "-" is stdout. 0 or a negative errno. */
+int files_save(const char *path, const struct weir_buffer *text);
+/* 0 or a negative errno. Free the buffer in any case. */
+int files_load(const char *path, struct weir_buffer *text);
+
+#endif
