@@ -51,9 +51,10 @@ struct weir_scope {
     struct weir_scope *outer;       /* of the same task */
     struct weir_task *first, *last; /* its tasks that live */
     int64_t deadline;
-    uint32_t live;
-    int result; /* of the first that failed, or of a race's winner */
-    bool cancelled, race, finished, waiting;
+    uint32_t live, wake_below, timer;
+    int result, winner; /* of the first that failed; of the first that ended */
+    bool cancelled, race, finished;
+    uint8_t waiting;
 };
 
 /* Opens one; does not wait or fail. */

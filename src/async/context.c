@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
+/* Waiting on a thread; a task's waits go on to task.c and descriptors.c. */
 #include "async/context.h"
 
+#include "async/runtime.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -25,17 +27,19 @@ int64_t weir_wall_time(struct weir_context *context)
 
 bool weir_stopping(struct weir_context *context)
 {
+    if (context->task)
+        return task_stopping(context->task);
     return context->cancelled && atomic_load_explicit(context->cancelled, memory_order_acquire);
 }
 
-static int64_t begin_wait(struct weir_context *context)
+int64_t context_begin_wait(struct weir_context *context)
 {
     int64_t now = weir_now(context);
     atomic_store_explicit(&context->waiting_since, now, memory_order_relaxed);
     return now;
 }
 
-static void end_wait(struct weir_context *context, int64_t since)
+void context_end_wait(struct weir_context *context, int64_t since)
 {
     atomic_store_explicit(&context->waiting_since, 0, memory_order_relaxed);
     atomic_fetch_add_explicit(&context->waited_ns, weir_now(context) - since, memory_order_relaxed);
@@ -50,14 +54,15 @@ int64_t context_waited(struct weir_context *context)
 
 bool context_park(struct weir_context *context, int64_t deadline_ns)
 {
-    int64_t since = begin_wait(context);
+    if (context->task)
+        return task_park(context->task, deadline_ns);
+    int64_t since = context_begin_wait(context);
     bool woken = waiter_park(context->waiter, deadline_ns);
-    end_wait(context, since);
+    context_end_wait(context, since);
     return woken;
 }
 
-/* The next time at which a wait is interrupted for the idle call, which is made if it is due. */
-static int64_t next_idle(struct weir_context *context)
+int64_t context_next_idle(struct weir_context *context)
 {
     if (!context->idle)
         return INT64_MAX;
@@ -68,10 +73,12 @@ static int64_t next_idle(struct weir_context *context)
 
 int weir_sleep_until(struct weir_context *context, int64_t when_ns)
 {
+    if (context->task)
+        return task_sleep_until(context->task, when_ns);
     while (weir_now(context) < when_ns) {
         if (weir_stopping(context))
             return -ECANCELED;
-        int64_t idle_at = next_idle(context);
+        int64_t idle_at = context_next_idle(context);
         context_park(context, when_ns < idle_at ? when_ns : idle_at);
     }
     return weir_stopping(context) ? -ECANCELED : 0;
@@ -83,44 +90,49 @@ int weir_sleep(struct weir_context *context, int64_t duration_ns)
     return weir_sleep_until(context, duration_ns > INT64_MAX - now ? INT64_MAX : now + duration_ns);
 }
 
+/* polled has room for one more than count: the descriptor that says cancelled. */
+static int poll_once(struct weir_context *context, struct pollfd *polled, uint32_t count, int64_t deadline_ns)
+{
+    int64_t left = deadline_ns == WEIR_NEVER ? INT64_MAX : deadline_ns - clock_monotonic();
+    if (left <= 0)
+        left = 0;
+    int64_t slice = context->cancel_fd >= 0 ? CLOCK_SECOND * 60 : CLOCK_MILLISECOND * 50;
+    int64_t idle_at = context_next_idle(context), until_idle = idle_at - clock_monotonic();
+    if (until_idle < slice)
+        slice = until_idle > 0 ? until_idle : 0;
+    if (left < slice)
+        slice = left;
+    struct timespec timeout = {.tv_sec = slice / CLOCK_SECOND, .tv_nsec = slice % CLOCK_SECOND};
+    polled[count] = (struct pollfd){.fd = context->cancel_fd, .events = POLLIN};
+    int ready = ppoll(polled, context->cancel_fd >= 0 ? count + 1 : count, &timeout, NULL);
+    if (ready < 0 && errno != EINTR)
+        return -errno;
+    if (ready > 0 && context->cancel_fd >= 0 && polled[count].revents)
+        ready--;
+    if (ready > 0)
+        return ready;
+    return left == 0 ? -ETIMEDOUT : 0;
+}
+
+int context_poll(struct weir_context *context, struct pollfd *polled, uint32_t count, int64_t deadline_ns)
+{
+    int64_t since = context_begin_wait(context);
+    int result;
+    do
+        result = weir_stopping(context) ? -ECANCELED : poll_once(context, polled, count, deadline_ns);
+    while (result == 0);
+    context_end_wait(context, since);
+    return result;
+}
+
 int weir_wait_fd(struct weir_context *context, int fd, short events, int64_t deadline_ns)
 {
-    struct pollfd polled[2] = {{.fd = fd, .events = events}, {.fd = context->cancel_fd, .events = POLLIN}};
+    struct pollfd polled[2] = {{.fd = fd, .events = events}};
     if (context->clock->simulated)
         return 0; /* real descriptors know no simulated time: they count as ready */
-    int64_t since = begin_wait(context);
-    int error;
-    for (;;) {
-        if (weir_stopping(context)) {
-            error = -ECANCELED;
-            break;
-        }
-        int64_t left = deadline_ns == WEIR_NEVER ? INT64_MAX : deadline_ns - clock_monotonic();
-        if (left <= 0)
-            left = 0;
-        int64_t slice = context->cancel_fd >= 0 ? CLOCK_SECOND * 60 : CLOCK_MILLISECOND * 50;
-        int64_t idle_at = next_idle(context), until_idle = idle_at - clock_monotonic();
-        if (until_idle < slice)
-            slice = until_idle > 0 ? until_idle : 0;
-        if (left < slice)
-            slice = left;
-        struct timespec timeout = {.tv_sec = slice / CLOCK_SECOND, .tv_nsec = slice % CLOCK_SECOND};
-        int ready = ppoll(polled, context->cancel_fd >= 0 ? 2 : 1, &timeout, NULL);
-        if (ready < 0 && errno != EINTR) {
-            error = -errno;
-            break;
-        }
-        if (ready > 0 && polled[0].revents) {
-            error = 0;
-            break;
-        }
-        if (ready <= 0 && left == 0) {
-            error = -ETIMEDOUT;
-            break;
-        }
-    }
-    end_wait(context, since);
-    return error;
+    int ready = context->task ? task_poll(context->task, polled, 1, deadline_ns)
+                              : context_poll(context, polled, 1, deadline_ns);
+    return ready > 0 ? 0 : ready;
 }
 
 void weir_burn(struct weir_context *context, int64_t duration_ns)

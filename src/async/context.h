@@ -18,10 +18,13 @@ struct context_clock {
 #define CONTEXT_SIMULATED_WALL                                                                                         \
     INT64_C(1700000000000000000) /* 2023-11-14T22:13:20Z: what simulated wall time starts at */
 
+struct weir_task;
+
 struct weir_context {
+    struct weir_task *task; /* whose context it is; NULL: a thread's (or a machine's of the simulated runner) */
     struct context_clock *clock;
-    struct weir_waiter *waiter;
-    const _Atomic bool *cancelled; /* every wait ends with -ECANCELED once this is set */
+    struct weir_waiter *waiter;    /* a task's: its loop's */
+    const _Atomic bool *cancelled; /* every wait ends with -ECANCELED once this is set; not for tasks */
     int cancel_fd;                 /* readable once cancelled; -1: none (then descriptors are polled in slices) */
     /* Called from inside a wait of this context once weir_now() has come to idle_at; it moves idle_at on. It must not
      * wait. NULL: no such thing. */
@@ -37,7 +40,14 @@ int64_t context_clock_now(struct context_clock *clock);
 /* Waited so far, ns; any thread. */
 int64_t context_waited(struct weir_context *context);
 
-/* Parks on the context's waiter until a wake or the deadline; counts the time. True: woken. */
+/* Parks on the context's waiter until a wake or the deadline; counts the time. True: woken, or cancelled. A task lets
+ * the others of its loop run meanwhile; a wake resumes all tasks of the loop that are parked, and each looks again. */
 bool context_park(struct weir_context *context, int64_t deadline_ns);
+
+/* For what waits by itself inside a thread's context, a loop: the time counted as waited, and the call of `idle` when
+ * it is due (returns when it is due next). */
+int64_t context_begin_wait(struct weir_context *context);
+void context_end_wait(struct weir_context *context, int64_t since);
+int64_t context_next_idle(struct weir_context *context);
 
 #endif

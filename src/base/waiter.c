@@ -2,8 +2,8 @@
 #include "base/waiter.h"
 #include "base/clock.h"
 #include <errno.h>
-#include <limits.h>
 #include <linux/futex.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,10 +14,14 @@
  *     ▲                  │ deadline          │ park returns, or take
  *     └──────────────────┴───────────────────┘
  *
+ * POLLING is PARKED in epoll_wait, with the number of the eventfd in the state itself: the waker that takes it from
+ * there writes to that eventfd, and to no other field of a waiter that may be gone by then. Whoever polls and finds
+ * itself woken waits for that write, so the descriptor is not closed under the waker's hands.
+ *
  * Every wake is one exchange, also when a wake is pending already: it orders what was written before the wake ahead
  * of the park that takes it. A plain look at the state first would need a fence to be right, and would cost as much.
  */
-enum { IDLE, WOKEN, PARKED };
+enum { IDLE, WOKEN, PARKED, POLLING, STATE_BITS = 2 };
 
 void waiter_init(struct weir_waiter *waiter)
 {
@@ -62,15 +66,40 @@ bool waiter_park(struct weir_waiter *waiter, int64_t deadline_ns)
     return atomic_exchange(&waiter->state, IDLE) == WOKEN; /* a wake that came with the deadline counts */
 }
 
+bool waiter_begin_poll(struct weir_waiter *waiter, int event_fd)
+{
+    uint32_t state = IDLE;
+
+    if (atomic_compare_exchange_strong(&waiter->state, &state, POLLING | (uint32_t)event_fd << STATE_BITS))
+        return true;
+    atomic_exchange(&waiter->state, IDLE);
+    return false;
+}
+
+bool waiter_end_poll(struct weir_waiter *waiter, int event_fd)
+{
+    eventfd_t value;
+
+    if (atomic_exchange(&waiter->state, IDLE) != WOKEN)
+        return false;
+    while (eventfd_read(event_fd, &value) < 0 && errno == EINTR) {
+    }
+    return true;
+}
+
 void waiter_wake(struct weir_waiter *waiter)
 {
-    /* No look at the park_hook: a waiter may be gone as soon as its owner sees the wake. Waking an address on which
+    /* No look at the fields: a waiter may be gone as soon as its owner sees the wake. Waking an address on which
      * nobody waits any more does no harm. */
-    if (atomic_exchange(&waiter->state, WOKEN) == PARKED)
+    uint32_t state = atomic_exchange(&waiter->state, WOKEN);
+
+    if (state == PARKED)
         syscall(SYS_futex, &waiter->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    else if (state > PARKED)
+        (void)eventfd_write((int)(state >> STATE_BITS), 1);
 }
 
 bool waiter_parked(const struct weir_waiter *waiter)
 {
-    return atomic_load_explicit(&waiter->state, memory_order_relaxed) == PARKED;
+    return atomic_load_explicit(&waiter->state, memory_order_relaxed) >= PARKED;
 }

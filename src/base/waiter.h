@@ -5,7 +5,8 @@
  *
  *     consumer: while (!have_work()) waiter_park(w, deadline);      producer: add_work(); waiter_wake(w);
  *
- * On threads a waiter is a futex. In the simulated runner it is a flag that makes its machine runnable.
+ * On threads a waiter is a futex. In the simulated runner it is a flag that makes its machine runnable. A loop that
+ * waits in epoll parks with waiter_begin_poll and waiter_end_poll: then a wake writes to its eventfd.
  */
 #ifndef BASE_WAITER_H
 #define BASE_WAITER_H
@@ -24,6 +25,11 @@ void waiter_init(struct weir_waiter *waiter);
 bool waiter_park(struct weir_waiter *waiter, int64_t deadline_ns);
 void waiter_wake(struct weir_waiter *waiter);         /* any thread; cheap when nobody is parked */
 bool waiter_parked(const struct weir_waiter *waiter); /* a hint: somebody is in park right now */
+/* The two halves of a park for one that waits for descriptors too, `event_fd` (an eventfd, blocking, at 0) among them.
+ * begin: false: a wake was pending, and is taken; do not wait. After a true one, end: true: woken; the eventfd is at 0
+ * again, and nobody will write to it any more. */
+bool waiter_begin_poll(struct weir_waiter *waiter, int event_fd);
+bool waiter_end_poll(struct weir_waiter *waiter, int event_fd);
 /* Takes back a pending wake if there is one (for polling loops and the simulated runner). */
 bool waiter_take(struct weir_waiter *waiter);
 #endif
