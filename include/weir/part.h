@@ -308,6 +308,10 @@ struct weir_sink {
     bool keep_order; /* records arrive in the order of their source (else: each key's order only) */
 };
 
+/* From write: only the first `count` records of the batch were stored, and no more are wanted. The run ends as if it
+ * was told to; what still comes to this sink is settled as dropped. */
+void weir_enough(struct weir_env *env, uint32_t count);
+
 /* The parts that are built in: parts/parts.c. NULL-terminated. */
 extern const struct weir_part *const weir_parts[];
 

@@ -23,6 +23,7 @@ enum app_exit {
 };
 
 int cmd_run(int argc, char **argv);
+int cmd_tap(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_init(int argc, char **argv);
 int cmd_list(int argc, char **argv);

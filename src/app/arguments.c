@@ -133,9 +133,13 @@ int app_parse(const struct app_usage *usage, int argc, char **argv, int *ret_ope
         }
     }
     if ((size_t)operands < usage->operands_least || (size_t)operands > usage->operands_most) {
-        int command = name_length(usage->synopsis), name = (int)strcspn(usage->synopsis + command + 1, " ");
+        int command = name_length(usage->synopsis);
+        const char *missing = usage->synopsis + command;
+        for (int i = 0; i < operands && *missing; i++)
+            missing += 1 + strcspn(missing + 1, " ");
+        missing += *missing == ' ';
         if ((size_t)operands < usage->operands_least)
-            app_say("%.*s is missing: weir %s; weir %.*s --help tells more", name, usage->synopsis + command + 1,
+            app_say("%.*s is missing: weir %s; weir %.*s --help tells more", (int)strcspn(missing, " "), missing,
                     usage->synopsis, command, usage->synopsis);
         else
             app_say("one argument too many: weir %s", usage->synopsis);

@@ -154,6 +154,7 @@ struct codec_write_options {
     int time_format;         /* enum time_format; AUTO: RFC 3339 */
     bool header;             /* csv */
     const char *measurement; /* influx: for records without a column `measurement`; NULL: "weir" */
+    int width;               /* table: columns of the terminal, which no line is to exceed; 0: without end */
 };
 /* Appends the selected rows. Floats are the shortest text that reads back the same; infinities, which JSON lacks, are
  * written as strings "inf", "-inf" in NDJSON. Any thread. Returns 0 or -ENOMEM.

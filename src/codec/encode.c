@@ -31,7 +31,7 @@ int codec_encode_header(const struct codec_write_options *options, const struct 
                         struct weir_buffer *out)
 {
     if (options->format == CODEC_TABLE) {
-        return encode_table_header(schema, out);
+        return encode_table_header(options, schema, out);
     }
     return options->format == CODEC_CSV && options->header ? encode_csv_header(schema, out) : 0;
 }

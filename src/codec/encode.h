@@ -21,6 +21,7 @@ int encode_influx(const struct codec_write_options *options, const struct weir_s
 int encode_frame(const struct weir_symbols *symbols, const struct weir_batch *batch, struct weir_buffer *out);
 int encode_table(const struct codec_write_options *options, const struct weir_symbols *symbols,
                  const struct weir_batch *batch, struct weir_buffer *out);
-int encode_table_header(const struct weir_schema *schema, struct weir_buffer *out);
+int encode_table_header(const struct codec_write_options *options, const struct weir_schema *schema,
+                        struct weir_buffer *out);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "base/display.h"
 #include "codec/ndjson_simdjson.h"
 
 struct written {
@@ -110,6 +111,41 @@ static void test_table(void **state)
            "-                         -                        -             -  -      -             [2 values]\n"
            "1970-01-01T00:00:00Z      a,b                   -inf  9223372036854775807  false  two \"lines\"   [2 "
            "values]\n");
+}
+
+static void check_widths(const struct weir_buffer *out, size_t width)
+{
+    for (size_t at = 0; at < out->size;) {
+        const char *end = memchr(out->data + at, '\n', out->size - at);
+        assert_non_null(end);
+        size_t length = (size_t)(end - (out->data + at));
+        if (display_columns(out->data + at, length) > width)
+            fail_msg("%zu columns: more than %zu: %.*s", display_columns(out->data + at, length), width, (int)length,
+                     out->data + at);
+        at += length + 1;
+    }
+}
+
+static void test_table_that_fits(void **state)
+{
+    (void)state;
+    struct written written = example();
+    set_row(&written, 0, 1732147200123456789, "Temperaturfühler Süd", 1.23456e-300, INT64_MIN + 1, 1,
+            "温度計が壊れている");
+    for (int width = 1; width < 200; width++) {
+        struct codec_write_options options = {.format = CODEC_TABLE, .width = width};
+        struct weir_buffer out = {0};
+        assert_int_equal(codec_encode_header(&options, written.schema, &out), 0);
+        assert_int_equal(codec_encode(&options, written.symbols, written.batch, &out), 0);
+        check_widths(&out, (size_t)width < 4 ? 4 : (size_t)width); /* the first column and the mark */
+        buffer_free(&out);
+    }
+    unmake(&written);
+    expect(&(struct codec_write_options){.format = CODEC_TABLE, .width = 72},
+           "t                      s                v          i  b      x \"y\", z  …\n"
+           "2024-11-21T00:00:00.…  s1          25.276         -3  true   plain     …\n"
+           "-                      -                -          -  -      -         …\n"
+           "1970-01-01T00:00:00Z   a,b           -inf  ~9.22e+18  false  two \"li…  …\n");
 }
 
 static void check_shown(double value)
@@ -253,8 +289,9 @@ static void test_round_trip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_ndjson),  cmocka_unit_test(test_csv),        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_numbers), cmocka_unit_test(test_round_trip), cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_ndjson),          cmocka_unit_test(test_csv),        cmocka_unit_test(test_table),
+        cmocka_unit_test(test_numbers),         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_texts),
+        cmocka_unit_test(test_table_that_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

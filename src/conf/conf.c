@@ -204,6 +204,17 @@ static int read_plan(struct conf *conf, const struct tree_text *text, struct pla
     return error;
 }
 
+/* A name of a text that was not the file but something on the command line. */
+static const char *lasting_name(const char *name)
+{
+    static const char *const names[] = {"--to", "tap", "--where", "--format", "--limit"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(name, names[i]) == 0)
+            return names[i];
+    }
+    return "--set";
+}
+
 int conf_parse(const char *name, const char *text, size_t size, const struct conf_overrides *overrides,
                struct plan **ret, struct weir_error *error)
 {
@@ -233,7 +244,7 @@ int conf_parse(const char *name, const char *text, size_t size, const struct con
     if (conf.error->mark.file && source && conf.error->mark.file == source->name)
         conf.error->mark.file = name;
     else if (conf.error->mark.file)
-        conf.error->mark.file = strcmp(conf.error->mark.file, "--to") == 0 ? "--to" : "--set";
+        conf.error->mark.file = lasting_name(conf.error->mark.file);
     memory_free(plan);
     arena_free(arena);
     return code;

@@ -11,13 +11,23 @@
 
 enum { CONF_FILE_MAX = 4 << 20, CONF_NODES_MAX = 1000, CONF_DEPTH_MAX = 32 };
 
+/* One sink, stdout, that reads what leaves a part, through a filter if `where` is given. */
+struct conf_tap {
+    const char *part;   /* a source, stage or side output; of a sink: what comes to it */
+    const char *where;  /* an expression, or NULL */
+    const char *format; /* the sink's, or NULL */
+    int64_t limit;      /* > 0: records to show */
+    bool keep_sinks;    /* beside those in the file, not instead of them */
+};
+
 /* What the command line overrides. */
 struct conf_overrides {
-    const char *to;   /* replaces all sinks by one of this type fed by the last stage; NULL: no */
-    int64_t limit;    /* > 0: records */
-    int64_t duration; /* > 0: ns */
-    int64_t lanes;    /* > 0 */
-    int64_t memory;   /* > 0 */
+    const char *to;             /* replaces all sinks by one of this type fed by the last stage; NULL: no */
+    const struct conf_tap *tap; /* a look at what passes one part; NULL: no */
+    int64_t limit;              /* > 0: records */
+    int64_t duration;           /* > 0: ns */
+    int64_t lanes;              /* > 0 */
+    int64_t memory;             /* > 0 */
     const char *const
         *set; /* "section.path=value" overrides, NULL-terminated, e.g. "sources.factory.rate=10/s"; may be NULL */
 };

@@ -7,6 +7,7 @@
 
 #include "conf/conf.h"
 #include "conf/option.h"
+#include "conf/tap.h"
 #include "flow/side.h"
 
 enum { NAME_MAX_LENGTH = 64, KINDS_PARTS_MAX = 64 };
@@ -37,7 +38,7 @@ static const char *const *keys_of(enum weir_kind kind, bool list)
 
 /* ---- Types ----------------------------------------------------------------------------------------------------- */
 
-static const struct weir_part *part_find(enum weir_kind kind, const char *name)
+const struct weir_part *part_find(enum weir_kind kind, const char *name)
 {
     for (size_t i = 0; weir_parts[i]; i++) {
         if (weir_parts[i]->kind == kind && strcmp(weir_parts[i]->name, name) == 0)
@@ -97,7 +98,7 @@ static int set_name(struct conf *conf, struct entry *entry, const struct tree *n
     return 0;
 }
 
-static struct entry *find_name(struct entries *entries, const char *name)
+struct entry *entries_find(struct entries *entries, const char *name)
 {
     for (uint32_t i = 0; i < entries->count; i++) {
         if (entries->items[i].name && strcmp(entries->items[i].name, name) == 0)
@@ -109,7 +110,7 @@ static struct entry *find_name(struct entries *entries, const char *name)
 static int check_twins(struct conf *conf, struct entries *entries)
 {
     for (uint32_t i = 0; i < entries->count; i++) {
-        struct entry *entry = &entries->items[i], *first = entry->name ? find_name(entries, entry->name) : entry;
+        struct entry *entry = &entries->items[i], *first = entry->name ? entries_find(entries, entry->name) : entry;
         if (!entry->name || first == entry)
             continue;
         return conf_fail(conf, entry->at, "names are unique in the whole file",
@@ -133,7 +134,7 @@ static int make_names(struct conf *conf, struct entries *entries)
         }
         char name[NAME_MAX_LENGTH + 32];
         snprintf(name, sizeof name, "%.64s", entry->part->name);
-        while ((alike > 1 && number == 0) || find_name(entries, name))
+        while ((alike > 1 && number == 0) || entries_find(entries, name))
             snprintf(name, sizeof name, "%.64s_%u", entry->part->name, ++number);
         entry->name = arena_text(conf->arena, name, strlen(name));
         entry->unnamed = true;
@@ -145,7 +146,7 @@ static int make_names(struct conf *conf, struct entries *entries)
 
 /* ---- Sections -------------------------------------------------------------------------------------------------- */
 
-static int add_entry(struct conf *conf, struct entries *entries, const struct entry *entry)
+int entries_add(struct conf *conf, struct entries *entries, const struct entry *entry)
 {
     if (entries->count == CONF_NODES_MAX)
         return conf_fail(conf, entry->at, NULL, "more than %d parts in one pipeline", CONF_NODES_MAX);
@@ -201,7 +202,7 @@ static int read_named(struct conf *conf, struct entries *entries, enum weir_kind
             return conf_fail(conf, item->key, hint, "the %s \"%s\" has no type", entry_kind(kind), item->key->value);
     }
     error = set_type(conf, &entry, type);
-    return error ? error : add_entry(conf, entries, &entry);
+    return error ? error : entries_add(conf, entries, &entry);
 }
 
 /* More than one key in an entry of a list: most likely the options are not indented. */
@@ -238,7 +239,7 @@ static int read_listed(struct conf *conf, struct entries *entries, enum weir_kin
     int error = set_type(conf, &entry, type);
     if (!error && (name = tree_find(entry.values, "name")))
         error = set_name(conf, &entry, name);
-    return error ? error : add_entry(conf, entries, &entry);
+    return error ? error : entries_add(conf, entries, &entry);
 }
 
 static int read_section(struct conf *conf, const struct tree *root, struct entries *entries, enum weir_kind kind)
@@ -351,7 +352,7 @@ static int set_one(struct conf *conf, struct entries *entries, enum weir_kind ki
     if (!option || !option[1])
         return conf_fail(conf, path, "write --set sources.name.option=value", "an option is missing");
     *option++ = 0;
-    entry = find_name(entries, rest);
+    entry = entries_find(entries, rest);
     if (!entry || entry->kind != kind) {
         for (uint32_t i = 0; i < entries->count; i++) {
             if (entries->items[i].kind == kind)
@@ -428,12 +429,14 @@ int entries_read(struct conf *conf, const struct tree *root, struct entries *ret
         error = read_section(conf, root, &entries, WEIR_STAGE);
     if (!error && overrides && overrides->to)
         error = add_override(conf, &entries, overrides->to);
-    else if (!error)
+    else if (!error && !(overrides && overrides->tap && !overrides->tap->keep_sinks))
         error = read_section(conf, root, &entries, WEIR_SINK);
     if (!error)
         error = check_twins(conf, &entries);
     if (!error)
         error = make_names(conf, &entries);
+    if (!error && overrides && overrides->tap)
+        error = tap_add(conf, root, &entries);
     for (size_t i = 0; !error && overrides && overrides->set && overrides->set[i]; i++) {
         if (strchr(overrides->set[i], '='))
             error = apply_set(conf, &entries, overrides->set[i]);
@@ -467,7 +470,7 @@ static int add_side(struct conf *conf, struct entries *entries, uint32_t stage, 
 {
     struct entry side = {.kind = WEIR_STAGE, .part = &flow_side.part, .side = true, .at = value};
     int error = set_name(conf, &side, value);
-    const struct entry *other = error ? NULL : find_name(entries, side.name);
+    const struct entry *other = error ? NULL : entries_find(entries, side.name);
     if (other)
         return conf_fail(conf, value, "names are unique in the whole file", "a %s is called \"%s\" already (line %d)",
                          entry_kind(other->kind), side.name, other->at->line);
@@ -479,7 +482,7 @@ static int add_side(struct conf *conf, struct entries *entries, uint32_t stage, 
         return error;
     side.from[0] = stage;
     side.from_count = 1;
-    return add_entry(conf, entries, &side);
+    return entries_add(conf, entries, &side);
 }
 
 int entries_add_sides(struct conf *conf, struct entries *entries)

@@ -25,6 +25,9 @@ struct entries {
 };
 
 const char *entry_kind(enum weir_kind kind);
+const struct weir_part *part_find(enum weir_kind kind, const char *name); /* NULL: there is none */
+struct entry *entries_find(struct entries *entries, const char *name);
+int entries_add(struct conf *conf, struct entries *entries, const struct entry *entry);
 
 /* Reads the three sections as far as types, names and where options stand; the overrides `to` and `set` are in it. */
 int entries_read(struct conf *conf, const struct tree *root, struct entries *ret);

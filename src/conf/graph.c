@@ -349,8 +349,8 @@ int graph_read(struct conf *conf, const struct tree *root, struct plan *plan)
     if (error)
         return error;
     mark_used(&entries, place, used);
-    /* With --to only what leads to that sink is run: the other branches have lost theirs. */
-    if (!(conf->overrides && conf->overrides->to))
+    /* With --to or a tap only what leads to that sink is run: the other branches have lost theirs. */
+    if (!(conf->overrides && (conf->overrides->to || conf->overrides->tap)))
         error = check_readers(conf, &entries, used);
     return error ? error : make_nodes(conf, &entries, place, used, plan);
 }

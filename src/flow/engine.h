@@ -88,6 +88,9 @@ struct weir_engine_node {
     struct weir_env env;
     struct weir_error error;
     struct node_counters counters;
+    /* sinks: */
+    bool enough; /* weir_enough was called, with this: */
+    uint32_t enough_rows;
     /* stages: */
     struct lane *lane;
     struct weir_out out;

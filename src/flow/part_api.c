@@ -81,6 +81,12 @@ void weir_refuse(struct weir_env *env, struct weir_batch *in, const uint32_t *ro
     weir_count(env, reason, NULL, count);
 }
 
+void weir_enough(struct weir_env *env, uint32_t count)
+{
+    env->node->enough = true;
+    env->node->enough_rows = count;
+}
+
 int weir_key_state_define(struct weir_env *env, const struct weir_key_options *options)
 {
     env->node->key_options = *options;

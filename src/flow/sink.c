@@ -197,10 +197,28 @@ static void hold_until_commit(struct sink *sink, struct weir_batch *batch)
     count_up(&sink->pending_bytes, weir_batch_bytes(batch));
 }
 
+/* The sink wants no more than the first records of this batch. */
+static void settle_enough(struct sink *sink, struct weir_batch *batch)
+{
+    uint32_t kept = sink->node.enough_rows, *rows = pool_take(sink->machine.pool, (batch->count + 1) * sizeof *rows);
+    for (uint32_t i = 0; rows && i < batch->count; i++)
+        rows[i] = weir_batch_row(batch, i);
+    if (rows && kept < batch->count) {
+        receipt_settle(batch, rows + kept, batch->count - kept, OUTCOME_DROPPED);
+        receipt_settle(batch, rows, kept, OUTCOME_STORED);
+        count_up(&sink->records_stored, kept);
+    } else {
+        settle_stored(sink, batch);
+    }
+    if (rows)
+        pool_give(rows);
+    pipeline_stop(sink->machine.pipeline);
+}
+
 static enum step write_batch(struct sink *sink, struct message *message)
 {
     struct weir_batch *batch = message->batch;
-    if (sink->failed || pipeline_aborting(sink->machine.pipeline)) {
+    if (sink->failed || sink->node.enough || pipeline_aborting(sink->machine.pipeline)) {
         receipt_settle_all(batch, sink->failed ? OUTCOME_REFUSED : OUTCOME_DROPPED);
         return STEP_RAN;
     }
@@ -216,7 +234,9 @@ static enum step write_batch(struct sink *sink, struct message *message)
     if (sink->machine.pipeline->options.stored)
         count_up(&sink->observed_ns,
                  (uint64_t)observe_stored(sink->machine.pipeline, sink->node.index, UINT32_MAX, batch));
-    if (sink->ops->commit)
+    if (sink->node.enough)
+        settle_enough(sink, batch);
+    else if (sink->ops->commit)
         hold_until_commit(sink, batch);
     else
         settle_stored(sink, batch);

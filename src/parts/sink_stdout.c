@@ -6,12 +6,17 @@
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/units.h"
 #include "codec/codec.h"
 #include "parts/parts.h"
+
+enum { COLUMNS_MOST = 10000 };
 
 static const char *const format_names[] = {"auto",  "ndjson", "csv", "influx",
                                            "frame", "table",  NULL}; /* as enum codec_format */
@@ -24,7 +29,22 @@ struct sink_stdout {
     /* A batch of which only a part could be written. The engine comes back with the same one. */
     const struct weir_batch *begun;
     size_t begun_bytes;
+    int64_t limit;             /* records; 0: none */
+    int64_t written;           /* with a limit */
+    struct weir_buffer ending; /* what is still to be written of the batch that reaches the limit */
 };
+
+/* What COLUMNS says, if somebody has set it, else the terminal. 0: no terminal, so no end. */
+static int columns_of_terminal(void)
+{
+    const char *text = getenv("COLUMNS");
+    int64_t columns = 0;
+    struct winsize size;
+    if ((!text || units_integer(text, &columns) < 0 || columns <= 0) && isatty(STDOUT_FILENO) &&
+        ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+        columns = size.ws_col;
+    return columns > 0 && columns < COLUMNS_MOST ? (int)columns : 0;
+}
 
 static int sink_open(void *state, struct weir_env *env)
 {
@@ -34,6 +54,7 @@ static int sink_open(void *state, struct weir_env *env)
         return weir_fail(env->error, -errno, "stdout is closed; send it to a file or a program, or use another sink");
     if (self->write.format == CODEC_AUTO)
         self->write.format = isatty(STDOUT_FILENO) ? CODEC_TABLE : CODEC_NDJSON;
+    self->write.width = columns_of_terminal();
     self->waits = !S_ISREG(status.st_mode);
     return 0;
 }
@@ -45,6 +66,7 @@ static void sink_close(void *state, struct weir_env *env)
     weir_schema_release(self->schema);
     self->schema = NULL;
     buffer_free(&self->header);
+    buffer_free(&self->ending);
 }
 
 static int sink_bind(void *state, struct weir_env *env, struct weir_schema *in)
@@ -112,16 +134,45 @@ static int write_header(struct sink_stdout *self, struct weir_env *env, struct w
     return error;
 }
 
+/* The first records of a batch, as many as the limit still lets through; then the run ends. */
+static int write_ending(struct sink_stdout *self, struct weir_env *env, struct weir_batch *in)
+{
+    uint32_t count = (uint32_t)(self->limit - self->written), row = 0;
+    if (self->begun != in) {
+        struct weir_batch *first = weir_batch_derive(env->pool, in, in->schema);
+        uint32_t *rows = first ? weir_batch_allocate(first, count * sizeof *rows) : NULL;
+        for (; rows && row < count; row++)
+            rows[row] = weir_batch_row(in, row);
+        if (rows)
+            weir_batch_select(first, rows, count);
+        int error = rows ? codec_encode(&self->write, env->symbols, first, &self->ending) : -ENOMEM;
+        weir_batch_release(first);
+        if (error < 0)
+            return weir_fail(env->error, error, "stdout: out of memory");
+        self->begun = in;
+        self->begun_bytes = 0;
+    }
+    int error = write_bytes(self, env, self->ending.data, self->ending.size, &self->begun_bytes);
+    if (error < 0)
+        return error;
+    self->written = self->limit;
+    weir_enough(env, count);
+    return 0;
+}
+
 static int sink_write(void *state, struct weir_env *env, struct weir_batch *in, const char *bytes, size_t size)
 {
     struct sink_stdout *self = state;
     int error = write_header(self, env, in->schema);
     if (error < 0)
         return error;
+    if (self->limit > 0 && in->count >= self->limit - self->written)
+        return write_ending(self, env, in);
     size_t done = self->begun == in ? self->begun_bytes : 0;
     error = write_bytes(self, env, bytes, size, &done);
     self->begun = error < 0 ? in : NULL;
     self->begun_bytes = done;
+    self->written += error < 0 ? 0 : in->count;
     uint64_t skipped = error < 0 ? 0 : codec_encode_skipped(&self->write, in, bytes, size);
     if (skipped > 0)
         weir_count(env, "no field to write", NULL, skipped);
@@ -135,6 +186,8 @@ static const struct weir_option options[] = {
     {.name = "format", .type = WEIR_OPTION_CHOICE, .offset = offsetof(struct sink_stdout, write.format),
      .fallback = "auto", .choices = format_names, .flags = WEIR_OPTION_MAIN,
      .help = "how records are written; auto is a table on a terminal, else ndjson"},
+    {.name = "limit", .type = WEIR_OPTION_INTEGER, .offset = offsetof(struct sink_stdout, limit), .least = 1,
+     .most = 0x1p62, .help = "end the run as soon as so many records were written"},
     {.name = "time_format", .type = WEIR_OPTION_CHOICE, .offset = offsetof(struct sink_stdout, write.time_format),
      .fallback = "auto", .choices = time_format_names, .help = "how times are written; auto is rfc3339"},
     {.name = "header", .type = WEIR_OPTION_BOOL, .offset = offsetof(struct sink_stdout, write.header),
