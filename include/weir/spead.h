@@ -24,6 +24,11 @@ struct weir_spead_value {
     uint64_t length;     /* addressed: bytes of it; immediate: bytes of the value, that is of an address */
 };
 
+/* Bytes [begin, end) of a payload. */
+struct weir_spead_range {
+    uint64_t begin, end;
+};
+
 /*
  * A heap that was received. It belongs to whoever took it, who may hand out further references with
  * weir_memory_reference(&heap->memory), from any thread; the last weir_memory_release gives it back for reuse. So a
@@ -41,6 +46,8 @@ struct weir_spead_heap {
     int64_t first_ns, last_ns; /* weir_now's clock: when its first and last packet came (captures: their own time) */
     uint32_t value_count;
     const struct weir_spead_value *values; /* in the order of its item pointers */
+    uint32_t range_count;
+    const struct weir_spead_range *ranges; /* what has come, ascending; for a whole heap that is all of it */
 };
 
 /* ---- Receiver: statistics -------------------------------------------------------------------------------------- */

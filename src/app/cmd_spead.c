@@ -11,6 +11,8 @@ static const struct command {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"send", "send heaps of test data to one or more receivers", cmd_spead_send},
+    {"recv", "receive heaps and list them with their items", cmd_spead_recv},
+    {"inspect", "show what is in a capture, or in what comes to a port", cmd_spead_inspect},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

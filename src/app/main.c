@@ -18,7 +18,7 @@ static const struct command {
     {"init", "look at a CSV or NDJSON file and write a first configuration for it", cmd_init},
     {"list", "the parts that pipelines are built of", cmd_list},
     {"explain", "one part and its options, or another topic", cmd_explain},
-    {"spead", "SPEAD streams: send, and what else there is for them", cmd_spead},
+    {"spead", "SPEAD streams: send, receive, look into captures", cmd_spead},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -30,7 +30,7 @@ enum range_answer spead_live_add_range(struct spead_live *live, uint64_t begin, 
     if (begin < live->contiguous)
         return end <= live->contiguous ? RANGE_DUPLICATE : RANGE_OVERLAP;
     uint32_t at = range_after(live, begin);
-    struct spead_range *next = at < live->range_count ? &live->ranges[at] : NULL;
+    struct weir_spead_range *next = at < live->range_count ? &live->ranges[at] : NULL;
     if (next && next->begin < end)
         return next->begin <= begin && end <= next->end ? RANGE_DUPLICATE : RANGE_OVERLAP;
     if (begin == live->contiguous) {
@@ -54,7 +54,7 @@ enum range_answer spead_live_add_range(struct spead_live *live, uint64_t begin, 
             !spead_array_reserve(&live->ranges, &live->range_capacity, live->range_count + 1, sizeof *live->ranges))
             return RANGE_TOO_MANY;
         memmove(live->ranges + at + 1, live->ranges + at, (live->range_count - at) * sizeof *live->ranges);
-        live->ranges[at] = (struct spead_range){begin, end};
+        live->ranges[at] = (struct weir_spead_range){begin, end};
         live->range_count++;
     }
     return RANGE_NEW;
@@ -138,6 +138,21 @@ static void zero_gaps(struct spead_live *live, uint64_t length)
     memset(live->payload + at, 0, length - at);
 }
 
+/* For the user, what came without a gap is a range like others. */
+static bool list_ranges(struct spead_live *live)
+{
+    if (!spead_array_reserve(&live->ranges, &live->range_capacity, live->range_count + 1, sizeof *live->ranges))
+        return false;
+    if (live->contiguous > 0) {
+        memmove(live->ranges + 1, live->ranges, live->range_count * sizeof *live->ranges);
+        live->ranges[0] = (struct weir_spead_range){0, live->contiguous};
+        live->range_count++;
+    }
+    live->heap.ranges = live->ranges;
+    live->heap.range_count = live->range_count;
+    return true;
+}
+
 bool spead_live_finish(struct spead_live *live)
 {
     struct weir_spead_heap *heap = &live->heap;
@@ -148,6 +163,8 @@ bool spead_live_finish(struct spead_live *live)
         !spead_array_reserve(&live->table, &live->table_capacity, live->pointer_count, sizeof *live->table))
         return false;
     zero_gaps(live, length);
+    if (!list_ranges(live))
+        return false;
     heap->memory.data = live->payload;
     heap->memory.size = length;
     heap->value_count = (uint32_t)spead_items_decode(flavour, live->pointers, live->pointer_count, live->payload,

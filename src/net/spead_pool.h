@@ -15,11 +15,6 @@ enum {
     SPEAD_POOL_PADDING = 64,
 };
 
-/* Bytes [begin, end) of a heap that have come. */
-struct spead_range {
-    uint64_t begin, end;
-};
-
 /* A heap on its way through the receiver. `heap` is what the user sees. */
 struct spead_live {
     struct weir_spead_heap heap;
@@ -28,7 +23,7 @@ struct spead_live {
     uint8_t *payload; /* heap.memory.data while it is filled: own, or a place in a chunk */
     uint8_t *own;
     uint64_t capacity;          /* of own */
-    struct spead_range *ranges; /* what has come behind `contiguous`, ascending, not touching */
+    struct weir_spead_range *ranges; /* what has come behind `contiguous`, ascending, not touching */
     uint32_t range_count, range_capacity;
     uint64_t *pointers; /* each once, in order of arrival */
     uint32_t pointer_count, pointer_capacity;

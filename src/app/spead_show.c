@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/spead_show.h"
+
+#include <stdio.h>
+
+#include "base/memory.h"
+#include "base/units.h"
+#include "wire/spead_scalar.h"
+
+enum { VALUES_SHOWN = 4, SOURCES_SHOWN = 1024 };
+
+/* ---- Descriptors ----------------------------------------------------------------------------------------------- */
+
+static void show_format(struct weir_buffer *out, const struct spead_descriptor *descriptor)
+{
+    if (descriptor->numpy && descriptor->element.kind == 0)
+        buffer_format(out, "record of %u bytes", descriptor->element.bits / 8u);
+    else if (descriptor->numpy && descriptor->element.kind == 'z')
+        buffer_format(out, "complex%u", descriptor->element.bits);
+    else if (descriptor->numpy)
+        buffer_format(out, "%c%u", descriptor->element.kind, descriptor->element.bits);
+    for (uint32_t i = 0; !descriptor->numpy && i < descriptor->fields; i++)
+        buffer_format(out, "%s%c%u", i ? "," : "", descriptor->format[i].code, descriptor->format[i].bits);
+    if (descriptor->element.bits > 8 && !descriptor->element.little_endian)
+        buffer_string(out, " big-endian");
+}
+
+void spead_show_type(struct weir_buffer *out, const struct spead_descriptor *descriptor)
+{
+    show_format(out, descriptor);
+    if (descriptor->dimensions == 0)
+        return;
+    buffer_string(out, " (");
+    for (uint32_t i = 0; i < descriptor->dimensions; i++) {
+        if (descriptor->shape[i] == SPEAD_VARIABLE)
+            buffer_format(out, "%s?", i ? ", " : "");
+        else
+            buffer_format(out, "%s%lld", i ? ", " : "", (long long)descriptor->shape[i]);
+    }
+    buffer_string(out, descriptor->fortran_order && descriptor->dimensions > 1 ? ") Fortran order" : ")");
+}
+
+/* Bytes of text as they are, but for what a terminal would obey. */
+static void show_text(struct weir_buffer *out, struct spead_text text)
+{
+    for (size_t i = 0; i < text.length; i++) {
+        char c = (unsigned char)text.data[i] < ' ' || text.data[i] == 0x7f ? '?' : text.data[i];
+        buffer_append(out, &c, 1);
+    }
+}
+
+void spead_show_book(struct weir_buffer *out, const struct spead_book *book)
+{
+    struct weir_buffer type = {0};
+    if (book->count == 0)
+        buffer_string(out, "no descriptors\n");
+    else
+        buffer_format(out, "%-8s %-20s %-24s %s\n", "id", "name", "type", "description");
+    for (uint32_t i = 0; i < book->count; i++) {
+        const struct spead_descriptor *entry = book->entries[i];
+        type.size = 0;
+        spead_show_type(&type, entry);
+        buffer_format(out, "0x%04llx   %-20s %-24.*s ", (unsigned long long)entry->id, entry->name.data, (int)type.size,
+                      type.data ? type.data : "");
+        show_text(out, entry->description);
+        buffer_string(out, "\n");
+    }
+    if (book->refused)
+        buffer_format(out, "%llu descriptors could not be read: %s\n", (unsigned long long)book->refused,
+                      spead_descriptor_refusal_words(book->refusal));
+    buffer_free(&type);
+}
+
+/* ---- Heaps ----------------------------------------------------------------------------------------------------- */
+
+static const char *well_known(const struct weir_spead_value *value)
+{
+    static const char *const controls[] = {"start of stream", "descriptors again", "stop", "descriptors changed"};
+    if (value->id == SPEAD_DESCRIPTOR)
+        return "(descriptor)";
+    if (value->id == SPEAD_STREAM_CTRL)
+        return value->value < 4 ? controls[value->value] : "(stream control)";
+    return "";
+}
+
+/* The first few numbers of the item. */
+static void show_values(struct weir_buffer *out, const struct spead_descriptor *descriptor,
+                        const struct weir_spead_value *value)
+{
+    struct spead_scalar scalar;
+    double numbers[VALUES_SHOWN];
+    if (!descriptor || !spead_scalar_of(descriptor, &scalar)) {
+        if (value->immediate)
+            buffer_format(out, "%llu", (unsigned long long)value->value);
+        return;
+    }
+    if (value->immediate && scalar.kind != 'f') {
+        buffer_format(out, "%lld", (long long)spead_scalar_immediate(scalar, value->value));
+        return;
+    }
+    uint8_t bytes[8];
+    spead_store64(bytes, value->value);
+    const uint8_t *data = value->immediate ? bytes + 8 - scalar.bits / 8 : value->data;
+    uint64_t there = value->immediate ? 1 : value->length * 8 / scalar.bits;
+    uint64_t shown = there < VALUES_SHOWN ? there : VALUES_SHOWN;
+    if (value->immediate && scalar.bits > 32)
+        return;
+    if (scalar.kind == 'c') {
+        show_text(out, (struct spead_text){(const char *)data, there < 40 ? there : 40});
+        return;
+    }
+    spead_scalars_f64(scalar, data, 0, shown, numbers);
+    for (uint64_t i = 0; i < shown; i++)
+        buffer_format(out, "%s%.9g", i ? " " : "", numbers[i]);
+    if (there > shown)
+        buffer_string(out, " …");
+}
+
+static void show_value(struct weir_buffer *out, const struct spead_book *book, const struct weir_spead_value *value)
+{
+    const struct spead_descriptor *descriptor = spead_book_find(book, value->id);
+    struct weir_buffer type = {0};
+    if (descriptor)
+        spead_show_type(&type, descriptor);
+    buffer_format(out, "  0x%04llx   %-20s %-24.*s ", (unsigned long long)value->id,
+                  descriptor && descriptor->name.length ? descriptor->name.data : well_known(value), (int)type.size,
+                  type.data ? type.data : "");
+    if (!value->immediate)
+        buffer_format(out, "%10llu bytes  ", (unsigned long long)value->length);
+    else
+        buffer_format(out, "%10s        ", "immediate");
+    if (value->id != SPEAD_DESCRIPTOR)
+        show_values(out, descriptor, value);
+    buffer_string(out, "\n");
+    buffer_free(&type);
+}
+
+void spead_show_heap(struct weir_buffer *out, const struct weir_spead_heap *heap, const struct spead_book *book,
+                     const char *source, bool brief)
+{
+    buffer_format(out, "heap %llu: %zu bytes in %u packet%s, 64-%u", (unsigned long long)heap->count, heap->memory.size,
+                  heap->packets, heap->packets == 1 ? "" : "s", heap->address_bits);
+    if (source)
+        buffer_format(out, ", from %s", source);
+    if (!heap->complete)
+        buffer_format(out, ", incomplete: %llu bytes are missing",
+                      (unsigned long long)(heap->memory.size - heap->received));
+    buffer_string(out, "\n");
+    for (uint32_t i = 0; !brief && i < heap->value_count; i++)
+        show_value(out, book, &heap->values[i]);
+}
+
+/* ---- Statistics ------------------------------------------------------------------------------------------------ */
+
+static bool is_loss(int counter)
+{
+    return counter != WEIR_SPEAD_PACKETS && counter != WEIR_SPEAD_BYTES && counter != WEIR_SPEAD_HEAPS &&
+           counter != WEIR_SPEAD_SINGLE_PACKET_HEAPS && counter != WEIR_SPEAD_STOPS;
+}
+
+static void show_losses(struct weir_buffer *out, const struct weir_spead_counters *counters, const char *indent)
+{
+    for (int i = 0; i < WEIR_SPEAD_COUNTERS; i++) {
+        if (is_loss(i) && counters->of[i])
+            buffer_format(out, "%s%12llu  %s\n", indent, (unsigned long long)counters->of[i],
+                          weir_spead_counter_words((enum weir_spead_counter)i));
+    }
+}
+
+static struct weir_spead_source_statistics *read_sources(struct weir_spead_receiver *receiver, uint32_t *ret_count)
+{
+    struct weir_spead_source_statistics *sources = memory_zeroed(SOURCES_SHOWN, sizeof *sources);
+    *ret_count = sources ? weir_spead_receiver_sources(receiver, sources, SOURCES_SHOWN) : 0;
+    return sources;
+}
+
+void spead_show_statistics(struct weir_buffer *out, struct weir_spead_receiver *receiver)
+{
+    struct weir_spead_statistics all;
+    uint32_t count;
+    char bytes[32];
+    weir_spead_receiver_statistics(receiver, &all);
+    struct weir_spead_source_statistics *sources = read_sources(receiver, &count);
+    buffer_format(out, "%llu heaps, %llu packets, %s of payload from %u sender%s\n",
+                  (unsigned long long)all.total.of[WEIR_SPEAD_HEAPS],
+                  (unsigned long long)all.total.of[WEIR_SPEAD_PACKETS],
+                  units_show_bytes(all.total.of[WEIR_SPEAD_BYTES], bytes, sizeof bytes), all.sources,
+                  all.sources == 1 ? "" : "s");
+    const struct {
+        uint64_t number;
+        const char *words;
+    } more[] = {
+        {all.kernel_drops, "packets dropped by the kernel, as the socket's buffer was full"},
+        {all.capture_other, "records that are not UDP"},
+        {all.capture_fragments, "fragments of IP packets"},
+        {all.capture_truncated, "packets that the capture has cut short"},
+        {all.capture_malformed, "packets with lengths that contradict each other"},
+    };
+    for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
+        if (more[i].number)
+            buffer_format(out, "%12llu  %s\n", (unsigned long long)more[i].number, more[i].words);
+    }
+    show_losses(out, &all.total, "");
+    for (uint32_t i = 0; count > 1 && i < count; i++) {
+        buffer_format(out, "  %s: %llu heaps, %llu packets\n", sources[i].name,
+                      (unsigned long long)sources[i].counters.of[WEIR_SPEAD_HEAPS],
+                      (unsigned long long)sources[i].counters.of[WEIR_SPEAD_PACKETS]);
+        show_losses(out, &sources[i].counters, "  ");
+    }
+    memory_free(sources);
+}
+
+static void show_counters_json(struct weir_buffer *out, const struct weir_spead_counters *counters)
+{
+    for (int i = 0; i < WEIR_SPEAD_COUNTERS; i++)
+        buffer_format(out, "%s\"%s\": %llu", i ? ", " : "", weir_spead_counter_name((enum weir_spead_counter)i),
+                      (unsigned long long)counters->of[i]);
+}
+
+void spead_show_statistics_json(struct weir_buffer *out, struct weir_spead_receiver *receiver)
+{
+    struct weir_spead_statistics all;
+    uint32_t count;
+    weir_spead_receiver_statistics(receiver, &all);
+    struct weir_spead_source_statistics *sources = read_sources(receiver, &count);
+    buffer_string(out, "{");
+    show_counters_json(out, &all.total);
+    buffer_format(
+        out,
+        ", \"kernel_drops\": %llu, \"datagrams\": %llu, \"receive_calls\": %llu, \"sleeps\": %llu, "
+        "\"socket_buffer\": %llu, \"memory\": %llu, \"memory_peak\": %llu, \"heaps_held\": %u, \"sources\": [",
+        (unsigned long long)all.kernel_drops, (unsigned long long)all.datagrams, (unsigned long long)all.receive_calls,
+        (unsigned long long)all.sleeps, (unsigned long long)all.socket_buffer, (unsigned long long)all.memory,
+        (unsigned long long)all.memory_peak, all.heaps_held);
+    for (uint32_t i = 0; i < count; i++) {
+        buffer_format(out, "%s{\"source\": \"%s\", ", i ? ", " : "", sources[i].name);
+        show_counters_json(out, &sources[i].counters);
+        buffer_string(out, "}");
+    }
+    buffer_string(out, "]}");
+    memory_free(sources);
+}
+
+bool spead_show_flush(struct weir_buffer *out, void *stream)
+{
+    bool good = !out->failed && (out->size == 0 || fwrite(out->data, 1, out->size, stream) == out->size);
+    out->size = 0;
+    return good;
+}
