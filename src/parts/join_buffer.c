@@ -5,101 +5,13 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "data/gather.h"
 
-enum { RING_FIRST = 4, HEAP_FIRST = 256, ALIGNMENT = 16 };
+enum { RING_FIRST = 4, HEAP_FIRST = 256 };
 
 struct join_due {
     int64_t time;
     struct join_key *key;
 };
-
-/* ---- Rows ------------------------------------------------------------------------------------------------------ */
-
-static size_t round_up(size_t size)
-{
-    return (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
-}
-
-static size_t text_bytes(const struct weir_batch *in, uint32_t column, const uint32_t *rows, uint32_t count)
-{
-    size_t bytes = 0;
-    for (uint32_t i = 0; i < count; i++)
-        bytes += in->columns[column].texts[rows[i]].length;
-    return bytes;
-}
-
-static size_t rows_size(const struct weir_batch *in, const uint32_t *rows, uint32_t count, const bool *wanted)
-{
-    const struct weir_schema *schema = in->schema;
-    size_t size = round_up(sizeof(struct join_rows) + schema->count * sizeof(void *));
-    size += round_up(count * sizeof(int64_t));
-    for (uint32_t c = 0; c < schema->count; c++) {
-        if (!wanted[c])
-            continue;
-        size += round_up(count * weir_field_width(&schema->fields[c]));
-        if (schema->fields[c].type == WEIR_TEXT)
-            size += round_up(text_bytes(in, c, rows, count));
-    }
-    return size;
-}
-
-/* The texts of a column point to their copies at `at`. Returns behind the last. */
-static char *copy_texts(struct weir_text *texts, uint32_t count, char *at)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (!texts[i].data)
-            continue;
-        memcpy(at, texts[i].data, texts[i].length);
-        texts[i].data = at;
-        at += texts[i].length;
-    }
-    return at;
-}
-
-struct join_rows *join_rows_new(struct weir_env *env, const struct weir_batch *in, const uint32_t *rows, uint32_t count,
-                                const bool *wanted)
-{
-    const struct weir_schema *schema = in->schema;
-    size_t size = rows_size(in, rows, count, wanted);
-    if (!weir_state_take(env, size))
-        return NULL;
-    struct join_rows *made = memory_allocate(size);
-    if (!made) {
-        weir_state_give(env, size);
-        return NULL;
-    }
-    made->references = count;
-    made->schema = weir_schema_reference(in->schema);
-    made->bytes = size;
-    char *at = (char *)made + round_up(sizeof *made + schema->count * sizeof(void *));
-    made->produced = (int64_t *)(void *)at;
-    at += round_up(count * sizeof(int64_t));
-    for (uint32_t i = 0; i < count; i++)
-        made->produced[i] = weir_batch_produced(in, rows[i]);
-    for (uint32_t c = 0; c < schema->count; c++) {
-        size_t width = weir_field_width(&schema->fields[c]);
-        made->columns[c] = wanted[c] ? at : NULL;
-        if (!wanted[c])
-            continue;
-        gather(at, in->columns[c].data, rows, count, width);
-        at += round_up(count * width);
-        if (schema->fields[c].type == WEIR_TEXT) {
-            char *begin = at;
-            at = begin + round_up((size_t)(copy_texts(made->columns[c], count, at) - begin));
-        }
-    }
-    return made;
-}
-
-void join_rows_release(struct weir_env *env, struct join_rows *rows)
-{
-    if (--rows->references)
-        return;
-    weir_state_give(env, rows->bytes);
-    weir_schema_release(rows->schema);
-    memory_free(rows);
-}
 
 /* ---- Arrays that count against the budget ----------------------------------------------------------------------- */
 
@@ -275,7 +187,7 @@ void join_forget(struct join_buffer *buffer, struct weir_env *env, int64_t water
     const int64_t more = plus(look_back(buffer), look_ahead(buffer));
     while (buffer->due_count && passed(buffer->dues[0].time, more, buffer->lateness, watermark)) {
         struct join_key *key = pop_due(buffer).key; /* the earliest of all is the first of its key */
-        join_rows_release(env, right_at(key, 0)->rows);
+        kept_rows_release(env, right_at(key, 0)->rows);
         key->begin = (key->begin + 1) & (key->capacity - 1);
         if (--key->count)
             continue;
@@ -346,10 +258,10 @@ int join_add(struct join_buffer *buffer, struct weir_env *env, enum join_side si
 void join_buffer_free(struct join_buffer *buffer, struct weir_env *env)
 {
     for (size_t i = 0; i < buffer->left_count; i++)
-        join_rows_release(env, buffer->lefts[i].rows);
+        kept_rows_release(env, buffer->lefts[i].rows);
     for (struct join_key *key = buffer->keys; key; key = key->next) {
         for (uint32_t i = 0; i < key->count; i++)
-            join_rows_release(env, right_at(key, i)->rows);
+            kept_rows_release(env, right_at(key, i)->rows);
         drop(env, key->rights, key->capacity, sizeof *key->rights);
         key->rights = NULL;
         key->count = 0;

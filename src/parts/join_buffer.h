@@ -19,25 +19,16 @@
  */
 #ifndef PARTS_JOIN_BUFFER_H
 #define PARTS_JOIN_BUFFER_H
-#include <weir/part.h>
+#include "parts/kept_rows.h"
 
 enum join_side { JOIN_LEFT, JOIN_RIGHT, JOIN_SIDES };
 enum join_direction { JOIN_NEAREST, JOIN_BACKWARD, JOIN_FORWARD };
-
-/* Rows of one batch, copied, with the columns of its schema that are wanted (the others NULL). */
-struct join_rows {
-    uint32_t references; /* entries that point here */
-    struct weir_schema *schema;
-    int64_t *produced;
-    size_t bytes;
-    void *columns[];
-};
 
 struct join_entry {
     int64_t time;
     uint64_t position;
     uint32_t source, row;
-    struct join_rows *rows;
+    struct kept_rows *rows;
     struct join_key *key;
 };
 
@@ -61,12 +52,6 @@ struct join_buffer {
     size_t left_count, left_capacity, due_count, due_capacity;
     struct join_key *keys;
 };
-
-/* Copies rows of a batch; the columns in `wanted` (one for each of the schema's). Begins with `count` references. NULL:
- * no memory, or none left in the budget. */
-struct join_rows *join_rows_new(struct weir_env *env, const struct weir_batch *in, const uint32_t *rows, uint32_t count,
-                                const bool *wanted);
-void join_rows_release(struct weir_env *env, struct join_rows *rows); /* one reference */
 
 /* How many more records of this side a key may keep. */
 uint32_t join_room(const struct join_buffer *buffer, const struct join_key *key, enum join_side side);

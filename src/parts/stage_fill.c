@@ -15,6 +15,7 @@
 #include "parts/grouping.h"
 #include "parts/numeric.h"
 #include "parts/parts.h"
+#include "parts/values.h"
 
 enum { FIELDS_MOST = 64, LIMIT_MOST = 10000 };
 #define SPAN_MOST 3.2e17 /* ns: ten years */
@@ -123,38 +124,6 @@ static int fill_bind(void *self, struct weir_env *env, struct weir_schema *in, s
     return error;
 }
 
-/* ---- Values as 8 bytes ------------------------------------------------------------------------------------------ */
-
-static uint64_t null_of(enum weir_type type)
-{
-    static const double nan = NAN;
-    uint64_t bits = 0;
-    if (type == WEIR_F64)
-        memcpy(&bits, &nan, sizeof bits);
-    return type == WEIR_F64 ? bits : type == WEIR_BOOL ? WEIR_BOOL_NULL : type == WEIR_SYMBOL ? 0 : 1ULL << 63;
-}
-
-static uint64_t read_bits(const struct weir_field *field, const void *column, uint32_t row)
-{
-    uint64_t bits = 0; /* little-endian: a narrow value is the low bytes */
-    size_t width = weir_field_width(field);
-    memcpy(&bits, (const char *)column + row * width, width);
-    return bits;
-}
-
-static void write_bits(const struct weir_field *field, void *column, uint32_t row, uint64_t bits)
-{
-    size_t width = weir_field_width(field);
-    memcpy((char *)column + row * width, &bits, width);
-}
-
-static bool is_null(enum weir_type type, uint64_t bits)
-{
-    double number;
-    memcpy(&number, &bits, sizeof number);
-    return type == WEIR_F64 ? isnan(number) : bits == null_of(type);
-}
-
 /* On the line from (a_time, a) to (b_time, b); integers to the nearest. */
 static uint64_t on_line(enum weir_type type, const struct last *a, int64_t b_time, uint64_t b, int64_t time)
 {
@@ -202,11 +171,11 @@ static int fill_gap(struct fill *fill, struct weir_env *env, const struct weir_b
         for (uint32_t f = 0; f < fields; f++) {
             const struct weir_field *field = &in->schema->fields[fill->columns[f]];
             const struct last *last = &key->lasts[f];
-            uint64_t next = read_bits(field, in->columns[fill->columns[f]].data, row);
-            values[f] = null_of(field->type);
+            uint64_t next = value_read_bits(field, in->columns[fill->columns[f]].data, row);
+            values[f] = value_null_of(field->type);
             if (fill->method == FORWARD && last->known)
                 values[f] = last->bits;
-            if (fill->method == LINEAR && last->known && !is_null(field->type, next))
+            if (fill->method == LINEAR && last->known && !value_is_null(field->type, next))
                 values[f] = on_line(field->type, last, time, next, when);
         }
     }
@@ -222,12 +191,12 @@ static int fill_row(struct fill *fill, struct weir_env *env, const struct weir_b
     int error = key->begun ? fill_gap(fill, env, in, row, key, time) : 0;
     for (uint32_t f = 0; !error && f < fill->fields.count; f++) {
         const struct weir_field *field = &in->schema->fields[fill->columns[f]];
-        uint64_t bits = read_bits(field, in->columns[fill->columns[f]].data, row);
+        uint64_t bits = value_read_bits(field, in->columns[fill->columns[f]].data, row);
         struct last *last = &key->lasts[f];
-        if (!is_null(field->type, bits))
+        if (!value_is_null(field->type, bits))
             *last = (struct last){bits, time, true};
         else if (columns[f] && last->known)
-            write_bits(field, columns[f], row, last->bits);
+            value_write_bits(field, columns[f], row, last->bits);
     }
     key->time = time;
     key->begun = true;
@@ -250,17 +219,6 @@ static int copy_columns(const struct fill *fill, const struct weir_batch *in, st
     return 0;
 }
 
-static void set_null(const struct weir_field *field, void *column, uint32_t row)
-{
-    if (field->type == WEIR_TEXT)
-        ((struct weir_text *)column)[row] = (struct weir_text){0};
-    else if (field->type == WEIR_ARRAY)
-        for (uint32_t i = 0; i < field->elements; i++)
-            ((uint64_t *)column)[(size_t)row * field->elements + i] = null_of(field->element);
-    else
-        write_bits(field, column, row, null_of(field->type));
-}
-
 /* The records that are put in: time, key, the fields; all else is null. */
 static struct weir_batch *make_missing(const struct fill *fill, struct weir_env *env, const struct weir_batch *in)
 {
@@ -274,10 +232,10 @@ static struct weir_batch *make_missing(const struct fill *fill, struct weir_env 
     for (uint32_t i = 0; i < count; i++) {
         const struct missing *missing = &fill->missing[i];
         for (uint32_t c = 0; c < in->schema->count; c++)
-            set_null(&in->schema->fields[c], weir_batch_column_data(made, c), i);
+            value_set_null(&in->schema->fields[c], weir_batch_column_data(made, c), i);
         for (uint32_t f = 0; f < fields; f++)
-            write_bits(&in->schema->fields[fill->columns[f]], weir_batch_column_data(made, fill->columns[f]), i,
-                       fill->values[(size_t)i * fields + f]);
+            value_write_bits(&in->schema->fields[fill->columns[f]], weir_batch_column_data(made, fill->columns[f]), i,
+                             fill->values[(size_t)i * fields + f]);
         for (uint32_t k = 0; k < fill->grouping.count; k++) {
             uint32_t column = fill->grouping.columns[k];
             size_t width = weir_field_width(&in->schema->fields[column]);

@@ -46,8 +46,8 @@ struct join {
     struct verdicts verdicts;
     uint32_t *kept; /* rows taken in */
     size_t kept_capacity;
-    struct join_entry lefts[ROWS_MOST]; /* on their way out, with what they meet */
-    const struct join_entry *matches[ROWS_MOST];
+    struct join_entry lefts[ROWS_MOST];                          /* on their way out */
+    struct kept_row left_rows[ROWS_MOST], right_rows[ROWS_MOST]; /* and what they meet */
 };
 
 static const char *join_key(const void *self)
@@ -299,7 +299,7 @@ static void keep_rows(struct join *join, struct weir_env *env, const struct weir
     for (uint32_t i = 0; i < keyed->count; i++)
         if (verdicts[i] == VERDICT_TAKEN)
             join->kept[count++] = weir_batch_row(keyed, i);
-    struct join_rows *rows = count ? join_rows_new(env, in, join->kept, count, join->sides[side].wanted) : NULL;
+    struct kept_rows *rows = count ? kept_rows_new(env, in, join->kept, count, join->sides[side].wanted) : NULL;
     for (uint32_t i = 0; i < keyed->count; i++) {
         if (verdicts[i] != VERDICT_TAKEN)
             continue;
@@ -314,7 +314,7 @@ static void keep_rows(struct join *join, struct weir_env *env, const struct weir
             continue;
         verdicts[i] = TOO_MANY;
         if (rows)
-            join_rows_release(env, rows);
+            kept_rows_release(env, rows);
     }
 }
 
@@ -350,67 +350,6 @@ static int join_process(void *self, struct weir_env *env, struct weir_batch *in,
 
 /* ---- Records go out -------------------------------------------------------------------------------------------- */
 
-static void set_null(const struct weir_field *field, char *to)
-{
-    static const double nan = NAN;
-    static const int64_t null = WEIR_I64_NULL;
-    memset(to, 0, weir_field_width(field)); /* symbol, text */
-    if (field->type == WEIR_BOOL)
-        *(uint8_t *)to = WEIR_BOOL_NULL;
-    if (field->type == WEIR_F64)
-        memcpy(to, &nan, sizeof nan);
-    if (field->type == WEIR_I64 || field->type == WEIR_TIME)
-        memcpy(to, &null, sizeof null);
-    for (uint32_t i = 0; field->type == WEIR_ARRAY && i < field->elements; i++)
-        memcpy(to + i * sizeof nan, field->element == WEIR_F64 ? (const void *)&nan : (const void *)&null, sizeof nan);
-}
-
-/* The values of a column of one side, as it is now called and typed there; NULL: these rows come from before that. */
-static const char *column_of(const struct join_rows *rows, const struct weir_schema *schema, uint32_t column)
-{
-    if (rows->schema == schema)
-        return rows->columns[column];
-    int32_t there = weir_schema_find(rows->schema, schema->fields[column].name);
-    if (there < 0 || rows->schema->fields[there].type != schema->fields[column].type ||
-        weir_field_width(&rows->schema->fields[there]) != weir_field_width(&schema->fields[column]))
-        return NULL;
-    return rows->columns[there];
-}
-
-/* Fills one column of a batch: with `column` of the entries' side, null where there is no entry. */
-static int fill_column(struct weir_batch *batch, uint32_t to, const struct weir_schema *schema, uint32_t column,
-                       const struct join_entry *const *entries, const struct join_entry *lefts)
-{
-    const struct weir_field *field = &batch->schema->fields[to];
-    const size_t width = weir_field_width(field);
-    char *data = weir_batch_column_data(batch, to);
-    size_t bytes = 0;
-    for (uint32_t row = 0; row < batch->rows; row++) {
-        const struct join_entry *entry = entries ? entries[row] : &lefts[row];
-        const char *values = entry ? column_of(entry->rows, schema, column) : NULL;
-        if (values)
-            memcpy(data + row * width, values + entry->row * width, width);
-        else
-            set_null(field, data + row * width);
-        if (field->type == WEIR_TEXT)
-            bytes += ((struct weir_text *)(void *)data)[row].length;
-    }
-    if (!bytes)
-        return 0;
-    char *at = weir_batch_allocate(batch, bytes); /* the copies that these point to are let go */
-    struct weir_text *texts = (struct weir_text *)(void *)data;
-    if (!at)
-        return -ENOMEM;
-    for (uint32_t row = 0; row < batch->rows; row++) {
-        if (!texts[row].data)
-            continue;
-        memcpy(at, texts[row].data, texts[row].length);
-        texts[row].data = at;
-        at += texts[row].length;
-    }
-    return 0;
-}
-
 /* By time, for whoever merges what lanes sent. */
 static uint64_t position_of(int64_t time)
 {
@@ -425,9 +364,9 @@ static struct weir_batch *make_batch(const struct join *join, struct weir_env *e
     int64_t *produced = positions ? weir_batch_allocate(batch, rows * sizeof *produced) : NULL;
     int error = produced ? 0 : -ENOMEM;
     for (uint32_t c = 0; c < left->count && !error; c++)
-        error = fill_column(batch, c, left, c, NULL, join->lefts);
+        error = kept_rows_column(batch, c, join->left_rows, left, c);
     for (uint32_t c = left->count; c < join->out->count && !error; c++)
-        error = fill_column(batch, c, right, join->rights[c - left->count], join->matches, NULL);
+        error = kept_rows_column(batch, c, join->right_rows, right, join->rights[c - left->count]);
     if (error) {
         weir_batch_release(batch);
         return NULL;
@@ -456,11 +395,12 @@ static uint32_t take_left(struct join *join, struct weir_env *env, int64_t time_
         taken++;
         unmatched += !match;
         if (!match && join->unmatched == DROP) {
-            join_rows_release(env, left.rows);
+            kept_rows_release(env, left.rows);
             continue;
         }
         join->lefts[rows] = left;
-        join->matches[rows++] = match;
+        join->left_rows[rows] = (struct kept_row){left.rows, left.row};
+        join->right_rows[rows++] = match ? (struct kept_row){match->rows, match->row} : (struct kept_row){NULL, 0};
     }
     weir_count(env, "records unmatched", NULL, unmatched);
     *ret_rows = rows;
@@ -489,7 +429,7 @@ static int join_on_watermark(void *self, struct weir_env *env, int64_t time_ns, 
     while (!error && take_left(join, env, time_ns, &rows)) {
         struct weir_batch *batch = rows ? make_batch(join, env, rows) : NULL;
         for (uint32_t row = 0; row < rows; row++)
-            join_rows_release(env, join->lefts[row].rows);
+            kept_rows_release(env, join->lefts[row].rows);
         if (rows && !batch)
             error = -ENOMEM;
         else
