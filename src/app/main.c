@@ -17,6 +17,7 @@ static const struct command {
     {"check", "validate a configuration, draw its graph, show what it resolves to", cmd_check},
     {"init", "look at a CSV or NDJSON file and write a first configuration for it", cmd_init},
     {"list", "the parts that pipelines are built of", cmd_list},
+    {"simulate", "peers to try pipelines against: a fleet of sensors, a server, a faulty network", cmd_simulate},
     {"explain", "one part and its options, or another topic", cmd_explain},
     {"spead", "SPEAD streams: send, receive, look into captures", cmd_spead},
 };

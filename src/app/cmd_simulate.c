@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/* weir simulate: peers that do not exist, to try weir (and other programs) against. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/simulate.h"
+#include "base/error.h"
+#include "base/units.h"
+#include "sim/fleet.h"
+#include "sim/proxy.h"
+#include "sim/server.h"
+
+/* What all kinds take. */
+struct common {
+    const char *listen, *seed, *script, *duration;
+    struct app_list settings;
+};
+enum { COMMON_OPTIONS = 6, OWN_OPTIONS_MOST = 12 };
+
+/* An option that is a setting of the peer. */
+struct setting {
+    const char *option, *name, *argument, *help;
+};
+
+static void add_common(struct app_option *out, struct common *common, const char *listen_help)
+{
+    const struct app_option options[COMMON_OPTIONS] = {
+        {"listen", 0, "ADDRESS", listen_help, NULL, &common->listen, NULL},
+        {"seed", 0, "N", "where chance begins: the same seed, the same run (default 1)", NULL, &common->seed, NULL},
+        {"script", 0, "FILE", "changes while it runs: lines like \"10s latency=200ms\"", NULL, &common->script, NULL},
+        {"set", 0, "NAME=VALUE", "a setting as scripts have them, at the start; any number of times", NULL, NULL,
+         &common->settings},
+        {"for", 0, "TIME", "end by itself after so long; else Ctrl-C ends it", NULL, &common->duration, NULL},
+        {NULL, 0, NULL, NULL, NULL, NULL, NULL},
+    };
+    memcpy(out, options, sizeof options);
+}
+
+static size_t add_settings(struct app_option *out, const struct setting *settings, const char **values)
+{
+    size_t count = 0;
+    for (; settings[count].option; count++)
+        out[count] = (struct app_option){
+            settings[count].option, 0, settings[count].argument, settings[count].help, NULL, &values[count], NULL};
+    return count;
+}
+
+/* The common options' values, before the peer is made. */
+static int read_common(struct simulation *simulation, const struct common *common, long long *ret_seed)
+{
+    *ret_seed = 1;
+    if (common->seed && app_count("--seed", common->seed, 0, INT64_MAX, ret_seed) < 0)
+        return -EINVAL;
+    if (common->duration && app_duration("--for", common->duration, &simulation->duration_ns) < 0)
+        return -EINVAL;
+    simulation->script_path = common->script;
+    return common->listen ? simulation_address("--listen", common->listen, simulation->host, &simulation->port) : 0;
+}
+
+/* Its settings, once it is made; then it runs. */
+static int run_peer(struct simulation *simulation, const struct setting *settings, const char *const *values,
+                    const struct common *common)
+{
+    for (size_t i = 0; settings[i].option; i++) {
+        char option[40];
+        snprintf(option, sizeof option, "--%s", settings[i].option);
+        if (simulation_option(simulation, option, settings[i].name, values[i]) < 0)
+            return APP_USAGE;
+    }
+    return simulation_settings(simulation, &common->settings) < 0 ? APP_USAGE : simulation_run(simulation);
+}
+
+/* ---- fleet ------------------------------------------------------------------------------------------------------ */
+
+static int serve_fleet(struct weir_context *context, struct simulation *simulation)
+{
+    return fleet_serve(context, simulation->peer, simulation->host, simulation->port, simulation->addresses,
+                       simulation_ready, simulation);
+}
+
+static void describe_fleet(const struct simulation *simulation, uint16_t port)
+{
+    uint32_t last = fleet_sensors(simulation->peer) - 1;
+    if (simulation->addresses) {
+        app_say("%u sensors listen, each at its own address: sensor %u is http://127.%u.%u.%u:%u/sensor", last + 1,
+                last, 1 + last / 65536, last / 256 % 256, last % 256, port);
+        app_say("try, in another terminal:  curl http://127.1.0.0:%u/sensor", port);
+    } else {
+        app_say("%u sensors listen: http://%s:%u/sensor/0 to /sensor/%u", last + 1, simulation->host, port, last);
+        app_say("try, in another terminal:  curl http://%s:%u/sensor/0", simulation->host, port);
+    }
+    app_say("Ctrl-C ends it");
+}
+
+static void report_fleet(const struct simulation *simulation)
+{
+    struct fleet_counters counters;
+    char late[32];
+    fleet_count(simulation->peer, &counters);
+    app_say("answered %llu requests, at most %u at a time; %llu failed, %llu stalled, %llu broken; "
+            "an answer was at most %s late",
+            (unsigned long long)counters.answered, counters.in_flight_most, (unsigned long long)counters.failed,
+            (unsigned long long)counters.stalled, (unsigned long long)counters.broken,
+            units_show_duration(counters.late_ns_most, late, sizeof late));
+}
+
+static const struct simulation_kind fleet_kind = {serve_fleet, fleet_set, describe_fleet, report_fleet};
+
+static const struct setting fleet_settings[] = {
+    {"latency", "latency", "TIME", "until an answer (default 100ms)"},
+    {"jitter", "jitter", "TIME", "how far latencies spread: half-width, or standard deviation"},
+    {"latency-distribution", "distribution", "NAME", "fixed, uniform, normal, exponential or lognormal"},
+    {"fail", "fail", "RATIO", "of requests: answered 500"},
+    {"stall", "stall", "RATIO", "of requests: answered --stall-time later"},
+    {"stall-time", "stall_time", "TIME", "(default 10s)"},
+    {"restart", "restart_every", "TIME", "every so often all connections end and nobody listens"},
+    {"down", "down", "TIME", "for how long nobody listens at a restart (default 2s)"},
+    {NULL, NULL, NULL, NULL},
+};
+
+static int simulate_fleet(int argc, char **argv)
+{
+    struct common common = {0};
+    const char *sensors = NULL, *values[OWN_OPTIONS_MOST] = {NULL};
+    struct simulation simulation = {.kind = &fleet_kind, .host = "127.0.0.1", .port = 9700};
+    struct app_option options[OWN_OPTIONS_MOST + COMMON_OPTIONS + 2] = {
+        {"sensors", 0, "N", "how many (default 10)", NULL, &sensors, NULL},
+        {"addresses", 0, NULL, "an address for each: 127.1.0.17 is sensor 17", &simulation.addresses, NULL, NULL},
+    };
+    size_t count = 2 + add_settings(options + 2, fleet_settings, values);
+    add_common(options + count, &common, "host:port; port 0: any (default 127.0.0.1:9700)");
+    struct app_usage usage = {
+        "simulate fleet [OPTIONS]",
+        "A fleet of sensors over HTTP: GET /sensor/17 answers JSON; with .csv, .txt or .prom behind it another format.",
+        "Settings for --script, --set and POST /control?name=value: latency, jitter, distribution, fail, stall,\n"
+        "stall_time, restart (for how long nobody listens, from now), restart_every, down, sensor (17, 3..5 or all)\n"
+        "and the mode of these: ok, hang, reset, garbage, error, cut, nonsense or slow. GET /stats says how it goes.",
+        options,
+        0,
+        0};
+    int operands;
+    long long number = 10, seed;
+    int status = app_parse(&usage, argc, argv, &operands);
+    if (status >= 0)
+        return status;
+    if (read_common(&simulation, &common, &seed) < 0 ||
+        (sensors && app_count("--sensors", sensors, 1, FLEET_SENSORS_MOST, &number) < 0))
+        return APP_USAGE;
+    if (simulation.addresses) /* all of 127.0.0.0/8; others are turned away */
+        snprintf(simulation.host, sizeof simulation.host, "0.0.0.0");
+    struct fleet_options fleet = {
+        .sensors = (uint32_t)number, .latency = {DISTRIBUTION_FIXED, 100000000, 0}, .seed = (uint64_t)seed};
+    struct fleet *peer;
+    if (fleet_new(&fleet, &peer) < 0) {
+        app_say("there is no memory for %lld sensors", number);
+        return APP_FAILED;
+    }
+    simulation.peer = peer;
+    status = run_peer(&simulation, fleet_settings, values, &common);
+    fleet_free(peer);
+    return status;
+}
+
+/* ---- server ----------------------------------------------------------------------------------------------------- */
+
+static int serve_server(struct weir_context *context, struct simulation *simulation)
+{
+    return server_serve(context, simulation->peer, simulation->host, simulation->port, simulation_ready, simulation);
+}
+
+static void describe_server(const struct simulation *simulation, uint16_t port)
+{
+    app_say("a server with a capacity of %.6g requests a second listens: http://%s:%u/",
+            server_capacity(simulation->peer), simulation->host, port);
+    app_say("try, in another terminal:  curl http://%s:%u/   or   weir sweep http://%s:%u/", simulation->host, port,
+            simulation->host, port);
+    app_say("Ctrl-C ends it");
+}
+
+static void report_server(const struct simulation *simulation)
+{
+    struct server_counters counters;
+    server_count(simulation->peer, &counters);
+    app_say(
+        "%llu requests: %llu answered well, %llu timed out, %llu found the queue full; at most %u at a time; the work "
+        "on %llu was wasted",
+        (unsigned long long)counters.arrived, (unsigned long long)counters.good, (unsigned long long)counters.timed_out,
+        (unsigned long long)counters.overflown, counters.in_flight_most, (unsigned long long)counters.wasted);
+}
+
+static const struct simulation_kind server_kind = {serve_server, server_set, describe_server, report_server};
+
+static const struct setting server_settings[] = {
+    {"service", "service", "TIME", "that a worker needs for a request (default 50ms)"},
+    {"distribution", "distribution", "NAME", "of these: fixed (default), uniform, normal, exponential or lognormal"},
+    {"jitter", "jitter", "TIME", "how far they spread: half-width, or standard deviation"},
+    {"queue", "queue", "N", "requests that may wait (default auto: as many as are served in time)"},
+    {"timeout", "timeout", "TIME", "after which a request is answered 503 (default 1s)"},
+    {NULL, NULL, NULL, NULL},
+};
+
+static int simulate_server(int argc, char **argv)
+{
+    struct common common = {0};
+    const char *workers = NULL, *dimensions = NULL, *values[OWN_OPTIONS_MOST] = {NULL};
+    struct simulation simulation = {.kind = &server_kind, .host = "127.0.0.1", .port = 9800};
+    struct app_option options[OWN_OPTIONS_MOST + COMMON_OPTIONS + 2] = {
+        {"workers", 0, "N", "requests that are worked on at a time (default 50)", NULL, &workers, NULL},
+        {"dimensions", 0, "N", "of the vectors that POST /embed answers (default 8)", NULL, &dimensions, NULL},
+    };
+    size_t count = 2 + add_settings(options + 2, server_settings, values);
+    add_common(options + count, &common, "host:port; port 0: any (default 127.0.0.1:9800)");
+    struct app_usage usage = {
+        "simulate server [OPTIONS]",
+        "A server with a capacity. Past it latency climbs and success falls: it keeps working on what was given up.",
+        "GET /stats says what it measured itself. POST /embed takes a JSON array, answers a vector for each element.\n"
+        "Settings for --script, --set and POST /control?name=value: workers, service, distribution, jitter, queue,\n"
+        "timeout.",
+        options,
+        0,
+        0};
+    int operands;
+    long long number = 50, vector = 8, seed;
+    int status = app_parse(&usage, argc, argv, &operands);
+    if (status >= 0)
+        return status;
+    if (read_common(&simulation, &common, &seed) < 0 ||
+        (workers && app_count("--workers", workers, 1, SERVER_WORKERS_MOST, &number) < 0) ||
+        (dimensions && app_count("--dimensions", dimensions, 1, SERVER_DIMENSIONS_MOST, &vector) < 0))
+        return APP_USAGE;
+    struct server_options server = {.workers = (uint32_t)number,
+                                    .service = {DISTRIBUTION_FIXED, 50000000, 0},
+                                    .queue = -1,
+                                    .dimensions = (uint32_t)vector,
+                                    .seed = (uint64_t)seed};
+    struct server *peer;
+    if (server_new(&server, &peer) < 0) {
+        app_say("there is no memory for the server");
+        return APP_FAILED;
+    }
+    simulation.peer = peer;
+    status = run_peer(&simulation, server_settings, values, &common);
+    server_free(peer);
+    return status;
+}
+
+/* ---- proxy ------------------------------------------------------------------------------------------------------ */
+
+static int serve_proxy(struct weir_context *context, struct simulation *simulation)
+{
+    return proxy_serve(context, simulation->peer, simulation->host, simulation->port, simulation_ready, simulation);
+}
+
+static void describe_proxy(const struct simulation *simulation, uint16_t port)
+{
+    app_say("what comes to %s:%u is passed on to %s", simulation->host, port, proxy_target(simulation->peer));
+    app_say("point a pipeline's url at http://%s:%u/ to see how it copes", simulation->host, port);
+    app_say("Ctrl-C ends it");
+}
+
+static void report_proxy(const struct simulation *simulation)
+{
+    struct proxy_counters counters;
+    proxy_count(simulation->peer, &counters);
+    app_say(
+        "%llu connections, %llu pieces: %llu cut, %llu stalled, %llu corrupted, %llu reset; %llu connections refused, "
+        "%llu found nobody behind the proxy",
+        (unsigned long long)counters.connections, (unsigned long long)counters.pieces, (unsigned long long)counters.cut,
+        (unsigned long long)counters.stalled, (unsigned long long)counters.corrupted,
+        (unsigned long long)counters.reset, (unsigned long long)counters.refused,
+        (unsigned long long)counters.unreachable);
+}
+
+static const struct simulation_kind proxy_kind = {serve_proxy, proxy_set, describe_proxy, report_proxy};
+
+static const struct setting proxy_settings[] = {
+    {"delay", "delay", "TIME", "of each piece, either way"},
+    {"jitter", "jitter", "TIME", "how far delays spread: half-width, or standard deviation"},
+    {"distribution", "distribution", "NAME", "of delays: fixed, uniform, normal, exponential or lognormal"},
+    {"cut", "cut", "RATIO", "of pieces: a part passes, then the connection ends"},
+    {"stall", "stall", "RATIO", "of pieces: pass --stall-time later"},
+    {"stall-time", "stall_time", "TIME", "(default 10s)"},
+    {"corrupt", "corrupt", "RATIO", "of pieces: one bit is flipped"},
+    {"reset", "reset", "RATIO", "of pieces: the connection is reset instead"},
+    {"refuse", "refuse", "RATIO", "of connections: reset at once"},
+    {NULL, NULL, NULL, NULL},
+};
+
+static int simulate_proxy(int argc, char **argv)
+{
+    struct common common = {0};
+    const char *to = NULL, *values[OWN_OPTIONS_MOST] = {NULL};
+    char host[SIMULATION_HOST] = "127.0.0.1";
+    uint16_t port;
+    struct simulation simulation = {.kind = &proxy_kind, .host = "127.0.0.1", .port = 9900};
+    struct app_option options[OWN_OPTIONS_MOST + COMMON_OPTIONS + 1] = {
+        {"to", 0, "ADDRESS", "host:port that it passes on to", NULL, &to, NULL},
+    };
+    size_t count = 1 + add_settings(options + 1, proxy_settings, values);
+    add_common(options + count, &common, "host:port; port 0: any (default 127.0.0.1:9900)");
+    struct app_usage usage = {"simulate proxy --to ADDRESS [OPTIONS]",
+                              "A TCP proxy that does to connections what networks do.",
+                              "A piece is what one read of the proxy gets, in either direction.\n"
+                              "Settings for --script and --set: delay, jitter, distribution, cut, stall, stall_time,\n"
+                              "corrupt, reset, refuse.",
+                              options,
+                              0,
+                              0};
+    int operands;
+    long long seed;
+    int status = app_parse(&usage, argc, argv, &operands);
+    if (status >= 0)
+        return status;
+    if (!to) {
+        app_say("--to is missing: weir simulate proxy --to 127.0.0.1:9700 passes on to a fleet");
+        return APP_USAGE;
+    }
+    if (read_common(&simulation, &common, &seed) < 0 || simulation_address("--to", to, host, &port) < 0)
+        return APP_USAGE;
+    struct proxy_options proxy = {.seed = (uint64_t)seed};
+    struct proxy *peer;
+    if (proxy_new(&proxy, host, port, &peer) < 0) {
+        app_say("there is no memory for the proxy");
+        return APP_FAILED;
+    }
+    simulation.peer = peer;
+    status = run_peer(&simulation, proxy_settings, values, &common);
+    proxy_free(peer);
+    return status;
+}
+
+/* ----------------------------------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+} kinds[] = {
+    {"fleet", "sensors that answer over HTTP after a while", simulate_fleet},
+    {"server", "an HTTP server with a capacity, and a stand-in for an embedding model", simulate_server},
+    {"proxy", "a TCP proxy that delays, cuts, stalls, corrupts and resets", simulate_proxy},
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static void print_help(FILE *out)
+{
+    fputs("Usage: weir simulate fleet|server|proxy [OPTIONS]\n\nPeers that do not exist, to try weir against.\n\n",
+          out);
+    for (size_t i = 0; i < KINDS; i++)
+        fprintf(out, "  %-8s %s\n", kinds[i].name, kinds[i].summary);
+    fputs("\nweir simulate fleet --help tells more. A first journey, in two terminals:\n"
+          "  weir simulate fleet --sensors 1000 --latency 100ms\n"
+          "  weir run examples/fleet.yaml\n",
+          out);
+}
+
+int cmd_simulate(int argc, char **argv)
+{
+    const char *names[KINDS];
+    if (argc < 2) {
+        print_help(stderr);
+        return APP_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        print_help(stdout);
+        return APP_OK;
+    }
+    for (size_t i = 0; i < KINDS; i++) {
+        if (strcmp(argv[1], kinds[i].name) == 0)
+            return kinds[i].run(argc - 1, argv + 1);
+        names[i] = kinds[i].name;
+    }
+    const char *nearest = error_nearest(argv[1], names, KINDS);
+    app_say("simulate knows no \"%s\"; %s%s%s", argv[1],
+            nearest ? "did you mean \"" : "there are fleet, server and proxy", nearest ? nearest : "",
+            nearest ? "\"?" : "");
+    return APP_USAGE;
+}
