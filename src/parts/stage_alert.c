@@ -629,7 +629,7 @@ const struct weir_stage stage_alert = {
              .name = "alert",
              .summary = "says when a threshold is passed, a condition lasts, or data is missing: raised and cleared",
              .example = "stages:\n"
-                        "  - alert: {field: value, above: 80, clear: 75, for: 5m, missing: 10m}\n",
+                        "  - alert: {field: value, above: 24, clear: 22, for: 10s, missing: 10m}\n",
              .options = alert_options,
              .size = sizeof(struct alert),
              .open = alert_open,

@@ -101,7 +101,7 @@ const struct weir_stage stage_filter = {
             .name = "filter",
             .summary = "keeps the records for which an expression is true",
             .example = "stages:\n"
-                       "  - filter: value > -40 and value < 125 and site in ('north', 'south')\n",
+                       "  - filter: value > -40 and value < 125 and sensor not in ('s3', 's4')\n",
             .options = filter_options,
             .size = sizeof(struct filter),
             .open = filter_open,

@@ -260,8 +260,8 @@ const struct weir_stage stage_select = {
             .name = "select",
             .summary = "keeps, drops, reorders and renames columns",
             .example = "stages:\n"
-                       "  - select: [time, sensor, value]\n"
-                       "  - select: {drop: [note], rename: {value: celsius}}\n",
+                       "  - select: {drop: [seq], rename: {value: celsius}}\n"
+                       "  - select: [ts, sensor, celsius]\n",
             .options = select_options,
             .size = sizeof(struct selector),
             .open = select_open,
