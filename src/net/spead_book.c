@@ -86,7 +86,8 @@ static int add(struct spead_book *book, const struct spead_descriptor *read)
     if (!entry)
         return -ENOMEM;
     for (uint32_t i = book->count; i-- > 0;) { /* an item is known by either */
-        if (book->entries[i]->id == read->id || (read->name.length > 0 && same_text(book->entries[i]->name, read->name)))
+        const struct spead_descriptor *other = book->entries[i];
+        if (other->id == read->id || (read->name.length > 0 && same_text(other->name, read->name)))
             remove_at(book, i);
     }
     if (book->count == SPEAD_DESCRIPTORS_MAX ||

@@ -106,6 +106,9 @@ static void test_dtype(void **state)
     assert_false(read.element.little_endian);
     assert_true(read.fortran_order);
     assert_int_equal(read.dimensions, 2);
+    assert_true(read_dtype("{'shape': (1048576,), 'fortran_order': False, 'descr': 'i1'}", &read));
+    assert_int_equal(read.element.kind, 'i');
+    assert_int_equal(read.element.bits, 8);
     assert_true(read_dtype("{'descr': '<c8', 'fortran_order': False, 'shape': ()}", &read));
     assert_int_equal(read.element.kind, 'z');
     assert_int_equal(read.element.bits, 64);

@@ -97,17 +97,18 @@ static bool take_shape(struct literal *in, int64_t *shape, uint32_t *ret_dimensi
     return true;
 }
 
-/* "<f4": byte order, kind, bytes. */
+/* "<f4": byte order (may be left out: little-endian), kind, bytes. */
 static bool read_type(struct spead_text text, struct spead_element *ret)
 {
     uint32_t bytes = 0;
-    if (text.length < 3 || !memchr("<>|=", text.data[0], 4))
+    size_t at = text.length > 0 && memchr("<>|=", text.data[0], 4) ? 1 : 0;
+    if (text.length < at + 2)
         return false;
-    for (size_t i = 2; i < text.length; i++) {
+    char kind = text.data[at];
+    for (size_t i = at + 1; i < text.length; i++) {
         if (text.data[i] < '0' || text.data[i] > '9' || (bytes = bytes * 10 + (uint32_t)(text.data[i] - '0')) > 4096)
             return false;
     }
-    char kind = text.data[1];
     bool wide = bytes == 2 || bytes == 4 || bytes == 8;
     *ret = (struct spead_element){.bits = (uint16_t)(8 * bytes), .little_endian = text.data[0] != '>'};
     switch (kind) {
