@@ -34,6 +34,7 @@ int cmd_spead(int argc, char **argv); /* and what it is made of: */
 int cmd_spead_send(int argc, char **argv);
 int cmd_spead_recv(int argc, char **argv);
 int cmd_spead_inspect(int argc, char **argv);
+int cmd_spead_bench(int argc, char **argv);
 
 /* ---- Options --------------------------------------------------------------------------------------------------- */
 

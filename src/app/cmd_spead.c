@@ -13,6 +13,7 @@ static const struct command {
     {"send", "send heaps of test data to one or more receivers", cmd_spead_send},
     {"recv", "receive heaps and list them with their items", cmd_spead_recv},
     {"inspect", "show what is in a capture, or in what comes to a port", cmd_spead_inspect},
+    {"bench", "find the rate at which nothing is lost, or what is lost at a given one", cmd_spead_bench},
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
