@@ -145,7 +145,8 @@ struct weir_listener;
  * to bind to. -ECONNREFUSED, -EHOSTUNREACH, -ENXIO (no such name), -ETIMEDOUT, … The stream belongs to the caller. */
 int weir_stream_connect(struct weir_context *context, const char *host, uint16_t port, const char *local,
                         int64_t deadline_ns, struct weir_stream **ret);
-/* Reads what is there, at least one byte; 0: the peer has ended its side; negative errno. */
+/* Reads what is there, at least one byte; 0: the peer has ended its side; negative errno. Bytes are written only when
+ * it returns, with no other task in between: tasks of a loop may wait with one buffer for all. */
 int64_t weir_stream_read(struct weir_context *context, struct weir_stream *stream, void *bytes, size_t size,
                          int64_t deadline_ns);
 /* Writes all of it, or fails; returns 0. */

@@ -273,15 +273,14 @@ static int64_t stream_read(struct weir_context *context, struct weir_stream *bas
 {
     struct simulated_stream *stream = (struct simulated_stream *)base;
     struct pipe *pipe = incoming(stream);
+    task_breathe(context->task); /* before, not after: between the bytes and the caller no other task runs */
     for (;;) {
         int64_t now = now_of(stream), next = next_news(pipe);
         if (pipe->reset_at <= now)
             return -ECONNRESET;
         size_t taken = take_bytes(pipe, now, bytes, size);
-        if (taken) {
-            task_breathe(context->task);
+        if (taken)
             return (int64_t)taken;
-        }
         if (next <= now)
             return 0;
         int result = task_wait(context->task, &pipe->readers, next < deadline ? next : deadline);

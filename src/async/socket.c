@@ -203,13 +203,13 @@ static int64_t stream_read(struct weir_context *context, struct weir_stream *bas
                            int64_t deadline)
 {
     struct socket_stream *stream = (struct socket_stream *)base;
+    breathe(context); /* before, not after: between the bytes and the caller no other task runs */
     for (;;) {
         if (stream->watch.readable || stream->watch.ended) {
             ssize_t got = SYSTEM_CALL(recv(stream->watch.fd, bytes, size, 0));
             if (got >= 0) {
                 if ((size_t)got < size && stream->watch.descriptors)
                     stream->watch.readable = false;
-                breathe(context);
                 return got;
             }
             if (errno == EINTR)

@@ -431,6 +431,60 @@ static void test_turns(void **state)
     in_world(&world, take_turns);
 }
 
+/* ---- Many at a time --------------------------------------------------------------------------------------------- */
+
+enum { CROWD = 1000 };
+
+static int answer_later(struct weir_context *context, void *owner, struct http_question *question)
+{
+    (void)owner;
+    (void)weir_sleep(context, 100 * MILLISECOND);
+    return http_answer(context, question, 200, "text/plain", question->path, question->path_length);
+}
+
+struct member {
+    struct world *world;
+    uint32_t number;
+};
+
+static int ask_own(struct weir_context *context, void *argument)
+{
+    struct member *member = argument;
+    char url[64], path[32];
+    struct http_reply reply;
+    snprintf(url, sizeof url, "http://peer/%u", member->number);
+    snprintf(path, sizeof path, "/%u", member->number);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(get(context, member->world, url, &reply), 0);
+        assert_string_equal(reply.body, path);
+        http_reply_release(&reply);
+    }
+    return 0;
+}
+
+/* All of them read through the same scratch, on either side: each gets its own reply. */
+static int ask_together(struct weir_context *context, void *argument)
+{
+    struct member *members = memory_zeroed(CROWD, sizeof *members);
+    struct weir_scope scope;
+    assert_non_null(members);
+    weir_scope_open(context, &scope);
+    for (uint32_t i = 0; i < CROWD; i++) {
+        members[i] = (struct member){argument, i};
+        assert_int_equal(weir_scope_spawn(&scope, "member", ask_own, &members[i]), 0);
+    }
+    assert_int_equal(weir_scope_join(&scope), 0);
+    memory_free(members);
+    return 0;
+}
+
+static void test_together(void **state)
+{
+    struct world world = {.answerer = answer_later, .options = {.connections_most = CROWD}};
+    (void)state;
+    in_world(&world, ask_together);
+}
+
 /* ---- Stale connections ------------------------------------------------------------------------------------------ */
 
 /* The canned server takes one request for each connection, says keep-alive, and closes. */
@@ -611,11 +665,17 @@ static void test_large(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_canned),    cmocka_unit_test(test_slow_loris),
-        cmocka_unit_test(test_sent),      cmocka_unit_test(test_bad_requests),
-        cmocka_unit_test(test_reuse),     cmocka_unit_test(test_allocations),
-        cmocka_unit_test(test_turns),     cmocka_unit_test(test_stale),
-        cmocka_unit_test(test_redirects), cmocka_unit_test(test_redirect_credentials),
+        cmocka_unit_test(test_canned),
+        cmocka_unit_test(test_slow_loris),
+        cmocka_unit_test(test_sent),
+        cmocka_unit_test(test_bad_requests),
+        cmocka_unit_test(test_reuse),
+        cmocka_unit_test(test_allocations),
+        cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_together),
+        cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_redirects),
+        cmocka_unit_test(test_redirect_credentials),
         cmocka_unit_test(test_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
