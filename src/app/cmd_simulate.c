@@ -173,7 +173,7 @@ static void describe_server(const struct simulation *simulation, uint16_t port)
 {
     app_say("a server with a capacity of %.6g requests a second listens: http://%s:%u/",
             server_capacity(simulation->peer), simulation->host, port);
-    app_say("try, in another terminal:  curl http://%s:%u/   or   weir sweep http://%s:%u/", simulation->host, port,
+    app_say("try, in another terminal:  curl http://%s:%u/   and   curl http://%s:%u/stats", simulation->host, port,
             simulation->host, port);
     app_say("Ctrl-C ends it");
 }
@@ -350,7 +350,7 @@ static void print_help(FILE *out)
         fprintf(out, "  %-8s %s\n", kinds[i].name, kinds[i].summary);
     fputs("\nweir simulate fleet --help tells more. A first journey, in two terminals:\n"
           "  weir simulate fleet --sensors 1000 --latency 100ms\n"
-          "  weir run examples/fleet.yaml\n",
+          "  curl http://127.0.0.1:9700/sensor/17\n",
           out);
 }
 

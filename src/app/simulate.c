@@ -90,6 +90,10 @@ static int wait_for_end(struct weir_context *context, void *argument)
     struct simulation *simulation = argument;
     int64_t deadline = simulation->duration_ns ? weir_now(context) + simulation->duration_ns : WEIR_NEVER;
     int error = weir_wait_fd(context, simulation->signals, POLLIN, deadline);
+    struct signalfd_siginfo taken;
+    /* Taken, so that it does not end the process once signals are let through again. */
+    if (error == 0 && read(simulation->signals, &taken, sizeof taken) < 0)
+        error = -errno;
     return error == -ETIMEDOUT ? 0 : error;
 }
 
