@@ -141,7 +141,8 @@ sinks: {out: {type: "null"}}
 
 
 def test_interrupt_keeps_what_was_measured(tmp_path):
-    (tmp_path / "p.yaml").write_text(PIPELINE.replace("limit: 60000", "lanes: 1").replace("rate: unlimited", "rate: 20000/s"))
+    endless = PIPELINE.replace("limit: 60000", "lanes: 1").replace("rate: unlimited", "rate: 20000/s")
+    (tmp_path / "p.yaml").write_text(endless)
     process = subprocess.Popen([str(BINARY), "profile", "p.yaml", "--json", "--save", "kept.json"], cwd=tmp_path,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
     out = tmp_path / "out.ndjson"
