@@ -101,6 +101,7 @@ struct weir_env {
     const char *name; /* as configured, unique in the pipeline */
     uint32_t lane, lanes;
     uint64_t seed;           /* of the run, for what is random */
+    bool sequential;         /* for comparison: do one thing after the other (weir compare) */
     int64_t watermark_delay; /* the most that a record may be older than the newest of its source, ns */
     uint32_t sources;        /* how many sources' records come to this stage */
     /* Stages, set before each bind and process: */
@@ -123,6 +124,13 @@ void weir_count(struct weir_env *env, const char *what, const char *field, uint6
 
 enum weir_kind { WEIR_SOURCE, WEIR_STAGE, WEIR_SINK };
 
+struct weir_facts;
+/* Something about itself that a part tells in the report: "achieved rate", 0.97, "Hz". The unit may be "". `name` is
+ * copied; at most WEIR_FACTS_MOST of a part are kept. */
+enum { WEIR_FACTS_MOST = 64 };
+void weir_fact(struct weir_facts *facts, const char *name, double value, const char *unit);
+void weir_fact_text(struct weir_facts *facts, const char *name, const char *text);
+
 struct weir_part {
     enum weir_kind kind;
     const char *name;
@@ -132,6 +140,9 @@ struct weir_part {
     size_t size;
     int (*open)(void *self, struct weir_env *env);   /* may be NULL */
     void (*close)(void *self, struct weir_env *env); /* may be NULL */
+    /* Sources, sinks and asynchronous stages: tells facts about itself. Main thread, between open and close, at the
+     * same time as other calls: reads what is atomic. May be NULL. */
+    void (*report)(void *self, struct weir_facts *facts);
 };
 
 /* ---- Sources --------------------------------------------------------------------------------------------------- */
@@ -172,6 +183,9 @@ struct weir_source {
     struct weir_part part;
     /* Produces until the data ends or a wait says -ECANCELED; returns 0, or a negative errno with words. Own thread. */
     int (*run)(void *self, struct weir_context *context, struct weir_emitter *out);
+    /* True: run is called as a task on a loop of the source's own, and may open scopes and wait for thousands of things
+     * at the same time (weir/task.h). */
+    bool tasks;
     /* The schema, where the options alone say it, for `weir check`: a new reference, or NULL when out of memory. Not
      * opened. May be NULL: the schema comes with the data. */
     struct weir_schema *(*schema)(const void *self);
@@ -202,6 +216,8 @@ void weir_emit_offered(struct weir_emitter *out, double records_per_second);
 void weir_emit_unhurried(struct weir_emitter *out, bool full_speed);
 /* Adds to the histogram of late_by: how much later than intended a reading was asked for. */
 void weir_emit_late_by(struct weir_emitter *out, int64_t ns, uint64_t records);
+/* Adds to the histogram of fetch: from asked to answered, just now. */
+void weir_emit_fetch(struct weir_emitter *out, int64_t ns, uint64_t records);
 
 /* ---- Stages ---------------------------------------------------------------------------------------------------- */
 
@@ -230,7 +246,21 @@ struct weir_stage {
      * the parts in front emit at this time has come. For keyed stages: of one without a key only the instance that got
      * the last batch is told of the end. May be NULL. */
     int (*on_watermark)(void *self, struct weir_env *env, int64_t time_ns, struct weir_out *out);
+    /* An asynchronous stage has this instead of process: it waits (for a server, a file, a timer) on `context`. There
+     * is one instance, with a thread and a loop of its own; each batch is a task, and many of them run at the same
+     * time, as long as their results fit on the edge behind. Results leave in the order in which the batches came,
+     * unless `unordered` says otherwise. bind is not called while a call is under way. -ECANCELED: the run was given
+     * up; the engine settles the records of `in` then. */
+    int (*call)(void *self, struct weir_env *env, struct weir_context *context, struct weir_batch *in,
+                struct weir_out *out);
+    bool (*unordered)(const void *self); /* of call: results leave as they come; may be NULL */
 };
+
+/* The consumer has these records now: their time since they were produced goes into the histogram of waits. For stages
+ * with `call` and sinks that hold records back before they begin with them; else the engine does it. */
+void weir_begun(struct weir_env *env, const struct weir_batch *batch, uint32_t first, uint32_t count);
+/* The consumer is done with what it began at began_ns (weir_now). */
+void weir_finished(struct weir_env *env, int64_t began_ns);
 
 /* Passes a batch on; takes over the reference. */
 void weir_out_emit(struct weir_out *out, struct weir_batch *batch);
@@ -305,6 +335,11 @@ struct weir_sink {
     int (*publish)(void *self, struct weir_env *env);
     uint64_t commit_rows;
     int64_t commit_ns;
+    /* True: write and commit are called as a task on a loop of the sink's own (env->context is the task's) and may open
+     * scopes that last until the next commit. */
+    bool tasks;
+    void (*end_task)(void *self,
+                     struct weir_env *env); /* tasks: the last call in the task: closes scopes; may be NULL */
     bool keep_order; /* records arrive in the order of their source (else: each key's order only) */
 };
 

@@ -25,6 +25,7 @@ enum app_exit {
 int cmd_run(int argc, char **argv);
 int cmd_tap(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_compare(int argc, char **argv);
 int cmd_init(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 int cmd_profile(int argc, char **argv);

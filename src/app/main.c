@@ -14,6 +14,7 @@ static const struct command {
     {"run", "run a pipeline, show how it does, report how it went", cmd_run},
     {"tap", "look at the records that leave one part of a pipeline", cmd_tap},
     {"profile", "run a pipeline, tell where its time goes and what could be won", cmd_profile},
+    {"compare", "the same work one thing after the other and concurrently, side by side", cmd_compare},
     {"check", "validate a configuration, draw its graph, show what it resolves to", cmd_check},
     {"init", "look at a CSV or NDJSON file and write a first configuration for it", cmd_init},
     {"list", "the parts that pipelines are built of", cmd_list},

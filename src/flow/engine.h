@@ -77,6 +77,7 @@ struct node_counters { /* one writer, any reader */
 
 struct weir_out { /* what process gets as `out` */
     struct weir_engine_node *node;
+    struct async_turn *turn; /* of an asynchronous stage: where what its call emits is collected; else NULL */
 };
 
 struct weir_engine_node {
@@ -120,7 +121,8 @@ struct exchange {
     uint32_t consumer_count;
     uint32_t *producers; /* plan indices of the nodes in front */
     uint32_t producer_count;
-    bool joins; /* several ways of one source come together: merged by position, also on one lane */
+    bool joins;                /* several ways of one source come together: merged by position, also on one lane */
+    struct async_stage *async; /* not by key: all rows go to this stage, and from there to any lane; targets is 1 */
 };
 
 struct output { /* of a lane: an edge and what is being collected for it in this turn */
@@ -190,6 +192,24 @@ struct weir_emitter {
     struct source *source;
 };
 
+/* A stage whose calls wait: one machine for all lanes, with a loop; a task for each turn that has data. */
+enum { ASYNC_TURNS_MOST = 256 }; /* in it at the same time */
+struct async_line {              /* turns in the order in which they came, until all before them have left */
+    struct async_turn *first, *last;
+    uint64_t sequence; /* of the next that leaves */
+};
+struct async_stage {
+    struct machine machine; /* first */
+    struct weir_engine_node node;
+    const struct weir_stage *ops;
+    struct edge *in, *out;
+    bool unordered;
+    uint32_t running;         /* turns whose task has not ended */
+    struct async_line *lines; /* unordered: of each source */
+    struct histogram wait;    /* produced → begun */
+    _Atomic bool begins;      /* the part says itself when it begins with records */
+};
+
 struct pending { /* written, not yet committed */
     struct weir_batch *batch;
     struct pending *next;
@@ -207,7 +227,7 @@ struct sink {
     _Atomic uint64_t pending_bytes;
     int64_t pending_since;
     bool failed, closing, finished;
-    struct histogram latency;
+    struct histogram latency, wait;
     _Atomic uint64_t records_stored;
     _Atomic uint64_t write_calls, write_ns, observed_ns; /* on its own thread; observed: in options.stored */
 };
@@ -225,19 +245,20 @@ struct pipeline {
     struct pipeline_options options;
     struct context_clock clock;
     int64_t started;
-    uint32_t lane_count, source_count, sink_count, machine_count;
+    uint32_t lane_count, source_count, sink_count, async_count, machine_count;
     struct memory_budget batch_budget, state_budget;
     _Atomic uint64_t kept; /* of the state: what stages keep beyond the states of keys */
     struct weir_symbols *symbols;
     struct source *sources; /* by plan index: the first nodes of the plan */
     struct sink *sinks;     /* sink_count */
+    struct async_stage *async_stages;
     struct lane *lanes;
     struct exchange *exchanges;
     uint32_t exchange_count;
     struct machine **machines;
     int cancel_fd;
     _Atomic bool stopping, aborting;
-    _Atomic uint32_t machines_left, lanes_busy;
+    _Atomic uint32_t machines_left, lanes_busy, sources_left;
     struct weir_waiter waiter; /* pipeline_wait parks here */
     bool started_machines, published;
     _Atomic uint64_t read_limit_left; /* run.limit; UINT64_MAX: none */
@@ -281,6 +302,14 @@ enum step lane_step(struct machine *machine);
 enum step sink_step(struct machine *machine);
 int64_t sink_encode(void *owner, struct turn *turn); /* the sink edge's `complete` */
 void lane_count_cost(struct pipeline *pipeline, int64_t busy_ns, uint64_t records);
+
+/* async_stage.c */
+enum step async_stage_step(struct machine *machine);
+void async_turn_emit(struct async_turn *turn, struct weir_batch *batch); /* weir_out_emit of a call: takes it over */
+bool node_is_async(const struct plan_node *node);
+/* Runs `run` as the root task of a loop in the machine's context. */
+int machine_run_tasks(struct machine *machine, int (*run)(struct weir_context *context, void *argument),
+                      void *argument);
 
 /* node.c */
 int node_open(struct weir_engine_node *node, struct machine *machine);

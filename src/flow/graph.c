@@ -104,6 +104,28 @@ static uint32_t edge_parts(const struct pipeline *pipeline, const struct entranc
     return most;
 }
 
+/* Behind an asynchronous stage: a turn of each source comes from its machine, whole, and any lane may take it. */
+static void make_async_edges(struct pipeline *pipeline, struct target *target, uint32_t *parts)
+{
+    struct async_stage *stage = target->exchange->async;
+    for (uint32_t s = 0; s < pipeline->source_count; s++)
+        parts[s] = parts[s] > 0;
+    const struct edge_options options = {.from = stage->node.plan->name,
+                                         .to = "lanes",
+                                         .limit = pipeline->queue_bytes,
+                                         .policy = PLAN_BLOCK,
+                                         .sources = pipeline->source_count,
+                                         .parts = parts,
+                                         .ordered = true};
+    stage->in = target->edge;
+    stage->out = edge_new(&options);
+    if (!stage->out || edge_add_consumer(stage->in, &stage->machine.waiter) < 0 ||
+        edge_add_producer(stage->out, &stage->machine.waiter) < 0) {
+        edge_free(target->edge);
+        target->edge = stage->in = NULL;
+    }
+}
+
 static int make_edge(struct pipeline *pipeline, const struct entrance *entrances, uint32_t entrance_count,
                      struct target *target)
 {
@@ -134,6 +156,8 @@ static int make_edge(struct pipeline *pipeline, const struct entrance *entrances
         options.merge = target->exchange->joins;
     }
     target->edge = edge_new(&options);
+    if (target->edge && target->exchange && target->exchange->async)
+        make_async_edges(pipeline, target, parts);
     memory_free(parts);
     if (!target->edge)
         return -ENOMEM;
@@ -273,7 +297,11 @@ static int build_input(const struct build *build, struct lane *lane, const struc
     input->source = entrance->source;
     input->exchange = entrance->exchange;
     int error;
-    if (entrance->exchange) {
+    if (entrance->exchange && entrance->exchange->async) {
+        struct async_stage *stage = entrance->exchange->async;
+        input->edge = stage->out;
+        error = build_fanout(build, lane, stage->node.index, targets, target_count, &input->fanout);
+    } else if (entrance->exchange) {
         input->edge = entrance->exchange->edges[lane->index];
         error = allocate_fanout(pipeline, &input->fanout);
         for (uint32_t i = 0; error >= 0 && i < entrance->exchange->consumer_count; i++)
@@ -465,6 +493,8 @@ void graph_destroy(struct pipeline *pipeline)
         edge_free(pipeline->sources[i].edge);
     for (uint32_t i = 0; i < pipeline->sink_count && pipeline->sinks; i++)
         edge_free(pipeline->sinks[i].edge);
+    for (uint32_t i = 0; i < pipeline->async_count && pipeline->async_stages; i++)
+        edge_free(pipeline->async_stages[i].out);
     for (uint32_t i = 0; i < pipeline->exchange_count; i++) {
         struct exchange *exchange = &pipeline->exchanges[i];
         for (uint32_t lane = 0; exchange->edges && lane < exchange->targets; lane++)

@@ -44,7 +44,7 @@ static bool redefines(const struct plan_node *node, const char *key)
 static struct partition own_partition(struct pipeline *pipeline, uint32_t index, const struct partition *partitions)
 {
     const struct plan_node *node = plan_node(pipeline, index);
-    if (node->part->kind == WEIR_SOURCE)
+    if (node->part->kind == WEIR_SOURCE || node_is_async(node)) /* what comes from there goes to any lane */
         return (struct partition){PARTITION_NONE, NULL};
     if (node->part->kind == WEIR_STAGE) {
         const char *key = stage_key(pipeline, index);
@@ -63,8 +63,8 @@ static struct partition own_partition(struct pipeline *pipeline, uint32_t index,
 static struct exchange *find_exchange(struct pipeline *pipeline, uint32_t producer, const char *key)
 {
     for (uint32_t i = 0; i < pipeline->exchange_count; i++)
-        if (!pipeline->exchanges[i].joins && pipeline->exchanges[i].producers[0] == producer &&
-            strcmp(pipeline->exchanges[i].key, key) == 0)
+        if (!pipeline->exchanges[i].joins && !pipeline->exchanges[i].async &&
+            pipeline->exchanges[i].producers[0] == producer && strcmp(pipeline->exchanges[i].key, key) == 0)
             return &pipeline->exchanges[i];
     return NULL;
 }
@@ -115,18 +115,32 @@ static bool joins_ways(const struct build *build, const struct plan_node *node)
     return false;
 }
 
-static int cut_joined(struct build *build, uint32_t to)
+/* All ways to the stage end in one exchange. */
+static struct exchange *cut_before(struct build *build, uint32_t to, const char *key)
 {
     const struct plan_node *node = plan_node(build->pipeline, to);
-    struct exchange *exchange = add_exchange(build, stage_key(build->pipeline, to));
+    struct exchange *exchange = add_exchange(build, key);
     if (!exchange)
-        return -ENOMEM;
-    exchange->joins = true;
+        return NULL;
+    exchange->joins = joins_ways(build, node);
     exchange->consumers[exchange->consumer_count++] = to;
     for (uint32_t i = 0; i < node->from_count; i++) {
         exchange->producers[exchange->producer_count++] = node->from[i];
         build->cut[node->from[i] * build->count + to] = true;
     }
+    return exchange;
+}
+
+static int cut_async(struct build *build, uint32_t to)
+{
+    struct pipeline *pipeline = build->pipeline;
+    struct exchange *exchange = cut_before(build, to, WEIR_KEY_OF_SOURCE);
+    if (!exchange)
+        return -ENOMEM;
+    exchange->targets = 1;
+    for (uint32_t i = 0; i < pipeline->async_count; i++)
+        if (pipeline->async_stages[i].node.index == to)
+            exchange->async = &pipeline->async_stages[i];
     return 0;
 }
 
@@ -166,10 +180,12 @@ int graph_cut(struct build *build)
         build->partitions[to] = own_partition(pipeline, to, build->partitions);
         note_sources(build, to);
         note_meeting(build, to);
+        if (node_is_async(node))
+            error = cut_async(build, to);
         if (node->part->kind != WEIR_STAGE || !stage_key(pipeline, to))
             continue;
         if (joins_ways(build, node))
-            error = cut_joined(build, to);
+            error = cut_before(build, to, stage_key(pipeline, to)) ? 0 : -ENOMEM;
         else if (pipeline->lane_count > 1)
             error = cut_plain(build, to);
     }

@@ -311,6 +311,17 @@ static bool has_credit(struct lane *lane, const struct input *input)
     return true;
 }
 
+/* In a sequential run nothing is consumed before all was produced, unless a source cannot go on before. */
+static bool gate_closed(struct pipeline *pipeline)
+{
+    if (!pipeline->options.sequential || pipeline_aborting(pipeline) || !atomic_load(&pipeline->sources_left))
+        return false;
+    for (uint32_t i = 0; i < pipeline->source_count; i++)
+        if (atomic_load(&pipeline->sources[i].waiting))
+            return false;
+    return true;
+}
+
 enum step lane_step(struct machine *machine)
 {
     struct lane *lane = (struct lane *)machine;
@@ -325,6 +336,10 @@ enum step lane_step(struct machine *machine)
         struct input *input = &lane->inputs[i];
         if (!pipeline_aborting(machine->pipeline) && !has_credit(lane, input)) {
             blocked = open = true;
+            continue;
+        }
+        if (input->source != UINT32_MAX && gate_closed(machine->pipeline)) {
+            open = true;
             continue;
         }
         if (must_wait_turn(lane, input)) {

@@ -26,6 +26,7 @@ int node_open(struct weir_engine_node *node, struct machine *machine)
                                   .lane = node->lane ? node->lane->index : 0,
                                   .lanes = node->pipeline->lane_count,
                                   .seed = node->pipeline->random,
+                                  .sequential = node->pipeline->options.sequential,
                                   .watermark_delay = node->pipeline->watermark_delay,
                                   .sources = node->sources,
                                   .source_watermark = INT64_MIN,
@@ -248,6 +249,10 @@ void weir_out_emit(struct weir_out *out, struct weir_batch *batch)
     if (!batch)
         return;
     count_up(&node->counters.records_out, batch->count);
+    if (out->turn) {
+        async_turn_emit(out->turn, batch);
+        return;
+    }
     if (batch->count)
         fanout_data(node->lane, &node->fanout, batch);
     weir_batch_release(batch);

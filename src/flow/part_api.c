@@ -10,6 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
+static struct async_stage *async_of(const struct weir_engine_node *node)
+{
+    return (struct async_stage *)((char *)node - offsetof(struct async_stage, node));
+}
+
 void weir_notice(struct weir_env *env, const char *kind, const char *format, ...)
 {
     char text[WEIR_ERROR_MAX];
@@ -25,6 +30,27 @@ void weir_count(struct weir_env *env, const char *what, const char *field, uint6
 {
     if (env->node && number)
         pipeline_count(env->node->pipeline, env->name, what, field, number);
+}
+
+void weir_begun(struct weir_env *env, const struct weir_batch *batch, uint32_t first, uint32_t count)
+{
+    struct weir_engine_node *node = env->node;
+    struct async_stage *stage = node_is_async(node->plan) ? async_of((struct weir_engine_node *)node) : NULL;
+    int64_t now = weir_now(env->context);
+    if (!stage)
+        return;
+    atomic_store_explicit(&stage->begins, true, memory_order_relaxed);
+    for (uint32_t i = first; i < first + count; i++) {
+        int64_t produced = batch->produced_rows ? batch->produced_rows[weir_batch_row(batch, i)] : batch->produced;
+        histogram_record(&stage->wait, now - produced, 1);
+    }
+}
+
+void weir_finished(struct weir_env *env, int64_t began_ns)
+{
+    const struct pipeline_options *options = &env->node->pipeline->options;
+    if (options->worked)
+        options->worked(options->owner, env->name, true, began_ns, weir_now(env->context));
 }
 
 /* The rows of the selection that are not in `rows`, both ascending: settled as filtered. */

@@ -155,6 +155,7 @@ static void count_kinds(struct pipeline *pipeline)
             pipeline->source_count++;
         if (pipeline->plan->nodes[i].part->kind == WEIR_SINK)
             pipeline->sink_count++;
+        pipeline->async_count += node_is_async(&pipeline->plan->nodes[i]);
     }
 }
 
@@ -186,7 +187,9 @@ static void share_memory(struct pipeline *pipeline)
     pipeline->grain_bytes = in_flight / 8 / producers;
     if (pipeline->grain_bytes < GRAIN_LEAST)
         pipeline->grain_bytes = GRAIN_LEAST;
-    pipeline->pool_keep = batches / 8 * 3 / (pipeline->lane_count + pipeline->source_count + pipeline->sink_count);
+    pipeline->pool_keep = batches / 8 * 3 /
+                          (pipeline->lane_count + pipeline->source_count + pipeline->sink_count +
+                           pipeline->async_count);
     if (pipeline->pool_keep > POOL_KEEP)
         pipeline->pool_keep = POOL_KEEP;
 }
@@ -235,7 +238,7 @@ static int make_lane(struct pipeline *pipeline, uint32_t index)
     if (!lane->nodes || !lane->ends || init_machine(pipeline, &lane->machine, name, lane_step, &pipeline->aborting) < 0)
         return -ENOMEM;
     for (uint32_t i = 0; i < pipeline->plan->count; i++) {
-        if (pipeline->plan->nodes[i].part->kind != WEIR_STAGE)
+        if (pipeline->plan->nodes[i].part->kind != WEIR_STAGE || node_is_async(&pipeline->plan->nodes[i]))
             continue;
         lane->nodes[i] = memory_zeroed(1, sizeof **lane->nodes);
         if (!lane->nodes[i])
@@ -244,6 +247,17 @@ static int make_lane(struct pipeline *pipeline, uint32_t index)
         lane->nodes[i]->lane = lane;
     }
     return 0;
+}
+
+static int make_async_stage(struct pipeline *pipeline, uint32_t number, uint32_t index)
+{
+    struct async_stage *stage = &pipeline->async_stages[number];
+    init_node(pipeline, &stage->node, index);
+    stage->ops = stage_ops(stage->node.plan->part);
+    stage->lines = memory_zeroed(pipeline->source_count, sizeof *stage->lines);
+    if (!stage->lines)
+        return -ENOMEM;
+    return init_machine(pipeline, &stage->machine, stage->node.plan->name, async_stage_step, &pipeline->aborting);
 }
 
 static int make_sink(struct pipeline *pipeline, uint32_t number, uint32_t index)
@@ -260,12 +274,14 @@ static int make_sink(struct pipeline *pipeline, uint32_t number, uint32_t index)
 
 static int make_machines(struct pipeline *pipeline)
 {
-    uint32_t most = pipeline->source_count + pipeline->sink_count + pipeline->lane_count, sinks = 0;
+    uint32_t most = pipeline->source_count + pipeline->sink_count + pipeline->lane_count + pipeline->async_count;
+    uint32_t sinks = 0, async_stages = 0;
     pipeline->machines = memory_zeroed(most, sizeof(struct machine *));
     pipeline->sources = memory_zeroed(pipeline->source_count, sizeof *pipeline->sources);
     pipeline->sinks = memory_zeroed(pipeline->sink_count, sizeof *pipeline->sinks);
     pipeline->lanes = memory_zeroed(pipeline->lane_count, sizeof *pipeline->lanes);
-    if (!pipeline->machines || !pipeline->sources || !pipeline->sinks || !pipeline->lanes)
+    pipeline->async_stages = memory_zeroed(pipeline->async_count + 1, sizeof *pipeline->async_stages);
+    if (!pipeline->machines || !pipeline->sources || !pipeline->sinks || !pipeline->lanes || !pipeline->async_stages)
         return -ENOMEM;
     uint64_t credit = pipeline->batch_share / COPIES / pipeline->source_count + 1;
     for (uint32_t i = 0; i < pipeline->source_count; i++)
@@ -273,6 +289,9 @@ static int make_machines(struct pipeline *pipeline)
             return -ENOMEM;
     for (uint32_t i = 0; i < pipeline->lane_count; i++)
         if (make_lane(pipeline, i) < 0)
+            return -ENOMEM;
+    for (uint32_t i = 0; i < pipeline->plan->count; i++)
+        if (node_is_async(&pipeline->plan->nodes[i]) && make_async_stage(pipeline, async_stages++, i) < 0)
             return -ENOMEM;
     for (uint32_t i = 0; i < pipeline->plan->count; i++)
         if (pipeline->plan->nodes[i].part->kind == WEIR_SINK && make_sink(pipeline, sinks++, i) < 0)
@@ -298,6 +317,13 @@ static int open_parts(struct pipeline *pipeline, struct weir_error *error)
             if (code < 0)
                 return *error = node->error, code;
         }
+    }
+    for (uint32_t i = 0; i < pipeline->async_count; i++) {
+        struct async_stage *stage = &pipeline->async_stages[i];
+        int code = node_open(&stage->node, &stage->machine);
+        if (code < 0)
+            return *error = stage->node.error, code;
+        stage->unordered = stage->ops->unordered && stage->ops->unordered(stage->node.self);
     }
     for (uint32_t i = 0; i < pipeline->source_count; i++) {
         struct source *source = &pipeline->sources[i];
@@ -372,6 +398,7 @@ int pipeline_start(struct pipeline *pipeline)
     for (uint32_t i = 0; i < pipeline->machine_count; i++)
         pipeline->machines[i]->started_ns = pipeline->started;
     atomic_store(&pipeline->machines_left, pipeline->machine_count);
+    atomic_store(&pipeline->sources_left, pipeline->source_count);
     pipeline->started_machines = true;
     return pipeline->options.simulated ? simulated_start(pipeline) : threads_start(pipeline);
 }
@@ -470,6 +497,13 @@ static void close_lanes(struct pipeline *pipeline)
     }
 }
 
+static void close_async_stages(struct pipeline *pipeline)
+{
+    for (uint32_t i = pipeline->async_count; pipeline->async_stages && i-- > 0;)
+        if (pipeline->async_stages[i].node.plan)
+            node_close(&pipeline->async_stages[i].node);
+}
+
 static void close_sinks(struct pipeline *pipeline)
 {
     for (uint32_t i = pipeline->sink_count; pipeline->sinks && i-- > 0;) {
@@ -513,6 +547,9 @@ static void free_machines(struct pipeline *pipeline)
     memory_free(pipeline->machines);
     memory_free(pipeline->sources);
     memory_free(pipeline->sinks);
+    for (uint32_t i = 0; pipeline->async_stages && i < pipeline->async_count; i++)
+        memory_free(pipeline->async_stages[i].lines);
+    memory_free(pipeline->async_stages);
     memory_free(pipeline->lanes);
 }
 
@@ -527,6 +564,7 @@ void pipeline_close(struct pipeline *pipeline)
     if (!pipeline->options.simulated)
         threads_join(pipeline);
     close_sources(pipeline);
+    close_async_stages(pipeline);
     close_lanes(pipeline);
     close_sinks(pipeline);
     graph_destroy(pipeline);

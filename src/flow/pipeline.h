@@ -16,6 +16,12 @@ void pipeline_share(uint64_t memory, uint64_t *ret_batches, uint64_t *ret_state)
 struct pipeline_options {
     bool simulated; /* all machines on the calling thread, seeded order, simulated clock */
     uint64_t seed;
+    /* For comparison: sources read one thing after the other, and nothing is consumed before all was produced. */
+    bool sequential;
+    /* Who worked on records from when to when: a source that waits for them, an asynchronous stage or a sink that works
+     * on them. Any thread, at the same time; may be NULL. */
+    void (*worked)(void *owner, const char *part, bool consumer, int64_t from_ns, int64_t to_ns);
+    struct network *network; /* simulated: whom streams talk through; the caller's; may be NULL */
     /* A line for the user, already complete; called from any thread, never at the same time from two. */
     void (*notice)(void *owner, const char *line);
     void *owner;
@@ -71,6 +77,12 @@ struct pipeline_counter_view {
     const char *part, *what, *field; /* field may be "" */
     uint64_t number;
 };
+struct pipeline_fact_view { /* what a part says about itself */
+    const char *part;
+    char name[64], unit[16];
+    double value;
+    char *text; /* NULL: a number */
+};
 struct pipeline_snapshot {
     int64_t now, started; /* weir_now's clock */
     uint64_t records_in;  /* = stored + refused + filtered + dropped + in flight */
@@ -82,13 +94,15 @@ struct pipeline_snapshot {
     uint64_t symbols, keys;
     int64_t lag_ns;       /* the largest of the sources' */
     const char *blocking; /* the branch (sink's or stage's name) that holds the pipeline back now; NULL: none */
-    uint32_t source_count, part_count, edge_count, thread_count, counter_count;
+    uint32_t source_count, part_count, edge_count, thread_count, counter_count, fact_count;
     struct pipeline_source_view *sources;
     struct pipeline_part_view *parts;
     struct pipeline_edge_view *edges;
     struct pipeline_thread_view *threads;
-    struct pipeline_counter_view *counters;   /* refusals by reason, type mismatches by field, … */
+    struct pipeline_counter_view *counters; /* refusals by reason, type mismatches by field, … */
+    struct pipeline_fact_view *facts;
     struct histogram latency, late_by, fetch; /* merged; ns */
+    struct histogram wait; /* produced → the consumer (the last asynchronous stage, or the sinks) has it */
 };
 /* Allocates arrays inside; free with pipeline_snapshot_free. -ENOMEM. */
 int pipeline_snapshot(struct pipeline *pipeline, struct pipeline_snapshot **ret);

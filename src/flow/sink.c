@@ -218,11 +218,16 @@ static void settle_enough(struct sink *sink, struct weir_batch *batch)
 static enum step write_batch(struct sink *sink, struct message *message)
 {
     struct weir_batch *batch = message->batch;
+    if (!sink->retry_at)
+        record_latency(&sink->wait, batch, weir_now(&sink->machine.context));
     if (sink->failed || sink->node.enough || pipeline_aborting(sink->machine.pipeline)) {
         receipt_settle_all(batch, sink->failed ? OUTCOME_REFUSED : OUTCOME_DROPPED);
         return STEP_RAN;
     }
+    int64_t began = weir_now(&sink->machine.context);
     int error = call_timed(sink, call_write, message);
+    if (error >= 0)
+        weir_finished(&sink->node.env, began);
     if (error < 0) {
         enum step step = retry_or_fail(sink, error);
         if (step == STEP_RAN)
@@ -291,7 +296,7 @@ static bool commit_due(struct sink *sink)
            weir_now(&sink->machine.context) - sink->pending_since >= ns;
 }
 
-enum step sink_step(struct machine *machine)
+static enum step step_sink(struct machine *machine)
 {
     struct sink *sink = (struct sink *)machine;
     machine->deadline = INT64_MAX;
@@ -314,4 +319,37 @@ enum step sink_step(struct machine *machine)
     if (sink->pending)
         return commit(sink);
     return edge_done(sink->edge) ? finish(sink) : STEP_IDLE;
+}
+
+/* A sink that is a task: the machine's steps, one after the other, on its own loop. */
+static int sink_task(struct weir_context *context, void *argument)
+{
+    struct machine *machine = argument;
+    struct sink *sink = (struct sink *)machine;
+    enum step step;
+    sink->node.env.context = context;
+    while ((step = step_sink(machine)) != STEP_DONE)
+        if (step != STEP_RAN)
+            context_park(context, machine->deadline);
+    if (sink->ops->end_task)
+        sink->ops->end_task(sink->node.self, &sink->node.env);
+    sink->node.env.context = &machine->context;
+    return 0;
+}
+
+enum step sink_step(struct machine *machine)
+{
+    struct sink *sink = (struct sink *)machine;
+    if (!sink->ops->tasks)
+        return step_sink(machine);
+    int error = machine_run_tasks(machine, sink_task, machine);
+    if (error < 0) {
+        weir_fail(&sink->node.error, error, "%s: cannot start its loop: %s", sink->node.plan->name, strerror(-error));
+        fail_sink(sink, error);
+        enum step step;
+        while ((step = step_sink(machine)) != STEP_DONE)
+            if (step != STEP_RAN)
+                context_park(&machine->context, machine->deadline);
+    }
+    return STEP_DONE;
 }

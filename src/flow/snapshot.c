@@ -7,6 +7,7 @@
 #include "base/memory.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static uint64_t read_counter(const _Atomic uint64_t *counter)
@@ -58,6 +59,16 @@ static void add_counters(struct pipeline_part_view *view, const struct node_coun
     view->busy_ns += read_counter(&counters->busy_ns);
 }
 
+/* Its tasks are busy when its thread is. */
+static void look_at_async_stage(struct async_stage *stage, struct pipeline_snapshot *snapshot)
+{
+    struct pipeline_part_view *view = &snapshot->parts[stage->node.index];
+    int64_t ended = atomic_load(&stage->machine.ended_ns), started = stage->machine.started_ns;
+    int64_t busy = (ended ? ended : snapshot->now) - started - context_waited(&stage->machine.context);
+    add_counters(view, &stage->node.counters);
+    view->busy_ns = started && busy > 0 ? (uint64_t)busy : 0;
+}
+
 static void look_at_parts(struct pipeline *pipeline, struct pipeline_snapshot *snapshot)
 {
     for (uint32_t i = 0; i < pipeline->plan->count; i++) {
@@ -74,6 +85,8 @@ static void look_at_parts(struct pipeline *pipeline, struct pipeline_snapshot *s
                 snapshot->keys += read_counter(&pipeline->lanes[lane].nodes[i]->counters.keys);
             }
     }
+    for (uint32_t i = 0; i < pipeline->async_count; i++)
+        look_at_async_stage(&pipeline->async_stages[i], snapshot);
     for (uint32_t i = 0; i < pipeline->sink_count; i++) {
         struct sink *sink = &pipeline->sinks[i];
         struct pipeline_part_view *view = &snapshot->parts[sink->node.index];
@@ -112,6 +125,13 @@ static void look_at_edges(struct pipeline *pipeline, struct pipeline_snapshot *s
             snapshot->blocking = "the stages";
         count++;
     }
+    for (uint32_t i = 0; i < pipeline->async_count; i++) {
+        look_at_edge(pipeline->async_stages[i].in, &snapshot->edges[count]);
+        if (snapshot->edges[count].full)
+            snapshot->blocking = snapshot->edges[count].to;
+        look_at_edge(pipeline->async_stages[i].out, &snapshot->edges[count + 1]);
+        count += 2;
+    }
     for (uint32_t i = 0; i < pipeline->sink_count; i++) {
         if (!pipeline->sinks[i].edge)
             continue;
@@ -125,6 +145,78 @@ static void look_at_edges(struct pipeline *pipeline, struct pipeline_snapshot *s
         }
     }
     snapshot->edge_count = count;
+}
+
+/* What a part says of itself goes to the snapshot. */
+struct weir_facts {
+    struct pipeline_snapshot *snapshot;
+    const char *part;
+    uint32_t left;
+};
+
+static struct pipeline_fact_view *add_fact(struct weir_facts *facts, const char *name)
+{
+    struct pipeline_snapshot *snapshot = facts->snapshot;
+    struct pipeline_fact_view *views = facts->left
+                                           ? memory_resize(snapshot->facts, (snapshot->fact_count + 1) * sizeof *views)
+                                           : NULL;
+    if (!views)
+        return NULL;
+    facts->left--;
+    snapshot->facts = views;
+    struct pipeline_fact_view *view = &views[snapshot->fact_count++];
+    *view = (struct pipeline_fact_view){.part = facts->part};
+    snprintf(view->name, sizeof view->name, "%s", name);
+    return view;
+}
+
+void weir_fact(struct weir_facts *facts, const char *name, double value, const char *unit)
+{
+    struct pipeline_fact_view *view = add_fact(facts, name);
+    if (view) {
+        view->value = value;
+        snprintf(view->unit, sizeof view->unit, "%s", unit);
+    }
+}
+
+void weir_fact_text(struct weir_facts *facts, const char *name, const char *text)
+{
+    struct pipeline_fact_view *view = add_fact(facts, name);
+    if (view)
+        view->text = memory_string(text);
+    if (view && !view->text)
+        facts->snapshot->fact_count--;
+}
+
+static void ask_node(struct weir_engine_node *node, struct pipeline_snapshot *snapshot)
+{
+    struct weir_facts facts = {.snapshot = snapshot, .part = node->plan->name, .left = WEIR_FACTS_MOST};
+    if (node->opened && node->plan->part->report)
+        node->plan->part->report(node->self, &facts);
+}
+
+static void look_at_facts(struct pipeline *pipeline, struct pipeline_snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < pipeline->source_count; i++)
+        ask_node(&pipeline->sources[i].node, snapshot);
+    for (uint32_t i = 0; i < pipeline->async_count; i++)
+        ask_node(&pipeline->async_stages[i].node, snapshot);
+    for (uint32_t i = 0; i < pipeline->sink_count; i++)
+        ask_node(&pipeline->sinks[i].node, snapshot);
+}
+
+/* The wait of a record ends where the last asynchronous stage begins with it; without one, at the sinks. */
+static void look_at_waits(struct pipeline *pipeline, struct pipeline_snapshot *snapshot)
+{
+    for (uint32_t i = pipeline->async_count; i-- > 0;) {
+        struct async_stage *stage = &pipeline->async_stages[i];
+        if (!atomic_load(&stage->begins))
+            continue;
+        histogram_merge(&snapshot->wait, &stage->wait);
+        return;
+    }
+    for (uint32_t i = 0; i < pipeline->sink_count; i++)
+        histogram_merge(&snapshot->wait, &pipeline->sinks[i].wait);
 }
 
 static void look_at_threads(struct pipeline *pipeline, struct pipeline_snapshot *snapshot)
@@ -172,13 +264,15 @@ int pipeline_snapshot(struct pipeline *pipeline, struct pipeline_snapshot **ret)
     histogram_init(&snapshot->latency);
     histogram_init(&snapshot->late_by);
     histogram_init(&snapshot->fetch);
+    histogram_init(&snapshot->wait);
     snapshot->now = pipeline_now(pipeline);
     snapshot->started = pipeline->started;
     snapshot->source_count = pipeline->source_count;
     snapshot->part_count = pipeline->plan->count;
     snapshot->sources = memory_zeroed(pipeline->source_count, sizeof *snapshot->sources);
     snapshot->parts = memory_zeroed(pipeline->plan->count, sizeof *snapshot->parts);
-    snapshot->edges = memory_zeroed(pipeline->source_count + pipeline->sink_count, sizeof *snapshot->edges);
+    snapshot->edges = memory_zeroed(pipeline->source_count + pipeline->sink_count + 2 * pipeline->async_count,
+                                    sizeof *snapshot->edges);
     snapshot->threads = memory_zeroed(pipeline->machine_count, sizeof *snapshot->threads);
     if (!snapshot->sources || !snapshot->parts || !snapshot->edges || !snapshot->threads ||
         copy_counters(pipeline, snapshot) < 0) {
@@ -188,6 +282,8 @@ int pipeline_snapshot(struct pipeline *pipeline, struct pipeline_snapshot **ret)
     look_at_sources(pipeline, snapshot);
     look_at_parts(pipeline, snapshot);
     look_at_edges(pipeline, snapshot);
+    look_at_facts(pipeline, snapshot);
+    look_at_waits(pipeline, snapshot);
     look_at_threads(pipeline, snapshot);
     look_at_memory(pipeline, snapshot);
     *ret = snapshot;
@@ -203,5 +299,8 @@ void pipeline_snapshot_free(struct pipeline_snapshot *snapshot)
     memory_free(snapshot->edges);
     memory_free(snapshot->threads);
     memory_free(snapshot->counters);
+    for (uint32_t i = 0; i < snapshot->fact_count; i++)
+        memory_free(snapshot->facts[i].text);
+    memory_free(snapshot->facts);
     memory_free(snapshot);
 }

@@ -6,6 +6,8 @@
 #include "base/error.h"
 #include "base/memory.h"
 
+#include <weir/task.h>
+
 #include <errno.h>
 #include <string.h>
 
@@ -42,18 +44,29 @@ static bool too_far_ahead(const struct source *source)
     return false;
 }
 
-/* Waits until one more batch may be in flight. */
-static int wait_for_credit(struct source *source)
+/* Where all is to be produced before anything is consumed, this is when the consumers may begin. */
+static void open_gate(struct pipeline *pipeline)
 {
-    struct weir_context *context = &source->machine.context;
+    for (uint32_t i = 0; pipeline->options.sequential && i < pipeline->machine_count; i++)
+        waiter_wake(&pipeline->machines[i]->waiter);
+}
+
+/* Waits until one more batch may be in flight. */
+static int wait_for_credit(struct source *source, struct weir_context *context)
+{
     for (;;) {
         if (source->limit_reached || weir_stopping(context))
             return -ECANCELED;
         bool tight = memory_tight(source) || too_far_ahead(source);
         if (account_credit(&source->account) && edge_credit(source->edge) && !tight)
             break;
-        atomic_store_explicit(&source->waiting, true, memory_order_relaxed);
-        machine_park(&source->machine, tight ? weir_now(context) + CLOCK_MILLISECOND : INT64_MAX, true);
+        if (!atomic_exchange_explicit(&source->waiting, true, memory_order_relaxed))
+            open_gate(source->machine.pipeline);
+        int64_t until = tight ? weir_now(context) + CLOCK_MILLISECOND : INT64_MAX;
+        if (context == &source->machine.context)
+            machine_park(&source->machine, until, true);
+        else
+            context_park(context, until); /* a task: others of its loop go on */
     }
     atomic_store_explicit(&source->waiting, false, memory_order_relaxed);
     atomic_store_explicit(&source->idle, false, memory_order_relaxed);
@@ -136,8 +149,7 @@ int weir_emit_schema(struct weir_context *context, struct weir_emitter *out, str
     struct source *source = out->source;
     if (source->schema && weir_schema_equal(source->schema, schema))
         return 0;
-    int error = wait_for_credit(source);
-    (void)context;
+    int error = wait_for_credit(source, context);
     if (error < 0)
         return error;
     weir_schema_release(source->schema);
@@ -216,7 +228,7 @@ int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, stru
         weir_batch_release(batch);
         return source->limit_reached || weir_stopping(context) ? -ECANCELED : 0;
     }
-    int error = wait_for_credit(source);
+    int error = wait_for_credit(source, context);
     if (error < 0) {
         weir_batch_release(batch);
         return error;
@@ -273,8 +285,7 @@ int weir_emit_block(struct weir_context *context, struct weir_emitter *out, cons
 {
     struct source *source = out->source;
     struct weir_block block = *given;
-    (void)context;
-    int error = wait_for_credit(source);
+    int error = wait_for_credit(source, context);
     if (error >= 0) {
         trim_block(source, &block);
         if (!block.size)
@@ -358,6 +369,15 @@ void weir_emit_late_by(struct weir_emitter *out, int64_t ns, uint64_t records)
     histogram_record(&out->source->late_by, ns, records);
 }
 
+void weir_emit_fetch(struct weir_emitter *out, int64_t ns, uint64_t records)
+{
+    const struct pipeline_options *options = &out->source->machine.pipeline->options;
+    int64_t now = weir_now(&out->source->machine.context);
+    if (options->worked)
+        options->worked(options->owner, out->source->node.plan->name, false, now - ns, now);
+    histogram_record(&out->source->fetch, ns, records);
+}
+
 /* ---- The machine ----------------------------------------------------------------------------------------------- */
 
 static void send_end(struct source *source)
@@ -374,14 +394,55 @@ static void send_end(struct source *source)
     submit(source, turn);
 }
 
+/* Beside a source that is a task: its waits are not the machine's, so somebody else looks for silence. */
+static int watch_task(struct weir_context *context, void *argument)
+{
+    struct source *source = argument;
+    int error = 0;
+    while (error >= 0) {
+        int64_t idle_at = source->machine.context.idle_at, now = weir_now(context);
+        if (idle_at <= now)
+            source_idle(&source->machine.context);
+        else
+            error = weir_sleep_until(context, idle_at < now + CLOCK_SECOND ? idle_at : now + CLOCK_SECOND);
+    }
+    return 0;
+}
+
+static int source_task(struct weir_context *context, void *argument)
+{
+    struct source *source = argument;
+    struct weir_emitter out = {.source = source};
+    struct weir_scope scope;
+    weir_scope_open(context, &scope);
+    int error = source->node.plan->idle_timeout ? weir_scope_spawn(&scope, "idle watch", watch_task, source) : 0;
+    if (error >= 0)
+        error = source->ops->run(source->node.self, context, &out);
+    weir_scope_close(&scope);
+    return error;
+}
+
+/* In a sequential run sources come one after the other. */
+static void wait_for_others(struct source *source)
+{
+    struct pipeline *pipeline = source->machine.pipeline;
+    for (uint32_t i = 0; i < source->index && pipeline->options.sequential; i++)
+        while (!atomic_load(&pipeline->sources[i].ended) && !weir_stopping(&source->machine.context))
+            context_park(&source->machine.context, INT64_MAX);
+}
+
 enum step source_step(struct machine *machine)
 {
     struct source *source = (struct source *)machine;
     struct weir_emitter out = {.source = source};
     source->node.error.code = 0;
     watch_for_silence(source);
-    int error = source->ops->run(source->node.self, &machine->context, &out);
-    atomic_store_explicit(&source->ended, true, memory_order_relaxed);
+    wait_for_others(source);
+    int error = source->ops->tasks ? machine_run_tasks(machine, source_task, source)
+                                   : source->ops->run(source->node.self, &machine->context, &out);
+    atomic_store(&source->ended, true);
+    atomic_fetch_sub(&machine->pipeline->sources_left, 1);
+    open_gate(machine->pipeline);
     atomic_store_explicit(&source->waiting, false, memory_order_relaxed);
     if (error < 0 && error != -ECANCELED) {
         weir_fail(&source->node.error, error, "%s: %s", source->node.plan->name, strerror(-error));

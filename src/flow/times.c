@@ -135,6 +135,8 @@ static void look_at_lane(struct pipeline *pipeline, struct lane *lane, struct pi
         const struct weir_sink *sink = (const void *)pipeline->plan->nodes[i].part;
         if (kind == WEIR_SOURCE)
             fill(add_cell(times, i, WORK_DECODE), &lane->ends[i]);
+        else if (kind == WEIR_STAGE && !lane->nodes[i])
+            continue; /* asynchronous: has a thread of its own */
         else if (kind == WEIR_STAGE)
             fill(add_cell(times, i, WORK_PROCESS), &lane->nodes[i]->counters);
         else
@@ -144,6 +146,15 @@ static void look_at_lane(struct pipeline *pipeline, struct lane *lane, struct pi
     struct pipeline_cell *cell = add_cell(times, UINT32_MAX, WORK_OBSERVE);
     cell->own_ns = cell->total_ns = read_counter(&lane->observed_ns);
     add_rest(times, first);
+}
+
+/* What is busy on its thread is the stage's calls between their waits, and the loop. */
+static void look_at_async_stage(struct pipeline *pipeline, struct async_stage *stage, struct pipeline_times *times)
+{
+    look_at_thread(pipeline, &stage->machine, times, THREAD_STAGE);
+    struct pipeline_cell *cell = add_cell(times, stage->node.index, WORK_PROCESS);
+    fill(cell, &stage->node.counters);
+    cell->own_ns = cell->total_ns = times->threads[times->thread_count - 1].busy_ns;
 }
 
 static void look_at_sink(struct pipeline *pipeline, struct sink *sink, struct pipeline_times *times)
@@ -204,6 +215,8 @@ static void look_at_queues(struct pipeline *pipeline, struct pipeline_times *tim
         look_at_queue(pipeline->sources[i].edge, NULL, first_reader(pipeline, i), times);
     for (uint32_t i = 0; i < pipeline->exchange_count; i++)
         look_at_exchange(pipeline, &pipeline->exchanges[i], times);
+    for (uint32_t i = 0; i < pipeline->async_count; i++)
+        look_at_queue(pipeline->async_stages[i].out, NULL, NULL, times);
     for (uint32_t i = 0; i < pipeline->sink_count; i++)
         if (pipeline->sinks[i].edge)
             look_at_queue(pipeline->sinks[i].edge, NULL, NULL, times);
@@ -218,8 +231,10 @@ int pipeline_times(struct pipeline *pipeline, struct pipeline_times **ret)
         return -ENOMEM;
     uint32_t lane_cells = pipeline->lane_count * (pipeline->plan->count + 3);
     times->threads = memory_zeroed(pipeline->machine_count, sizeof *times->threads);
-    times->cells = memory_zeroed(lane_cells + pipeline->source_count + 3 * pipeline->sink_count, sizeof *times->cells);
-    times->queues = memory_zeroed(pipeline->source_count + 2 * pipeline->exchange_count + pipeline->sink_count,
+    times->cells = memory_zeroed(lane_cells + pipeline->source_count + pipeline->async_count + 3 * pipeline->sink_count,
+                                 sizeof *times->cells);
+    times->queues = memory_zeroed(pipeline->source_count + 2 * pipeline->exchange_count + pipeline->async_count +
+                                      pipeline->sink_count,
                                   sizeof *times->queues);
     if (!times->threads || !times->cells || !times->queues) {
         pipeline_times_free(times);
@@ -232,6 +247,8 @@ int pipeline_times(struct pipeline *pipeline, struct pipeline_times **ret)
         look_at_source(pipeline, &pipeline->sources[i], times);
     for (uint32_t i = 0; i < pipeline->lane_count; i++)
         look_at_lane(pipeline, &pipeline->lanes[i], times);
+    for (uint32_t i = 0; i < pipeline->async_count; i++)
+        look_at_async_stage(pipeline, &pipeline->async_stages[i], times);
     for (uint32_t i = 0; i < pipeline->sink_count; i++)
         if (pipeline->sinks[i].ops->write)
             look_at_sink(pipeline, &pipeline->sinks[i], times);

@@ -25,7 +25,7 @@ enum pipeline_work {
     WORK_OBSERVE,   /* options.stored: not the pipeline's own */
     WORK_COUNT
 };
-enum pipeline_thread_kind { THREAD_SOURCE, THREAD_LANE, THREAD_SINK };
+enum pipeline_thread_kind { THREAD_SOURCE, THREAD_LANE, THREAD_SINK, THREAD_STAGE }; /* stage: an asynchronous one */
 
 struct pipeline_thread_time {
     char name[32];

@@ -137,6 +137,21 @@ static void put_parts(struct weir_buffer *out, const struct pipeline_snapshot *s
         buffer_string(out, "}");
     }
     buffer_string(out, "]");
+    begin(out, "facts", '[');
+    for (uint32_t i = 0; i < snapshot->fact_count; i++) {
+        const struct pipeline_fact_view *fact = &snapshot->facts[i];
+        begin(out, NULL, '{');
+        put_text(out, "part", fact->part);
+        put_text(out, "name", fact->name);
+        if (fact->text) {
+            put_text(out, "text", fact->text);
+        } else {
+            put_number(out, "value", fact->value);
+            put_text(out, "unit", fact->unit[0] ? fact->unit : NULL);
+        }
+        buffer_string(out, "}");
+    }
+    buffer_string(out, "]");
     begin(out, "counters", '[');
     for (uint32_t i = 0; i < snapshot->counter_count; i++) {
         const struct pipeline_counter_view *counter = &snapshot->counters[i];
@@ -211,6 +226,7 @@ void report_json(const struct report *report, struct weir_buffer *out)
     put_histogram(out, "latency_seconds", &snapshot->latency);
     put_histogram(out, "late_by_seconds", &snapshot->late_by);
     put_histogram(out, "fetch_seconds", &snapshot->fetch);
+    put_histogram(out, "wait_seconds", &snapshot->wait);
     put_seconds(out, "lag_seconds", report->verdict.lag);
     put_seconds(out, "lag_seconds_max", report->verdict.lag_worst);
     put_count(out, "peak_memory_bytes", report->peak_memory);

@@ -37,6 +37,7 @@ static struct report start(void)
     histogram_init(&snapshot.latency);
     histogram_init(&snapshot.late_by);
     histogram_init(&snapshot.fetch);
+    histogram_init(&snapshot.wait);
     snapshot.now = snapshot.started = CLOCK_SECOND;
     return (struct report){.configuration = "a.yaml", .snapshot = &snapshot, .lanes = 2, .peak_memory = 1 << 20};
 }
@@ -173,7 +174,7 @@ static void an_empty_run(void **state)
     report_json(&report, &out);
     expect(&out, "\"records_per_second\": 0, ");
     expect(&out, "\"verdict\": \"no data yet\"");
-    expect(&out, "\"parts\": [], \"counters\": [], \"edges\": [], \"sources\": [], \"threads\": []}\n");
+    expect(&out, "\"parts\": [], \"facts\": [], \"counters\": [], \"edges\": [], \"sources\": [], \"threads\": []}\n");
     buffer_free(&out);
 }
 

@@ -261,6 +261,33 @@ static void put_counters(struct weir_buffer *out, const struct pipeline_snapshot
     }
 }
 
+/* What parts say about themselves: of each its facts on a line, texts on lines of their own. */
+static void put_facts(struct weir_buffer *out, const struct pipeline_snapshot *snapshot)
+{
+    const char *part = NULL;
+    bool open = false;
+    for (uint32_t i = 0; i < snapshot->fact_count; i++) {
+        const struct pipeline_fact_view *fact = &snapshot->facts[i];
+        bool same = part && strcmp(part, fact->part) == 0;
+        if (!same || fact->text || !open) {
+            buffer_string(out, i == 0 ? "\n" : open ? "\n" : "");
+            label(out, same ? "" : fact->part);
+        } else {
+            buffer_string(out, ", ");
+        }
+        part = fact->part;
+        if (fact->text) {
+            buffer_format(out, "%s: %s\n", fact->name, fact->text);
+        } else {
+            buffer_format(out, "%s %.4g%s%s", fact->name, fact->value, fact->unit[0] ? " " : "", fact->unit);
+        }
+        open = !fact->text;
+    }
+    if (open) {
+        buffer_string(out, "\n");
+    }
+}
+
 /* ---- Goals and verdict ----------------------------------------------------------------------------------------- */
 
 static void put_goals(struct weir_buffer *out, const struct report *report)
@@ -346,6 +373,7 @@ void report_text(const struct report *report, struct weir_buffer *out)
     put_memory(out, report);
     put_parts(out, snapshot, report->simulated);
     put_drops(out, snapshot);
+    put_facts(out, snapshot);
     put_counters(out, snapshot);
     buffer_string(out, "\n");
     put_goals(out, report);

@@ -23,6 +23,7 @@ const struct weir_part *const weir_parts[] = {
     &stage_throttle.part,
     &stage_sample.part,
     &stage_burn.part,
+    &stage_delay.part,
     &sink_stdout.part,
     &sink_file.part,
 #ifdef WEIR_HAVE_SQLITE

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/units.h"
 #include "data/symbols.h"
 #include "data/time_text.h"
 #include "parts/parts.h"
@@ -41,6 +42,7 @@ struct source_generate {
     const char *key_format;
     double rate;
     int64_t burst, every;
+    struct weir_list takes; /* one duration or two */
     int64_t count;
     int64_t step;
     int waveform;
@@ -60,7 +62,8 @@ struct source_generate {
     double between_ns; /* event time between records */
     int64_t start_ns;  /* event time of record 0 */
     bool start_given;
-    uint64_t noise_seed, fault_seed;
+    int64_t takes_least, takes_most;
+    uint64_t noise_seed, fault_seed, takes_seed;
     uint64_t next;        /* number of the next record */
     uint32_t next_sensor; /* next mod keys */
     int64_t origin_ns;    /* when record 0 was due */
@@ -338,18 +341,45 @@ static int run_unlimited(struct source_generate *self, struct weir_context *cont
     return 0;
 }
 
+/* Drawn evenly, in antithetic pairs: what one record takes longer the next takes shorter. So the mean is met in runs of
+ * a few records, too. */
+static int64_t time_taken(const struct source_generate *self, uint64_t number)
+{
+    int64_t range = self->takes_most - self->takes_least;
+    int64_t drawn = (int64_t)((double)(random_bits(self->takes_seed, number / 2) >> 11) * 0x1p-53 * (double)range);
+    return number % 2 ? self->takes_most - drawn : self->takes_least + drawn;
+}
+
+/* Producers that wait, each for its own time: a record is made of nothing but that. */
+static int run_taking_time(struct source_generate *self, struct weir_context *context, struct weir_emitter *out)
+{
+    uint64_t count = (uint64_t)self->count;
+    int error = 0;
+    while (error == 0 && (count == 0 || self->next < count)) {
+        int64_t takes = time_taken(self, self->next);
+        error = weir_sleep(context, takes);
+        if (error == 0) {
+            weir_emit_fetch(out, takes, 1);
+            error = emit(self, context, out, 1, weir_now(context));
+        }
+    }
+    return error;
+}
+
 static int source_run(void *state, struct weir_context *context, struct weir_emitter *out)
 {
     struct source_generate *self = state;
     if (!self->start_given)
         self->start_ns = weir_wall_time(context);
     self->origin_ns = weir_now(context);
-    bool scheduled = self->burst > 0 || self->rate > 0;
+    bool takes_time = self->takes.count > 0, scheduled = !takes_time && (self->burst > 0 || self->rate > 0);
     if (scheduled)
         weir_emit_offered(out, 1e9 / self->between_ns);
     int error = weir_emit_schema(context, out, self->schema);
     if (error == 0)
-        error = scheduled ? run_schedule(self, context, out) : run_unlimited(self, context, out);
+        error = scheduled    ? run_schedule(self, context, out)
+                : takes_time ? run_taking_time(self, context, out)
+                             : run_unlimited(self, context, out);
     return error == -ECANCELED ? 0 : error;
 }
 
@@ -377,6 +407,26 @@ static int name_sensors(struct source_generate *self, struct weir_env *env)
     return 0;
 }
 
+static int read_takes(struct source_generate *self, struct weir_env *env)
+{
+    int64_t *const values[] = {&self->takes_least, &self->takes_most};
+    for (size_t i = 0; i < self->takes.count && i < 2; i++) {
+        struct weir_quoted value = self->takes.items[i].value;
+        if (units_duration(value.text, values[i]) < 0)
+            return weir_fail_at(env->error, -EINVAL, value.mark, "`takes`: \"%.40s\" is not a duration, such as 500ms",
+                                value.text);
+    }
+    if (self->takes.count == 1)
+        self->takes_most = self->takes_least;
+    if (self->takes.count > 2 || self->takes_most < self->takes_least)
+        return weir_fail_at(env->error, -EINVAL, self->takes.items[0].value.mark,
+                            "`takes` is one duration, or the least and the most: [500ms, 1500ms]");
+    if (self->burst > 0)
+        return weir_fail(env->error, -EINVAL, "`takes` and `burst` exclude each other");
+    self->rate = 0;
+    return 0;
+}
+
 static int read_options(struct source_generate *self, struct weir_env *env)
 {
     if ((self->burst > 0) != (self->every > 0))
@@ -384,6 +434,8 @@ static int read_options(struct source_generate *self, struct weir_env *env)
     /* An option's fallback cannot say "unless there are bursts": with bursts the rate is theirs. */
     if (self->burst > 0)
         self->rate = 0;
+    if (self->takes.count > 0 && read_takes(self, env) < 0)
+        return -EINVAL;
     if (self->burst > 0)
         self->between_ns = (double)self->every / (double)self->burst;
     else if (self->rate > 0)
@@ -399,6 +451,7 @@ static int read_options(struct source_generate *self, struct weir_env *env)
     }
     self->noise_seed = hash_u64((self->seed ? (uint64_t)self->seed : env->seed) + 1);
     self->fault_seed = hash_u64(self->noise_seed + 1);
+    self->takes_seed = hash_u64(self->fault_seed + hash_bytes(env->name, strlen(env->name)));
     return 0;
 }
 
@@ -462,6 +515,9 @@ static const struct weir_option options[] = {
      .help = "instead of a rate: this many records arrive at once, one burst `every` so often"},
     {.name = "every", .type = WEIR_OPTION_DURATION, FIELD(every), .least = 0, .most = 1e18,
      .help = "time between bursts"},
+    {.name = "takes", .type = WEIR_OPTION_STRINGS, FIELD(takes),
+     .help = "instead of a rate: how long it takes to produce a record, or the least and the most, drawn evenly: "
+             "[500ms, 1500ms]"},
     {.name = "count", .type = WEIR_OPTION_INTEGER, FIELD(count), .fallback = "0", .least = 0, .most = 1e15,
      .help = "records in all; 0: no end"},
     {.name = "step", .type = WEIR_OPTION_DURATION, FIELD(step), .fallback = "1s", .least = 1, .most = 1e18,

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* weir compare FILE: the same pipeline on the same work, one thing after the other and concurrently. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "app/signals.h"
+#include "app/status.h"
+#include "base/memory.h"
+#include "conf/conf.h"
+#include "flow/pipeline.h"
+#include "measure/compare.h"
+
+struct arguments {
+    const char *file, *seed;
+    bool json, timeline, simulated, keep_sinks;
+    struct conf_overrides overrides;
+    struct app_list set;
+};
+
+/* One of the two runs, while it runs. */
+struct runner {
+    const struct arguments *arguments;
+    struct plan *plan;
+    struct pipeline *pipeline;
+    struct signals signals;
+    struct status status;
+    pthread_mutex_t lock; /* of what follows */
+    struct compare_side *side;
+    int64_t started;
+};
+
+static void take_notice(void *owner, const char *line)
+{
+    struct runner *runner = owner;
+    status_notice(&runner->status, line);
+}
+
+static uint32_t row_of(struct compare_side *side, const char *part, bool consumer)
+{
+    for (uint32_t i = 0; i < side->row_count; i++)
+        if (side->rows[i].part == part)
+            return i;
+    if (side->row_count == COMPARE_ROWS_MAX)
+        return COMPARE_ROWS_MAX;
+    side->rows[side->row_count] = (struct compare_row){part, consumer};
+    return side->row_count++;
+}
+
+static void note_work(void *owner, const char *part, bool consumer, int64_t from_ns, int64_t to_ns)
+{
+    struct runner *runner = owner;
+    struct compare_side *side = runner->side;
+    pthread_mutex_lock(&runner->lock);
+    uint32_t row = row_of(side, part, consumer);
+    if (row == COMPARE_ROWS_MAX || side->span_count == COMPARE_SPANS_MAX)
+        side->spans_lost++;
+    else
+        side->spans[side->span_count++] = (struct compare_span){row, from_ns - runner->started,
+                                                                to_ns - runner->started};
+    pthread_mutex_unlock(&runner->lock);
+}
+
+/* The run, opened; its exit code. The snapshot goes to the side. */
+static int finish_run(struct runner *runner, struct pipeline_snapshot **ret)
+{
+    struct weir_error error = {0};
+    runner->started = pipeline_now(runner->pipeline);
+    int started = pipeline_start(runner->pipeline);
+    if (started < 0) {
+        app_say("the pipeline could not be started: %s", strerror(-started));
+        return APP_FAILED;
+    }
+    (void)pipeline_wait(runner->pipeline, INT64_MAX);
+    runner->side->duration = pipeline_now(runner->pipeline) - runner->started;
+    int result = pipeline_result(runner->pipeline, &error);
+    if (atomic_load(&runner->signals.received) > 0) {
+        app_say("interrupted: nothing to compare");
+        return APP_INTERRUPTED;
+    }
+    if (result < 0)
+        return app_report(&error);
+    if (pipeline_snapshot(runner->pipeline, ret) < 0) {
+        app_say("out of memory");
+        return APP_FAILED;
+    }
+    return APP_OK;
+}
+
+static int run_side(struct runner *runner, bool sequential, struct compare_side *side, struct pipeline_snapshot **ret)
+{
+    const struct pipeline_options options = {
+        .simulated = runner->arguments->simulated,
+        .seed = runner->plan->seed,
+        .sequential = sequential,
+        .worked = note_work,
+        .notice = take_notice,
+        .owner = runner,
+    };
+    struct weir_error error = {0};
+    runner->side = side;
+    side->spans = memory_zeroed(COMPARE_SPANS_MAX, sizeof *side->spans);
+    if (!side->spans) {
+        app_say("out of memory");
+        return APP_FAILED;
+    }
+    if (pipeline_open(runner->plan, &options, &runner->pipeline, &error) < 0)
+        return app_report(&error);
+    signals_attach(&runner->signals, runner->pipeline);
+    int code = finish_run(runner, ret);
+    side->snapshot = *ret;
+    signals_attach(&runner->signals, NULL);
+    pipeline_close(runner->pipeline);
+    return code;
+}
+
+static uint32_t screen_columns(void)
+{
+    struct winsize size;
+    const char *columns = getenv("COLUMNS");
+    int wanted = columns ? atoi(columns) : 0;
+    if (wanted <= 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
+        wanted = size.ws_col;
+    return wanted > 0 ? (uint32_t)wanted : 100;
+}
+
+static int show(const struct arguments *arguments, const struct compare *compare)
+{
+    struct weir_buffer buffer = {0};
+    if (arguments->json) {
+        compare_json(compare, &buffer);
+    } else {
+        if (arguments->timeline) {
+            compare_timeline(compare, screen_columns(), &buffer);
+            buffer_string(&buffer, "\n");
+        }
+        compare_text(compare, &buffer);
+    }
+    int code = buffer.failed ? APP_FAILED : APP_OK;
+    if (!buffer.failed && (fwrite(buffer.data, 1, buffer.size, stdout) != buffer.size || fflush(stdout) != 0))
+        code = errno == EPIPE ? APP_OK : APP_FAILED;
+    buffer_free(&buffer);
+    return code;
+}
+
+static int parse_arguments(int argc, char **argv, struct arguments *arguments)
+{
+    const struct app_option options[] = {
+        {"json", 0, NULL, "one JSON object on stdout", .flag = &arguments->json},
+        {"timeline", 0, NULL, "draw who produced and consumed when", .flag = &arguments->timeline},
+        {"simulated", 0, NULL, "on the simulated clock: at once, and the same each time",
+         .flag = &arguments->simulated},
+        {"seed", 0, "N", "of what is random in the work", .value = &arguments->seed},
+        {"set", 0, "PATH=VALUE", "another value for an option: sources.factory.count=100; may be repeated",
+         .list = &arguments->set},
+        {"keep-sinks", 0, NULL, "store the results, twice; without it they go to null", .flag = &arguments->keep_sinks},
+        {.name = NULL},
+    };
+    const struct app_usage usage = {
+        .synopsis = "compare FILE",
+        .summary = "Runs a pipeline twice on the same work: one thing after the other, and concurrently.",
+        .description = "Sequentially, each read is awaited before the next, and all is produced before anything is\n"
+                       "consumed. Concurrently, everything waits at the same time, as `weir run` does it.\n"
+                       "wait: from produced until the consumer has the record; latency: until it is done with it.\n"
+                       "The work has to end: give sources a `count`, or the run a `limit`.",
+        .options = options,
+        .operands_least = 1,
+        .operands_most = 1,
+    };
+    int operands = 0, code = app_parse(&usage, argc, argv, &operands);
+    if (code >= 0)
+        return code;
+    arguments->file = argv[1];
+    arguments->overrides.set = arguments->set.values;
+    arguments->overrides.to = arguments->keep_sinks ? NULL : "null";
+    return -1;
+}
+
+int cmd_compare(int argc, char **argv)
+{
+    struct arguments arguments = {0};
+    struct runner runner = {.arguments = &arguments, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct pipeline_snapshot *sequential = NULL, *concurrent = NULL;
+    struct weir_error error = {0};
+    long long seed = 0;
+    int code = parse_arguments(argc, argv, &arguments);
+    if (code >= 0)
+        return code;
+    if (arguments.seed && app_count("--seed", arguments.seed, 0, INT64_MAX, &seed) < 0)
+        return APP_USAGE;
+    if (conf_load(arguments.file, &arguments.overrides, &runner.plan, &error) < 0) {
+        (void)app_report(&error);
+        return APP_USAGE;
+    }
+    if (arguments.seed)
+        runner.plan->seed = (uint64_t)seed;
+    struct compare compare = {.configuration = arguments.file, .simulated = arguments.simulated};
+    status_init(&runner.status, false);
+    if (signals_start(&runner.signals, &runner.status) < 0)
+        app_say("signals cannot be handled: Ctrl-C stops at once");
+    code = run_side(&runner, true, &compare.sequential, &sequential);
+    if (code == APP_OK)
+        code = run_side(&runner, false, &compare.concurrent, &concurrent);
+    if (code == APP_OK)
+        code = show(&arguments, &compare);
+    signals_end(&runner.signals);
+    pipeline_snapshot_free(sequential);
+    pipeline_snapshot_free(concurrent);
+    memory_free(compare.sequential.spans);
+    memory_free(compare.concurrent.spans);
+    plan_free(runner.plan);
+    return code;
+}

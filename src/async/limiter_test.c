@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The limit against a model of a server: `workers` that each take a service time, a queue without end, and clients that
+ * give up after a timeout while the server goes on with what they asked. Time is a number; nothing waits.
+ */
+#include "async/limiter.h"
+
+#include "base/clock.h"
+#include "base/hash.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+enum { CALLS = 512 };
+struct call {
+    int64_t started, ends; /* ends: when the client hears of it, or gives up */
+    bool good, busy;
+};
+struct model {
+    struct limiter limiter;
+    struct call calls[CALLS];
+    int64_t free_at[256]; /* when each worker is done with what it has */
+    uint32_t workers;
+    double service;
+    bool exponential;
+    int64_t timeout, now;
+    uint64_t random, good, failed;
+    uint32_t offered; /* most that the client ever wants in flight; 0: no limit */
+};
+
+static double uniform(struct model *model)
+{
+    model->random += 0x9e3779b97f4a7c15ULL;
+    return (double)(hash_u64(model->random) >> 11) * 0x1p-53;
+}
+
+static void make_call(struct model *model, struct call *call)
+{
+    uint32_t worker = 0;
+    for (uint32_t i = 1; i < model->workers; i++)
+        if (model->free_at[i] < model->free_at[worker])
+            worker = i;
+    double service = model->exponential ? -model->service * log(1 - uniform(model)) : model->service;
+    int64_t begins = model->free_at[worker] > model->now ? model->free_at[worker] : model->now;
+    model->free_at[worker] = begins + (int64_t)service;
+    call->busy = true;
+    call->started = model->now;
+    call->good = model->free_at[worker] - model->now <= model->timeout;
+    call->ends = call->good ? model->free_at[worker] : model->now + model->timeout;
+}
+
+static void run(struct model *model, int64_t duration)
+{
+    int64_t end = model->now + duration;
+    struct limiter *limiter = &model->limiter;
+    model->good = model->failed = 0;
+    while (model->now < end) {
+        struct call *next = NULL, *spare = NULL;
+        for (int i = 0; i < CALLS; i++) {
+            struct call *call = &model->calls[i];
+            if (call->busy && (!next || call->ends < next->ends))
+                next = call;
+            if (!call->busy)
+                spare = call;
+        }
+        if (spare && limiter->in_flight < limiter->limit && (!model->offered || limiter->in_flight < model->offered)) {
+            assert_int_equal(limiter_acquire(NULL, limiter, WEIR_NEVER), 0);
+            make_call(model, spare);
+            continue;
+        }
+        assert_non_null(next);
+        model->now = next->ends;
+        next->busy = false;
+        model->good += next->good;
+        model->failed += !next->good;
+        limiter_release(limiter, next->started, model->now, next->good ? LIMITER_GOOD : LIMITER_OVERLOAD);
+    }
+}
+
+static void set_workers(struct model *model, uint32_t workers)
+{
+    for (uint32_t i = model->workers; i < workers; i++)
+        model->free_at[i] = model->now;
+    model->workers = workers;
+}
+
+static void expect_good(struct model *model, const char *when)
+{
+    double seconds = 10, best = model->workers / (model->service * 1e-9) * seconds;
+    double success = (double)model->good / (double)(model->good + model->failed), share = (double)model->good / best;
+    print_message("%s: limit %u, success %.4f, goodput %.3f of the best\n", when, model->limiter.limit, success, share);
+    assert_true(success >= 0.995);
+    assert_true(share >= 0.9);
+}
+
+/* Ten seconds to settle, ten judged; then the capacity halves, and doubles. */
+static void follow_capacity(bool exponential, uint64_t seed)
+{
+    static struct model model;
+    model = (struct model){
+        .service = 50e6, .exponential = exponential, .timeout = CLOCK_SECOND, .now = 1, .random = seed};
+    const struct limiter_options options = {.adaptive = true, .most = CALLS};
+    limiter_init(&model.limiter, &options);
+    set_workers(&model, 50);
+    run(&model, 10 * CLOCK_SECOND);
+    run(&model, 10 * CLOCK_SECOND);
+    expect_good(&model, "at first");
+    set_workers(&model, 25);
+    run(&model, 10 * CLOCK_SECOND);
+    run(&model, 10 * CLOCK_SECOND);
+    expect_good(&model, "capacity halved");
+    set_workers(&model, 50);
+    run(&model, 10 * CLOCK_SECOND);
+    run(&model, 10 * CLOCK_SECOND);
+    expect_good(&model, "capacity doubled");
+}
+
+static void test_follows_a_server_of_constant_speed(void **state)
+{
+    (void)state;
+    follow_capacity(false, 1);
+}
+
+static void test_follows_a_server_of_random_speed(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 8; seed++)
+        follow_capacity(true, seed);
+}
+
+/* A client that never wants more than 5 at a time must not end up with a limit of hundreds. */
+static void test_does_not_grow_when_its_limit_was_not_reached(void **state)
+{
+    (void)state;
+    static struct model model;
+    model = (struct model){.service = 50e6, .timeout = CLOCK_SECOND, .now = 1, .random = 7, .offered = 5};
+    const struct limiter_options options = {.adaptive = true, .limit = 8};
+    limiter_init(&model.limiter, &options);
+    set_workers(&model, 50);
+    run(&model, 20 * CLOCK_SECOND);
+    assert_int_equal(model.limiter.limit, 8);
+}
+
+static void test_failures_shrink_it_to_one_and_no_further(void **state)
+{
+    (void)state;
+    struct limiter limiter;
+    const struct limiter_options options = {.adaptive = true, .limit = 100};
+    limiter_init(&limiter, &options);
+    for (int64_t now = CLOCK_SECOND; now < 200 * CLOCK_SECOND; now += CLOCK_SECOND) {
+        assert_int_equal(limiter_acquire(NULL, &limiter, WEIR_NEVER), 0);
+        limiter_release(&limiter, now - CLOCK_SECOND, now, LIMITER_OVERLOAD);
+    }
+    assert_int_equal(limiter.limit, 1);
+    assert_int_equal(limiter.in_flight, 0);
+}
+
+static void test_fixed_stays(void **state)
+{
+    (void)state;
+    struct limiter limiter;
+    const struct limiter_options options = {.limit = 3};
+    limiter_init(&limiter, &options);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(limiter_acquire(NULL, &limiter, WEIR_NEVER), 0);
+    limiter_release(&limiter, 0, 1, LIMITER_OVERLOAD);
+    assert_int_equal(limiter.limit, 3);
+    assert_int_equal(limiter.in_flight, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_follows_a_server_of_constant_speed),
+        cmocka_unit_test(test_follows_a_server_of_random_speed),
+        cmocka_unit_test(test_does_not_grow_when_its_limit_was_not_reached),
+        cmocka_unit_test(test_failures_shrink_it_to_one_and_no_further),
+        cmocka_unit_test(test_fixed_stays),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
