@@ -12,6 +12,7 @@
 #include "app/signals.h"
 #include "app/status.h"
 #include "base/memory.h"
+#include "base/units.h"
 #include "conf/conf.h"
 #include "flow/pipeline.h"
 #include "measure/compare.h"
@@ -123,10 +124,12 @@ static uint32_t screen_columns(void)
 {
     struct winsize size;
     const char *columns = getenv("COLUMNS");
-    int wanted = columns ? atoi(columns) : 0;
+    int64_t wanted = 0;
+    if (columns && units_integer(columns, &wanted) < 0)
+        wanted = 0;
     if (wanted <= 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
         wanted = size.ws_col;
-    return wanted > 0 ? (uint32_t)wanted : 100;
+    return wanted > 0 && wanted < 10000 ? (uint32_t)wanted : 100;
 }
 
 static int show(const struct arguments *arguments, const struct compare *compare)

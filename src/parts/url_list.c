@@ -112,8 +112,8 @@ static int check_scheme(const char *url, struct weir_error *error)
     return weir_fail(error, -EINVAL, "\"%.80s\" does not begin with http:// or https://", url);
 }
 
-static int add_choice(struct url_list *list, const char *pattern, const struct piece *pieces, int count, uint64_t number,
-                      struct weir_error *error)
+static int add_choice(struct url_list *list, const char *pattern, const struct piece *pieces, int count,
+                      uint64_t number, struct weir_error *error)
 {
     char url[URL_LIST_LENGTH_MOST], name[URL_LIST_LENGTH_MOST] = "";
     size_t length = 0, named = 0;
