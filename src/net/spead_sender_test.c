@@ -425,8 +425,8 @@ static void test_tcp(void **state)
         assert_memory_equal(received, pool, SIZE);
     }
     /* A peer that does not read does not keep close from returning. */
+    told[HEAPS].clock = &clock;
     for (int i = 0; i < STUCK; i++) {
-        told[HEAPS].clock = &clock;
         const struct weir_spead_send stuck = {.heap = heap, .sent = tell, .argument = &told[HEAPS]};
         assert_int_equal(weir_spead_send(sender, &stuck, 1), 0);
     }

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""weir spead send to weir spead recv on loopback; and, where its programs' folder is given, to and from spead2:
+
+    WEIR_TEST_SPEAD2=/path/to/programs pytest tests/e2e/test_spead_send.py
+"""
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import time
+
+import pytest
+
+from conftest import BINARY, SLOWNESS
+
+SPEAD2 = os.environ.get("WEIR_TEST_SPEAD2")
+needs_spead2 = pytest.mark.skipif(not SPEAD2, reason="NOT TESTED AGAINST spead2: WEIR_TEST_SPEAD2 is not set to the "
+                                                     "folder of spead2_send and spead2_recv")
+WEIR_SEND, WEIR_RECV = [BINARY, "spead", "send"], [BINARY, "spead", "recv"]
+STOPS = ["--stops", "5"]  # the machine may be busy, and one packet is easily lost
+VARIANTS = {
+    "plain": ([], []),
+    "many items": (["--items", "100"], []),
+    "large packets": (["--packet", "8872"], []),
+    "64-48": (["--addr-bits", "48"], []),
+    "pyspead": (["--pyspead"], ["--pyspead"]),
+    "tcp": (["--tcp"], ["--tcp"]),
+}
+
+
+def free_port(kind=socket.SOCK_DGRAM):
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def transfer(receiver, sender, address, send_options, receive_options, send_only=()):
+    """Starts the receiver, then the sender; returns what each printed."""
+    receiving = subprocess.Popen([*receiver, address, "--verify", *receive_options], stdout=subprocess.PIPE,
+                                 stderr=subprocess.STDOUT, text=True)
+    try:
+        time.sleep(0.4 * SLOWNESS)
+        options = ["--verify", "--heaps", "20", "--heap-size", "400000", "--rate", "0.1", *send_options, *send_only]
+        sent = subprocess.run([*sender, *options, address], capture_output=True, text=True, timeout=60 * SLOWNESS)
+        received, _ = receiving.communicate(timeout=60 * SLOWNESS)
+    finally:
+        receiving.kill()
+    return sent, receiving.returncode, received
+
+
+def check(outcome):
+    sent, status, received = outcome
+    assert sent.returncode == 0, sent
+    assert status == 0, received
+    return received
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_to_itself(variant):
+    send, receive = VARIANTS[variant]
+    address = f"127.0.0.1:{free_port(socket.SOCK_STREAM if 'tcp' in variant else socket.SOCK_DGRAM)}"
+    received = check(transfer(WEIR_RECV, WEIR_SEND, address, send,
+                              [*receive, "--quiet", "--heaps", "20"]))
+    assert "20" in received
+
+
+@needs_spead2
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_to_spead2(variant):
+    send, receive = VARIANTS[variant]
+    address = f"127.0.0.1:{free_port()}"
+    received = check(transfer([pathlib.Path(SPEAD2) / "spead2_recv"], WEIR_SEND, address, send,
+                              [*receive, "--quiet", "--packet", "9000"], STOPS if "tcp" not in variant else ()))
+    assert "Received 20 heaps" in received
+
+
+@needs_spead2
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_from_spead2(variant):
+    send, receive = VARIANTS[variant]
+    address = f"127.0.0.1:{free_port()}"
+    received = check(transfer(WEIR_RECV, [pathlib.Path(SPEAD2) / "spead2_send"], address, send,
+                              [*receive, "--quiet", "--heaps", "20"]))
+    assert "20" in received
+
+
+@needs_spead2
+def test_multicast_to_spead2():
+    address = f"239.255.17.{os.getpid() % 250 + 1}:{free_port()}"
+    received = check(transfer([pathlib.Path(SPEAD2) / "spead2_recv"], WEIR_SEND, address, ["--bind", "127.0.0.1"],
+                              ["--bind", "127.0.0.1", "--quiet"], STOPS))
+    assert "Received 20 heaps" in received
+
+
+def test_nobody_listens(weir):
+    outcome = weir("spead", "send", f"127.0.0.1:{free_port()}", "--heaps", "3", "--json")
+    assert outcome.status == 1
+    assert "start the receiver first" in outcome.stderr
+    report = json.loads(outcome.stdout)
+    assert report["heaps"] == 3 and report["refused"] > 0 and report["bytes"] > 3 * 4194304
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--heap-size", "1"], "less than one element"),
+    (["--rate-method", "HW"], "no network card"),
+    (["--burst-rate-ratio", "0.5"], "at least 1"),
+    (["--addr-bits", "41"], "multiple of 8"),
+    (["--packet", "10"], "packets have 56"),
+])
+def test_mistakes(weir, arguments, words):
+    outcome = weir("spead", "send", "127.0.0.1:9", *arguments)
+    assert outcome.status == 2, outcome
+    assert words in outcome.stderr
+
+
+def test_bench_at_a_rate(weir):
+    outcome = weir("spead", "bench", "--rate", "0.05", "--seconds", "0.3", "--heap-size", "65536", "--json",
+                   "--send-cpu", "-1", "--recv-cpu", "-1")
+    report = json.loads(outcome.stdout)
+    seen = report["heaps_received"] + report["heaps_incomplete"] + report["heaps_shed"] + report["heaps_refused"]
+    assert report["heaps_sent"] == seen + report["heaps_unseen"] > 0
+    assert report["packets_sent"] <= report["packets_received"] + report["kernel_drops"] + report["packets_unexplained"]
+
+
+def test_bench_against(weir):
+    outcome = weir("spead", "bench", "--bytes", "1e6", "--seconds", "0.01", "--passes", "1", "--heap-size", "65536",
+                   "--against", "echo rate 1.5", "--against", "exit 3", "--json", "--quiet", "--send-cpu", "-1",
+                   "--recv-cpu", "-1")
+    report = json.loads(outcome.stdout)
+    assert report["sustainable_gbps"] > 0
+    assert report["against"][0]["gbps"] == 1.5
+    assert abs(report["against"][0]["ratio"] - report["sustainable_gbps"] / 1.5) < 1e-3
+    assert report["against"][1]["gbps"] is None and "has failed" in outcome.stderr
