@@ -175,6 +175,12 @@ size_t frame_cut(const struct codec_read_options *options, const char *data, siz
             bool begun = memcmp(data + done, FRAME_MAGIC, length < 8 ? length : 8) == 0;
             return begun || length <= line_max ? done : size - 7;
         }
+        /* They end where a frame surely begins, not where one may: how much is refused does not depend on the cuts. */
+        size_t rest = size - done - length, next;
+        if (found == FRAME_BAD && rest > 0 && length <= line_max &&
+            frame_find(data + done + length, rest, false, &head, &next) == FRAME_PARTIAL) {
+            return done;
+        }
         done += length;
     }
     return done;
