@@ -303,7 +303,7 @@ def test_stopped_at_once(tmp_path, ending):
     """Interrupted twice: nothing gets its name, and what was written has whole records."""
     name = "out.ndjson" + (f".{ending}" if ending else "")
     (tmp_path / "pipeline.yaml").write_text(
-        "sources: {fleet: {type: generate, rate: 50000/s}}\nstages: [{burn: 1ms}]\n"
+        "sources: {fleet: {type: generate, rate: 50000/s}}\nstages: [{burn: 10ms}]\nrun: {batch: 4}\n"
         f"sinks: {{out: {{type: file, path: {name}, atomic: true}}}}\n")
     weir = subprocess.Popen([BINARY, "run", "pipeline.yaml", "--quiet", "--json"], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, cwd=tmp_path, env=environment())
