@@ -365,14 +365,14 @@ static enum http_format guess(const char *content_type, const char *body, size_t
     struct json_text text = trim(body, body + size);
     double number;
     if (content_type && strstr(content_type, "csv"))
-        return HTTP_CSV;
+        return RECORDS_CSV;
     if (text.size && (text.data[0] == '{' || text.data[0] == '['))
-        return HTTP_JSON;
+        return RECORDS_JSON;
     if (parse_number(text, &number))
-        return HTTP_NUMBER;
+        return RECORDS_NUMBER;
     if (content_type && (strstr(content_type, "version=0.0.4") || strstr(content_type, "openmetrics")))
-        return HTTP_PROMETHEUS;
-    return text.size > 2 && text.data[0] == '#' ? HTTP_PROMETHEUS : HTTP_JSON;
+        return RECORDS_PROMETHEUS;
+    return text.size > 2 && text.data[0] == '#' ? RECORDS_PROMETHEUS : RECORDS_JSON;
 }
 
 int http_records_append(const struct http_records *records, const char *content_type, const char *body, size_t size,
@@ -383,13 +383,13 @@ int http_records_append(const struct http_records *records, const char *content_
     enum http_format format = records->format;
     size_t before = out->size;
     int code;
-    if (format == HTTP_AUTO)
+    if (format == RECORDS_AUTO)
         format = guess(content_type, body, size);
-    if (format == HTTP_CSV)
+    if (format == RECORDS_CSV)
         code = append_csv(&line, body, size, error);
-    else if (format == HTTP_NUMBER)
+    else if (format == RECORDS_NUMBER)
         code = append_number(&line, body, size, error);
-    else if (format == HTTP_PROMETHEUS)
+    else if (format == RECORDS_PROMETHEUS)
         code = append_prometheus(&line, body, size, error);
     else
         code = append_json(&line, body, size, error);

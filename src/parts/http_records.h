@@ -9,7 +9,7 @@
 
 #include "base/buffer.h"
 
-enum http_format { HTTP_AUTO, HTTP_JSON, HTTP_CSV, HTTP_NUMBER, HTTP_PROMETHEUS };
+enum http_format { RECORDS_AUTO, RECORDS_JSON, RECORDS_CSV, RECORDS_NUMBER, RECORDS_PROMETHEUS };
 extern const char *const http_format_names[];
 
 enum { HTTP_RECORDS_MOST = 1000000 }; /* in one answer */

@@ -10,6 +10,7 @@
 const struct weir_part *const weir_parts[] = {
     &source_file.part,
     &source_generate.part,
+    &source_http.part,
     &stage_filter.part,
     &stage_derive.part,
     &stage_select.part,

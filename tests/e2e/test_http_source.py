@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""The http source against a simulated fleet on real sockets, and weir compare."""
+import json
+import re
+import signal
+import subprocess
+
+import pytest
+
+from conftest import BINARY, ROOT, environment
+
+
+@pytest.fixture
+def fleet():
+    process = subprocess.Popen([str(BINARY), "simulate", "fleet", "--sensors", "20", "--latency", "20ms",
+                                "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, text=True, env=environment())
+    port = None
+    for line in process.stderr:
+        found = re.search(r"127\.0\.0\.1:(\d+)", line)
+        if found:
+            port = int(found.group(1))
+            break
+    assert port
+    yield port
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+
+
+def run(tmp_path, text, *arguments):
+    (tmp_path / "p.yaml").write_text(text)
+    return subprocess.run([str(BINARY), *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60,
+                          env=environment())
+
+
+def pipeline(port, url="sensor/{0..19}", more=""):
+    return (f'sources:\n  f: {{type: http, url: "http://127.0.0.1:{port}/{url}", every: 50ms, spread: 0, '
+            f"count: 3{more}}}\n"
+            "sinks:\n  out: {type: file, path: out.ndjson}\n")
+
+
+@pytest.mark.parametrize("ending", ["", ".csv", ".txt", ".prom"])
+def test_every_answer_becomes_a_record_of_its_sensor(tmp_path, fleet, ending):
+    done = run(tmp_path, pipeline(fleet, "sensor/{0..19}" + ending), "run", "p.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    records = [json.loads(line) for line in (tmp_path / "out.ndjson").read_text().splitlines()]
+    assert len(records) == (120 if ending == ".prom" else 60)  # two metrics in each answer
+    assert len({record["sensor"] for record in records}) == 20
+    assert all(-50 < record["value"] < 100 and record["ts"] for record in records)
+    report = json.loads(done.stdout)
+    assert report["records_stored"] == len(records) and report["fetch_seconds"]["count"] == 60
+
+
+def test_a_dead_sensor_is_named_and_delays_nobody(tmp_path, fleet):
+    text = pipeline(fleet, "sensor/{0..9}", ", retries: 0")
+    text = text.replace('url: "', 'url: ["http://127.0.0.1:9/dead", "').replace('", every', '"], every')
+    done = run(tmp_path, text, "run", "p.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["records_stored"] == 30
+    facts = {fact["name"]: fact for fact in report["facts"] if fact["part"] == "f"}
+    assert facts["failed"]["value"] == 3 and "127.0.0.1:9/dead" in facts["do not answer"]["text"]
+
+
+def test_compare_reads_one_after_the_other_and_together(tmp_path, fleet):
+    done = run(tmp_path, pipeline(fleet), "compare", "p.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["sequential"]["records"] == result["concurrent"]["records"] == 60
+    assert result["sequential"]["seconds"] >= 60 * 0.02  # each waits for the one before
+    assert result["speedup"] > 1
+
+
+@pytest.mark.parametrize("seed", range(1, 8))
+def test_producer_and_consumer_on_the_simulated_clock(seed):
+    done = subprocess.run([str(BINARY), "compare", "examples/producer_consumer.yaml", "--simulated", "--json", "--seed",
+                           str(seed)], cwd=ROOT, capture_output=True, text=True, timeout=60, env=environment())
+    result = json.loads(done.stdout)
+    assert 28 <= result["sequential"]["seconds"] <= 32
+    assert 14 <= result["sequential"]["wait_seconds"]["mean"] <= 15.5
+    assert 20.5 <= result["concurrent"]["seconds"] <= 21.5
+    assert result["wait_ratio"] >= 60
+
+
+def test_a_bad_address_names_the_mistake(tmp_path):
+    done = run(tmp_path, pipeline(1).replace("http://", "htp://"), "run", "p.yaml")
+    assert done.returncode != 0 and "does not begin with http://" in done.stderr
