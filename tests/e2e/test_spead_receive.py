@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: MIT
+"""weir spead inspect against captures, and weir spead recv over loopback."""
+import json
+import pathlib
+
+import pytest
+
+CAPTURES = sorted((pathlib.Path(__file__).resolve().parent.parent / "data" / "spead").glob("*.pcap"))
+
+
+@pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)
+def test_captures_hold_what_is_known_of_them(weir, capture):
+    outcome = weir("spead", "inspect", "--json", str(capture))
+    assert outcome.status == 0, outcome
+    assert json.loads(outcome.stdout) == json.loads(capture.with_suffix(".json").read_text())
+
+
+def test_names_from_descriptors(weir):
+    capture = next(path for path in CAPTURES if "tutorial" in path.stem)
+    outcome = weir("spead", "inspect", str(capture))
+    assert outcome.status == 0, outcome
+    assert "adc_samples" in outcome.stdout and "Index of the first sample" in outcome.stdout, outcome
+
+
+def test_recv_reads_captures_and_ends_at_the_stop_item(weir):
+    capture = next(path for path in CAPTURES if "tutorial" in path.stem)
+    outcome = weir("spead", "recv", "--json", str(capture))
+    assert outcome.status == 0, outcome
+    lines = [json.loads(line) for line in outcome.stdout.splitlines()]
+    assert [line["cnt"] for line in lines[:-1]] == [1, 2], outcome
+    assert lines[-1]["heaps"] == 2 and lines[-1]["stops"] == 1 and lines[-1]["kernel_drops"] == 0, outcome
+
+
+def test_a_capture_that_was_cut_off_is_said_and_what_came_is_shown(weir, tmp_path):
+    capture = CAPTURES[0].read_bytes()
+    (tmp_path / "cut.pcap").write_bytes(capture[:len(capture) // 2])
+    outcome = weir("spead", "inspect", "--json", str(tmp_path / "cut.pcap"))
+    assert outcome.status == 2 and "cut off" in outcome.stderr, outcome
+    assert not all(heap["complete"] for heap in json.loads(outcome.stdout)), outcome
+
+
+def test_what_is_no_capture(weir, tmp_path):
+    (tmp_path / "x.pcap").write_bytes(b"this is a text and no capture at all")
+    outcome = weir("spead", "inspect", str(tmp_path / "x.pcap"))
+    assert outcome.status != 0 and "no capture" in outcome.stderr, outcome
