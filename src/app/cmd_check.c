@@ -14,6 +14,7 @@
 #include "conf/conf.h"
 #include "conf/option.h"
 #include "flow/pipeline.h"
+#include "serve/server.h"
 
 struct arguments {
     const char *file;
@@ -123,6 +124,9 @@ static void add_goals(struct weir_buffer *out, const struct plan *plan)
         any = any || given;
         memory_free(text);
     }
+    if (plan->serve.listen)
+        buffer_format(out, "\n  serve\n    %-12s %s%s\n", "listen", plan->serve.listen,
+                      server_available() ? "" : " (this weir was built without libmicrohttpd: it will not run)");
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------ */

@@ -192,7 +192,7 @@ static void add_overview(struct weir_buffer *out)
 }
 
 /* Explains everything of that name: `file` is a source and a sink. Returns how many that are. */
-static size_t add_all(struct weir_buffer *out, const char *kind, const char *name, bool json)
+static size_t add_all(struct weir_buffer *out, const char *kind, const char *name, bool json, bool markdown)
 {
     size_t count = 0;
     for (size_t i = 0; weir_parts[i]; i++) {
@@ -217,6 +217,8 @@ static size_t add_all(struct weir_buffer *out, const char *kind, const char *nam
         if (topics[i].options)
             buffer_string(out, "\nOptions:\n");
         add_options(out, topics[i].options);
+        if (topics[i].put)
+            topics[i].put(markdown, out);
     }
     return count;
 }
@@ -249,10 +251,11 @@ static int fail_name(const char *kind, const char *name)
 
 int cmd_explain(int argc, char **argv)
 {
-    bool json = false;
+    bool json = false, markdown = false;
     int operands = 0;
     const struct app_option options[] = {
         {.name = "json", .help = "the option tables as JSON (parts only)", .flag = &json},
+        {.name = "markdown", .help = "the table as Markdown (metrics only)", .flag = &markdown},
         {.name = NULL},
     };
     const struct app_usage usage = {
@@ -269,7 +272,7 @@ int cmd_explain(int argc, char **argv)
     status = APP_OK;
     if (operands == 0)
         add_overview(&out);
-    else if (add_all(&out, kind, argv[operands], json) == 0)
+    else if (add_all(&out, kind, argv[operands], json, markdown) == 0)
         status = fail_name(kind, argv[operands]);
     if (out.failed) {
         app_say("out of memory");

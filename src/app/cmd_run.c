@@ -15,6 +15,8 @@
 #include "conf/conf.h"
 #include "flow/pipeline.h"
 #include "measure/report.h"
+#include "serve/board.h"
+#include "serve/server.h"
 
 #define TICK (100 * CLOCK_MILLISECOND) /* between looks at the pipeline */
 #define REDRAW (200 * CLOCK_MILLISECOND)
@@ -34,6 +36,8 @@ struct run {
     struct status status;
     struct signals signals;
     struct verdict verdict;
+    struct board *board; /* only when something is served */
+    struct server *server;
     int64_t drawn_at; /* clock_monotonic */
     bool stopped;     /* the duration is over */
 };
@@ -124,7 +128,15 @@ static void look(struct run *run, bool draw)
         view.verdict.lag = snapshot->lag_ns; /* while draining too */
         status_draw(&run->status, &view);
     }
-    pipeline_snapshot_free(snapshot);
+    if (run->board) {
+        const struct verdict_answer answer = verdict_judge(&run->verdict);
+        if (ending(run)) {
+            board_end(run->board, false);
+        }
+        board_pin(run->board, snapshot, &answer);
+    } else {
+        pipeline_snapshot_free(snapshot);
+    }
 }
 
 static void watch(struct run *run)
@@ -261,6 +273,29 @@ static bool status_wanted(const struct run *run)
     return true;
 }
 
+/* -1: go on; else the exit code. A simulated run is over before anybody could ask. */
+static int serve(struct run *run)
+{
+    struct weir_error error = {0};
+    if (!run->plan->serve.listen || run->arguments->simulated) {
+        return -1;
+    }
+    run->board = board_new(&run->plan->goals);
+    if (!run->board) {
+        app_say("out of memory");
+        return APP_FAILED;
+    }
+    if (server_start(run->plan->serve.listen, run->board, &run->server, &error) < 0) {
+        return app_report(&error);
+    }
+    if (!run->arguments->quiet) {
+        char line[SERVER_ADDRESS_MAX + 64];
+        snprintf(line, sizeof line, "metrics on http://%s/metrics", server_address(run->server));
+        status_notice(&run->status, line);
+    }
+    return -1;
+}
+
 static int run_pipeline(struct run *run)
 {
     const struct pipeline_options options = {
@@ -270,6 +305,11 @@ static int run_pipeline(struct run *run)
         .owner = run,
     };
     struct weir_error error = {0};
+    int code = serve(run);
+    if (code >= 0) {
+        status_end(&run->status);
+        return code;
+    }
     if (pipeline_open(run->plan, &options, &run->pipeline, &error) < 0) {
         status_end(&run->status);
         return app_report(&error);
@@ -277,7 +317,8 @@ static int run_pipeline(struct run *run)
     struct verdict_limits limits = {.lag = run->plan->goals.max_lag, .memory = (uint64_t)run->plan->memory};
     verdict_init(&run->verdict, &limits);
     signals_attach(&run->signals, run->pipeline);
-    int code = APP_FAILED, started = pipeline_start(run->pipeline);
+    int started = pipeline_start(run->pipeline);
+    code = APP_FAILED;
     if (started == 0) {
         watch(run);
         status_end(&run->status);
@@ -318,6 +359,8 @@ int cmd_run(int argc, char **argv)
         code = run_pipeline(&run);
     }
     signals_end(&run.signals);
+    server_stop(run.server);
+    board_free(run.board);
     recent_free(run.recent);
     plan_free(run.plan);
     return code;

@@ -4,10 +4,11 @@
 #include <stddef.h>
 
 #include "conf/conf.h"
+#include "serve/metrics.h"
 
 const struct topic topics[] = {
     {"configuration", "the sections of a configuration file",
-     "A configuration is one YAML file with up to five sections:\n"
+     "A configuration is one YAML file with up to six sections:\n"
      "\n"
      "  sources:                       # a map: a name for each, its type, its options\n"
      "    readings: {type: file, path: data.csv, key: sensor}\n"
@@ -18,6 +19,7 @@ const struct topic topics[] = {
      "    store: {type: sqlite, path: out.db}\n"
      "  goals: {latency_p99: 200ms}    # what the run is held against\n"
      "  run: {memory: 256MiB}          # how it runs\n"
+     "  serve: {listen: 127.0.0.1:9600}   # metrics while it runs\n"
      "\n"
      "Paths are relative to the folder that weir is started in. Key: value options of a part may also stand below it,\n"
      "indented. A stage that is given one bare value puts it into its main option (weir explain PART marks it).\n",
@@ -58,6 +60,15 @@ const struct topic topics[] = {
      "code 3 when one was missed. Latency is the time from when a record came into being for weir until it was "
      "stored.\n",
      conf_goal_options},
+    {"serve", "the section serve: metrics and health over HTTP",
+     "  serve: {listen: 127.0.0.1:9600}\n"
+     "\n"
+     "While the pipeline runs, http://127.0.0.1:9600/metrics is its state for Prometheus (weir explain metrics),\n"
+     "/healthz says whether it works, and /readyz whether it is ready: 200, or 503 with the reasons when a goal is\n"
+     "missed or it falls behind. There is no encryption and there are no passwords: listen on the loopback interface,\n"
+     "or in a trusted network.\n",
+     conf_serve_options},
+    {"metrics", "what /metrics says", "", .put = metrics_describe},
     {"units", "how durations, sizes and rates are written",
      "  duration  500ms, 10s, 15min, 1.5h, 2d     ns us ms s min h d\n"
      "  size      64KiB, 96MiB, 1GiB, 4096        B KiB MiB GiB TiB, and kB MB GB TB for powers of 1000\n"

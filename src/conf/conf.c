@@ -18,9 +18,10 @@
 
 enum { LANES_MAX = 256, MEMORY_LEAST = 16 << 20 };
 
-static const char *const sections[] = {"sources", "stages", "sinks", "goals", "run", NULL};
+static const char *const sections[] = {"sources", "stages", "sinks", "goals", "run", "serve", NULL};
 
-/* ---- goals and run --------------------------------------------------------------------------------------------- */
+/* ---- goals, run and serve
+ * --------------------------------------------------------------------------------------------- */
 
 #define GOAL(field, words)                                                                                             \
     {                                                                                                                  \
@@ -41,6 +42,14 @@ const struct weir_option conf_goal_options[] = {
      .least = 1e-9,
      .most = 1e15,
      .help = "at least so many records are read per second"},
+    {.type = WEIR_OPTION_END},
+};
+
+const struct weir_option conf_serve_options[] = {
+    {.name = "listen",
+     .type = WEIR_OPTION_STRING,
+     .offset = offsetof(struct plan_serve, listen),
+     .help = "address and port for /metrics, /healthz and /readyz, such as 127.0.0.1:9600; port 0: any that is free"},
     {.type = WEIR_OPTION_END},
 };
 
@@ -76,11 +85,14 @@ static int check_map(struct conf *conf, const struct tree *value, const char *na
 static int read_settings(struct conf *conf, const struct tree *root, struct plan *plan)
 {
     const struct tree *goals = tree_find(root, "goals"), *run = tree_find(root, "run");
+    const struct tree *serve = tree_find(root, "serve");
     struct run_settings settings = {0};
     struct option_target target = {.what = "goals", .table = conf_goal_options, .base = &plan->goals, .at = root};
     int error = check_map(conf, goals, "goals");
     if (!error)
         error = check_map(conf, run, "run");
+    if (!error)
+        error = check_map(conf, serve, "serve");
     if (!error)
         error = option_fill(conf, &target, goals);
     target.what = "run";
@@ -88,6 +100,11 @@ static int read_settings(struct conf *conf, const struct tree *root, struct plan
     target.base = &settings;
     if (!error)
         error = option_fill(conf, &target, run);
+    target.what = "serve";
+    target.table = conf_serve_options;
+    target.base = &plan->serve;
+    if (!error)
+        error = option_fill(conf, &target, serve);
     plan->lanes = (uint32_t)settings.lanes;
     plan->memory = settings.memory;
     plan->batch = settings.batch;
@@ -118,7 +135,8 @@ static int override(struct conf *conf, struct plan *plan)
     return 0;
 }
 
-/* ---- --set run.… and goals.… ----------------------------------------------------------------------------------- */
+/* ---- --set run.…, goals.… and serve.…
+ * ----------------------------------------------------------------------------------- */
 
 static int set_in_section(struct conf *conf, struct tree *root, const struct tree *place, const char *section,
                           const char *key, const char *text)
@@ -151,7 +169,7 @@ static int apply_set(struct conf *conf, struct tree *root, const char *set)
     char *key = arena_text(conf->arena, dot + 1, (size_t)(equals - dot) - 1);
     if (!section || !key)
         return conf_no_memory(conf);
-    if (strcmp(section, "run") == 0 || strcmp(section, "goals") == 0)
+    if (strcmp(section, "run") == 0 || strcmp(section, "goals") == 0 || strcmp(section, "serve") == 0)
         return set_in_section(conf, root, &place, section, key, equals + 1);
     for (size_t i = 0; sections[i]; i++) {
         if (strcmp(section, sections[i]) == 0)
@@ -169,7 +187,7 @@ static int apply_set(struct conf *conf, struct tree *root, const char *set)
 static int check_sections(struct conf *conf, const struct tree_text *text, const struct tree *root)
 {
     static const char example[] =
-        "it has the sections sources, stages, sinks, goals and run; weir init DATA.csv writes one";
+        "it has the sections sources, stages, sinks, goals, run and serve; weir init DATA.csv writes one";
     if (!root || tree_is_null(root)) {
         struct tree top = {.text = text, .line = 1, .column = 1, .width = 1};
         return conf_fail(conf, &top, example, "this configuration is empty");

@@ -38,7 +38,7 @@ int conf_parse(const char *name, const char *text, size_t size, const struct con
 void plan_free(struct plan *plan); /* NULL is allowed */
 
 /* The keys of the sections run and goals, for `weir explain`. Offsets are conf's own business. */
-extern const struct weir_option conf_run_options[], conf_goal_options[];
+extern const struct weir_option conf_run_options[], conf_goal_options[], conf_serve_options[];
 
 /* The options of a part as they were resolved, as text for `weir check` (caller frees with memory_free). Secrets
  * (options named password, token, secret) are shown as ***. Empty for an option that was not given (or is zero) and has

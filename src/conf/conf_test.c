@@ -272,7 +272,7 @@ static void test_unknown_words(void **state)
     check_mistake(SOURCE SINK "xyz: 1\n", "t:3:1: there is no section \"xyz\"\n"
                                           "xyz: 1\n"
                                           "^~~\n"
-                                          "there are: sources, stages, sinks, goals, run\n");
+                                          "there are: sources, stages, sinks, goals, run, serve\n");
     check_mistake(SOURCE SINK "run: {lane: 1}\n", "t:3:7: run has no option \"lane\"\n"
                                                   "run: {lane: 1}\n"
                                                   "      ^~~~\n"
@@ -358,8 +358,9 @@ static void test_shapes(void **state)
                                                               "  a b: {type: generate}\n"
                                                               "  ^~~\n"
                                                               "use up to 64 letters, digits, _ and -\n");
-    check_mistake("", "t:1:1: this configuration is empty\n"
-                      "it has the sections sources, stages, sinks, goals and run; weir init DATA.csv writes one\n");
+    check_mistake("",
+                  "t:1:1: this configuration is empty\n"
+                  "it has the sections sources, stages, sinks, goals, run and serve; weir init DATA.csv writes one\n");
     check_mistake(SOURCE, "t:1:1: there is no sink\n"
                           "sources: {in: {type: generate}}\n"
                           "^\n"

@@ -22,7 +22,7 @@ static const struct {
     {"found unexpected end of stream", "the quote that begins here is never closed", "add the closing quote"},
     {"found unexpected document indicator", "the quote that begins here is never closed", "add the closing quote"},
     {"did not find expected <document start>", "this line does not belong to what is above it",
-     "begin all of sources, stages, sinks, goals and run in the first column"},
+     "begin all of sources, stages, sinks, goals, run and serve in the first column"},
     {"found unknown escape character", "an escape that YAML does not know",
      "use single quotes ('…') for text with backslashes"},
     {"did not find expected hexdecimal number", "an escape that YAML does not know",

@@ -29,6 +29,10 @@ struct plan_goals {                                                             
     double rate;                                                                       /* records per second in */
 };
 
+struct plan_serve {
+    const char *listen; /* "127.0.0.1:9600"; NULL: nothing is served */
+};
+
 struct plan {
     struct plan_node *nodes; /* sorted so that from < self: sources first */
     uint32_t count;
@@ -40,6 +44,7 @@ struct plan {
     int64_t duration; /* ns to run; 0: until the end of input */
     uint64_t seed;
     struct plan_goals goals;
+    struct plan_serve serve;
     void *arena; /* conf's; freed by plan_free */
 };
 #endif
