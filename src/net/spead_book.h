@@ -9,8 +9,8 @@
 struct spead_book {
     struct spead_descriptor **entries; /* by id, ascending; their texts end with NUL */
     uint32_t count, capacity;
-    uint32_t changes; /* how often an entry came or changed */
-    uint64_t refused; /* descriptors that could not be read, or were too many */
+    uint32_t changes;                      /* how often an entry came or changed */
+    uint64_t refused;                      /* descriptors that could not be read, or were too many */
     enum spead_descriptor_refusal refusal; /* of the last of them */
 };
 /* Takes in the descriptors of a heap; identical ones change nothing, one with another's name replaces it.

@@ -22,7 +22,7 @@ struct spead_live {
     struct spead_pool *pool;
     uint8_t *payload; /* heap.memory.data while it is filled: own, or a place in a chunk */
     uint8_t *own;
-    uint64_t capacity;          /* of own */
+    uint64_t capacity;               /* of own */
     struct weir_spead_range *ranges; /* what has come behind `contiguous`, ascending, not touching */
     uint32_t range_count, range_capacity;
     uint64_t *pointers; /* each once, in order of arrival */

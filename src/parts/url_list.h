@@ -18,7 +18,7 @@ enum { URL_LIST_MOST = 1000000, URL_LIST_LENGTH_MOST = 2048, URL_LIST_PIECES_MOS
 struct url_list {
     struct url_entry {
         char *url, *name;
-    } *entries;
+    } * entries;
     uint32_t count, capacity;
 };
 

@@ -19,9 +19,8 @@ bool spead_scalar_of(const struct spead_descriptor *descriptor, struct spead_sca
             descriptor->format[i].bits != descriptor->format[0].bits)
             return false;
     }
-    *ret = (struct spead_scalar){.kind = descriptor->format[0].code,
-                                 .bits = descriptor->format[0].bits,
-                                 .in_element = descriptor->fields};
+    *ret = (struct spead_scalar){
+        .kind = descriptor->format[0].code, .bits = descriptor->format[0].bits, .in_element = descriptor->fields};
     return descriptor->fields > 0;
 }
 
