@@ -467,13 +467,13 @@ static void test_secrets(void **state)
                   "  in: {type: generate, rats: 1, token: ***\n"
                   "                       ^~~~\n"
                   "did you mean \"rate\"?\n");
-    check_mistake(
-        "sources:\n  in: {type: generate, password: hunter2, rats: 1}\n" SINK,
-        "t:2:24: generate has no option \"password\"\n"
-        "  in: {type: generate, password ***\n"
-        "                       ^~~~~~~~\n"
-        "there are: keys, key_format, rate, burst, every, takes, count, step, waveform, mean, amplitude, period, noise, "
-        "drift, fault_rate, fault, seed, start, type, when_full, queue, watermark, idle\n");
+    check_mistake("sources:\n  in: {type: generate, password: hunter2, rats: 1}\n" SINK,
+                  "t:2:24: generate has no option \"password\"\n"
+                  "  in: {type: generate, password ***\n"
+                  "                       ^~~~~~~~\n"
+                  "there are: keys, key_format, rate, burst, every, takes, count, step, waveform, mean, amplitude, "
+                  "period, noise, "
+                  "drift, fault_rate, fault, seed, start, type, when_full, queue, watermark, idle\n");
     check_mistake("sources:\n  in: {type: generate, api_token: 'x\n",
                   "t:2:35: the quote that begins here is never closed\n"
                   "add the closing quote\n");
