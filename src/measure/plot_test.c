@@ -110,7 +110,7 @@ static void test_gaps_and_single_points(void **state)
     struct weir_buffer out = {0};
     (void)state;
     plot_svg(&plot, &out);
-    assert_int_equal(occurrences(finish(&out), " M"), occurrences(out.data, " M"));
+    assert_int_equal(occurrences(finish(&out), " M"), 2);
     assert_null(strstr(out.data, " L"));
     out.size = 0;
     plot.series = &point;

@@ -53,8 +53,7 @@ struct source_http {
     int overrun;
     int64_t retries, count, body_most;
     struct weir_list headers;
-    const char *user, *password, *token, *ca, *proxy;
-    bool insecure;
+    const char *user, *password, *token;
     struct http_records records;
     int format;
     const char *records_at;
@@ -290,11 +289,7 @@ static int gather(struct source_http *self, struct weir_context *context)
 static int source_run(void *state, struct weir_context *context, struct weir_emitter *out)
 {
     struct source_http *self = state;
-    const struct http_client_options options = {.connections_most = self->list.count,
-                                                .idle_most = self->list.count,
-                                                .ca_file = self->ca,
-                                                .proxy = self->proxy,
-                                                .insecure = self->insecure};
+    const struct http_client_options options = {.connections_most = self->list.count, .idle_most = self->list.count};
     struct weir_scope scope;
     int64_t now = weir_now(context);
     self->out = out;
@@ -516,10 +511,6 @@ static const struct weir_option options[] = {
     {.name = "password", .type = WEIR_OPTION_STRING, FIELD(password), .help = "basic authentication; ${VARIABLE} keeps "
      "it out of the file"},
     {.name = "token", .type = WEIR_OPTION_STRING, FIELD(token), .help = "bearer authentication"},
-    {.name = "ca", .type = WEIR_OPTION_STRING, FIELD(ca), .help = "https: file of the certificates to trust"},
-    {.name = "insecure", .type = WEIR_OPTION_BOOL, FIELD(insecure), .fallback = "false",
-     .help = "https: take any certificate"},
-    {.name = "proxy", .type = WEIR_OPTION_STRING, FIELD(proxy), .help = "http://host:port to go through"},
     {.type = WEIR_OPTION_END},
 };
 

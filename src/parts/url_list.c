@@ -107,9 +107,12 @@ static int append(struct url_list *list, const char *url, const char *name, stru
 
 static int check_scheme(const char *url, struct weir_error *error)
 {
-    if (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0)
+    if (strncmp(url, "http://", 7) == 0)
         return 0;
-    return weir_fail(error, -EINVAL, "\"%.80s\" does not begin with http:// or https://", url);
+    if (strncmp(url, "https://", 8) == 0)
+        return weir_fail(error, -EINVAL, "\"%.80s\": https is not there yet; put a proxy that speaks it in between",
+                         url);
+    return weir_fail(error, -EINVAL, "\"%.80s\" does not begin with http://", url);
 }
 
 static int add_choice(struct url_list *list, const char *pattern, const struct piece *pieces, int count,
