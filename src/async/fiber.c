@@ -14,7 +14,7 @@
 #ifdef FIBER_ASSEMBLY
 /* fiber_swap(save, load): stores on the stack what a callee must preserve, the stack pointer in *save, takes the one
  * given, and restores the same from there. fiber_begin is where a fresh stack "returns" to. */
-void fiber_swap(void **save, void *load);
+void fiber_swap(void **save, void *load); /* again: the header shows it to some builds only */
 void fiber_begin(void);
 #endif
 
@@ -210,6 +210,7 @@ void fiber_started(void)
 #endif
 }
 
+#if !defined(FIBER_ASSEMBLY) || defined(FIBER_ASAN) || defined(FIBER_TSAN)
 void fiber_switch(struct fiber *from, struct fiber *to)
 {
     tell_of_switch(from, to, 0);
@@ -222,6 +223,7 @@ void fiber_switch(struct fiber *from, struct fiber *to)
     arrive(from);
 #endif
 }
+#endif
 
 void fiber_leave(struct fiber *from, struct fiber *to)
 {

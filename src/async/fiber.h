@@ -61,7 +61,25 @@ void fiber_adopt(struct fiber *fiber);
 void fiber_prepare(struct fiber *fiber, void *stack, size_t size, void (*entry)(void *argument), void *argument);
 void fiber_started(void);
 /* Leaves `from`, which runs now, and goes on with `to`; returns when somebody switches to `from`. */
+#if defined(FIBER_ASSEMBLY) && !defined(FIBER_ASAN) && !defined(FIBER_TSAN)
+void fiber_swap(void **save, void *load); /* fiber.c */
+static inline void fiber_switch(struct fiber *from, struct fiber *to)
+{
+    fiber_swap(&from->pointer, to->pointer);
+}
+#else
 void fiber_switch(struct fiber *from, struct fiber *to);
+#endif
+/* Asks for the memory that switching to it will need. */
+static inline void fiber_prefetch(const struct fiber *fiber)
+{
+#ifdef FIBER_ASSEMBLY
+    __builtin_prefetch(fiber->pointer);
+    __builtin_prefetch((const char *)fiber->pointer + 64);
+#else
+    (void)fiber;
+#endif
+}
 /* The same for one that has ended: never returns. */
 void fiber_leave(struct fiber *from, struct fiber *to) __attribute__((noreturn));
 /* Prepared, and ended or never started; not for an adopted one. */

@@ -7,7 +7,8 @@
 #include <errno.h>
 
 enum {
-    SWITCHES_A_TURN = 32,                    /* until the loop looks at the clock */
+    TIMERS_AT_ONCE = 16,
+    SWITCHES_A_TURN = 64,                    /* until the loop looks at the clock */
     POLL_EVERY_NS = 100 * 1000,              /* descriptors, while tasks are ready */
     TURNS_A_VISIT = 64,                      /* simulated: until the other machines may go on */
     CANCEL_LOOK_NS = 50 * CLOCK_MILLISECOND, /* an outer context without a descriptor that says cancelled */
@@ -15,41 +16,13 @@ enum {
 
 /* ---- Ready tasks ---- */
 
-int loop_reserve_ready(struct loop *loop, uint32_t tasks)
-{
-    uint32_t capacity = loop->ready ? loop->ready_mask + 1 : 0;
-    if (tasks <= capacity)
-        return 0;
-    uint32_t wider = capacity ? capacity * 2 : 64;
-    struct weir_task **ready = memory_allocate(wider * sizeof *ready);
-    if (!ready)
-        return -ENOMEM;
-    uint32_t count = loop->ready_end - loop->ready_first;
-    for (uint32_t i = 0; i < count; i++)
-        ready[i] = loop->ready[(loop->ready_first + i) & loop->ready_mask];
-    memory_free(loop->ready);
-    loop->ready = ready;
-    loop->ready_mask = wider - 1;
-    loop->ready_first = 0;
-    loop->ready_end = count;
-    return 0;
-}
-
-void loop_push_ready(struct loop *loop, struct weir_task *task)
-{
-    task->state = TASK_READY;
-    loop->ready[loop->ready_end++ & loop->ready_mask] = task;
-    if (loop->waiting)
-        waiter_wake(loop->outer->waiter);
-}
-
 static bool any_ready(const struct loop *loop)
 {
     return loop->only ? loop->only->state == TASK_READY : loop->ready_first != loop->ready_end;
 }
 
 /* The one that may run, wherever it stands in the ring. */
-static struct weir_task *take_only(struct loop *loop)
+struct weir_task *loop_take_only(struct loop *loop)
 {
     if (loop->only->state != TASK_READY)
         return NULL;
@@ -60,33 +33,6 @@ static struct weir_task *take_only(struct loop *loop)
         loop->ready[at & loop->ready_mask] = loop->ready[(at - 1) & loop->ready_mask];
     loop->ready_first++;
     return loop->only;
-}
-
-struct weir_task *loop_take_ready(struct loop *loop)
-{
-    struct weir_task *task = NULL;
-    if (loop->budget > 0) {
-        loop->budget--;
-        if (__builtin_expect(loop->only != NULL, false)) {
-            task = take_only(loop);
-        } else if (loop->ready_first != loop->ready_end) {
-            /* The stacks of thousands are in no cache: ask for those that come next. */
-            struct weir_task *const *ready = loop->ready;
-            uint32_t mask = loop->ready_mask, first = loop->ready_first++, left = loop->ready_end - first;
-            task = ready[first & mask];
-            if (left > 4)
-                __builtin_prefetch(ready[(first + 4) & mask]);
-            if (left > 2)
-                __builtin_prefetch(ready[(first + 2) & mask]->fiber.pointer);
-        }
-    }
-    atomic_store_explicit(&loop->current, task, memory_order_release);
-    if (task) {
-        task->state = TASK_RUNNING;
-        uint64_t switches = atomic_load_explicit(&loop->switches, memory_order_relaxed);
-        atomic_store_explicit(&loop->switches, switches + 1, memory_order_relaxed);
-    }
-    return task;
 }
 
 /* ---- Notices from other threads ---- */
@@ -128,19 +74,34 @@ static void hear_of_cancellation(struct loop *loop)
         weir_scope_cancel(&loop->root);
 }
 
+/* Nothing runs between the expiry of one and this, so what it points to is still there; if it was woken meanwhile by
+ * another, that is as well. */
+static void fire_timer(void *target)
+{
+    if ((uintptr_t)target & 1)
+        scope_expired((struct weir_scope *)((char *)target - 1));
+    else
+        task_wake(target, -ETIMEDOUT);
+}
+
 static void fire_timers(struct loop *loop)
 {
     if (!loop->timers.entries)
         return;
     int64_t now = context_clock_now(loop->outer->clock);
-    void *target;
-    while ((target = timers_expire(&loop->timers, now))) {
-        loop->timers_fired++;
-        if ((uintptr_t)target & 1)
-            scope_expired((struct weir_scope *)((char *)target - 1));
-        else
-            task_wake(target, -ETIMEDOUT);
-    }
+    void *targets[TIMERS_AT_ONCE];
+    uint32_t count;
+    do {
+        for (count = 0; count < TIMERS_AT_ONCE; count++) {
+            targets[count] = timers_expire(&loop->timers, now);
+            if (!targets[count])
+                break;
+            __builtin_prefetch(targets[count], 1); /* of thousands, none is in the cache */
+        }
+        for (uint32_t i = 0; i < count; i++)
+            fire_timer(targets[i]);
+        loop->timers_fired += count;
+    } while (count == TIMERS_AT_ONCE);
 }
 
 static int64_t wait_until(struct loop *loop)
@@ -252,6 +213,7 @@ void loop_free(struct loop *loop)
     stacks_done(&loop->stacks);
     timers_done(&loop->timers);
     memory_free(loop->ready);
+    memory_free(loop->free_tasks);
     memory_free(loop);
 }
 

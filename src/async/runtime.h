@@ -29,30 +29,30 @@ struct defer {
     void *argument;
 };
 
-/* Stands at the top of its own stack. */
+/* Stands at the top of its own stack. First what every switch touches. */
 struct weir_task {
     struct fiber fiber;
     struct loop *loop;
-    uint8_t state; /* enum task_state */
-    bool guarded;  /* its stack has a guard page */
+    struct weir_event *event;                    /* that it waits for */
+    struct weir_task *wait_next, *wait_previous; /* in that */
+    uint8_t state;                               /* enum task_state */
+    bool guarded;                                /* its stack has a guard page */
+    bool timed;                                  /* its timer is set */
     bool uncancellable;
     _Atomic bool cancelled;
-    int woken_with;
     uint32_t shield;
+    int woken_with;
     uint32_t timer;
-    bool timed;               /* its timer is set */
-    struct weir_event *event; /* that it waits for */
-    struct weir_task *wait_next, *wait_previous;
-    struct weir_context context;
+    char *stack;
     struct weir_scope *scope, *scopes; /* that it is in; the innermost that it has opened */
     struct weir_task *scope_next, *scope_previous;
     struct weir_task *spawner; /* on a sequential loop: goes on when this one has ended */
     weir_task_run *run;
     void *argument;
     struct defer *defers;
-    struct weir_task *next_free, *next_made;
-    char *stack;
+    struct weir_context context;
     size_t stack_size;
+    struct weir_task *next_made;
     char name[TASK_NAME];
 };
 
@@ -72,7 +72,7 @@ struct loop {
     struct loop_options options;
     struct weir_context *outer;
     struct fiber home;
-    /* Ready tasks, first in first out: a ring with room for all that live. */
+    /* Ready tasks, first in first out: a ring with room for all that were made. */
     struct weir_task **ready;
     uint32_t ready_mask, ready_first, ready_end;
     uint32_t budget;                     /* switches until the loop looks at the clock */
@@ -82,7 +82,9 @@ struct loop {
     _Atomic uint64_t switches;
     struct timers timers;
     struct stacks stacks;
-    struct weir_task *free_tasks, *made_tasks;
+    struct weir_task **free_tasks; /* that have ended, as many entries as were made */
+    uint32_t free_count, made_count, task_capacity;
+    struct weir_task *made_tasks;
     struct weir_event parked; /* tasks in context_park */
     _Atomic(struct loop_notice *) notices;
     struct weir_scope root; /* of the one root task */
@@ -132,10 +134,47 @@ static inline void *scope_as_target(struct weir_scope *scope)
 
 /* ---- loop.c ---- */
 
-void loop_push_ready(struct loop *loop, struct weir_task *task);
+struct weir_task *loop_take_only(struct loop *loop);
+
+static inline void loop_push_ready(struct loop *loop, struct weir_task *task)
+{
+    task->state = TASK_READY;
+    loop->ready[loop->ready_end++ & loop->ready_mask] = task;
+    if (__builtin_expect(loop->waiting, false))
+        waiter_wake(loop->outer->waiter);
+}
+
+/* The stacks of thousands are in no cache: asks for those that come next. */
+static inline void loop_look_ahead(const struct loop *loop)
+{
+    uint32_t left = loop->ready_end - loop->ready_first;
+    if (left > 8)
+        __builtin_prefetch(loop->ready[(loop->ready_first + 8) & loop->ready_mask]);
+    if (left > 4)
+        fiber_prefetch(&loop->ready[(loop->ready_first + 4) & loop->ready_mask]->fiber);
+}
+
 /* NULL: nobody, or it is time to go home. */
-struct weir_task *loop_take_ready(struct loop *loop);
-int loop_reserve_ready(struct loop *loop, uint32_t tasks);
+static inline struct weir_task *loop_take_ready(struct loop *loop)
+{
+    struct weir_task *task = NULL;
+    if (loop->budget > 0 && loop->ready_first != loop->ready_end) {
+        loop->budget--;
+        if (__builtin_expect(loop->only != NULL, false)) {
+            task = loop_take_only(loop);
+        } else {
+            loop_look_ahead(loop);
+            task = loop->ready[loop->ready_first++ & loop->ready_mask];
+        }
+    }
+    atomic_store_explicit(&loop->current, task, memory_order_release);
+    if (task) {
+        task->state = TASK_RUNNING;
+        uint64_t switches = atomic_load_explicit(&loop->switches, memory_order_relaxed);
+        atomic_store_explicit(&loop->switches, switches + 1, memory_order_relaxed);
+    }
+    return task;
+}
 /* Any thread. */
 void loop_notify(struct loop *loop, struct loop_notice *notice);
 /* The loop's thread: forgets what is queued of it. */

@@ -187,25 +187,52 @@ static void finish(struct weir_task *task, int result)
     if (task->scope == &loop->root)
         loop->root_result = result;
     scope_task_ended(task->scope, task, result);
-    task->next_free = loop->free_tasks;
-    loop->free_tasks = task;
+    loop->free_tasks[loop->free_count++] = task;
     struct weir_task *next = loop_take_ready(loop);
     fiber_leave(&task->fiber, next ? &next->fiber : &loop->home);
+}
+
+/* Room for one more task, in the ring and among those that have ended. None stands in both, but each may be in one. */
+static int make_room(struct loop *loop)
+{
+    if (loop->made_count < loop->task_capacity)
+        return 0;
+    uint32_t capacity = loop->task_capacity ? loop->task_capacity * 2 : 64;
+    struct weir_task **ready = memory_allocate(capacity * sizeof *ready);
+    struct weir_task **free_tasks = memory_allocate(capacity * sizeof *free_tasks);
+    if (!ready || !free_tasks) {
+        memory_free(ready);
+        memory_free(free_tasks);
+        return -ENOMEM;
+    }
+    uint32_t count = loop->ready_end - loop->ready_first;
+    for (uint32_t i = 0; i < count; i++)
+        ready[i] = loop->ready[(loop->ready_first + i) & loop->ready_mask];
+    memory_free(loop->ready);
+    memory_free(loop->free_tasks); /* empty: it is only asked for more when there is none */
+    loop->ready = ready;
+    loop->ready_mask = capacity - 1;
+    loop->ready_first = 0;
+    loop->ready_end = count;
+    loop->free_tasks = free_tasks;
+    loop->task_capacity = capacity;
+    return 0;
 }
 
 /* A task and its stack, from those that have ended or new. */
 static struct weir_task *obtain(struct loop *loop)
 {
-    struct weir_task *task = loop->free_tasks;
-    if (task) {
-        loop->free_tasks = task->next_free;
-        return task;
+    struct weir_task *task;
+    if (loop->free_count) {
+        if (loop->free_count > 4)
+            __builtin_prefetch(loop->free_tasks[loop->free_count - 5], 1);
+        return loop->free_tasks[--loop->free_count];
     }
     uint32_t timer;
     struct stack stack;
     if (timers_take(&loop->timers, NULL, &timer) < 0)
         return NULL;
-    if (loop_reserve_ready(loop, loop->live + 1) < 0 || stacks_cut(&loop->stacks, &stack) < 0) {
+    if (make_room(loop) < 0 || stacks_cut(&loop->stacks, &stack) < 0) {
         timers_give(&loop->timers, timer);
         return NULL;
     }
@@ -226,6 +253,7 @@ static struct weir_task *obtain(struct loop *loop)
     };
     task->next_made = loop->made_tasks;
     loop->made_tasks = task;
+    loop->made_count++;
     loop->timers.timers[timer].target = task;
     return task;
 }
@@ -286,7 +314,7 @@ void task_free_all(struct loop *loop)
         loop->made_tasks = task->next_made;
         fiber_release(&task->fiber);
     }
-    loop->free_tasks = NULL;
+    loop->free_count = 0;
 }
 
 /* ---- The rest of what a task is asked ---- */
