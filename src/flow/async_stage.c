@@ -32,16 +32,22 @@ bool node_is_async(const struct plan_node *node)
 
 /* ---- Tasks in a machine ---------------------------------------------------------------------------------------- */
 
+/* From the watchdog's thread: when it has gone on for too long, and again when it is over. */
 static void told_blocked(void *owner, const char *task, int64_t held_ns, bool done)
 {
     struct machine *machine = owner;
+    long long held_ms = (long long)(held_ns / CLOCK_MILLISECOND);
     char text[WEIR_ERROR_MAX];
-    if (done)
+    if (done) {
+        snprintf(text, sizeof text, "task \"%s\" held its loop for %lld ms in all", task, held_ms);
+        pipeline_notice(machine->pipeline, machine->name, "blocked loop is over", text);
+        pipeline_count(machine->pipeline, machine->name, "milliseconds of blocked loop", task, (uint64_t)held_ms);
         return;
+    }
     snprintf(text, sizeof text,
-             "task \"%s\" of %s has held its loop for %lld ms without waiting through its context; everything else on "
-             "the loop stands still meanwhile (use weir_sleep, weir_wait_fd or weir_offload)",
-             task, machine->name, (long long)(held_ns / CLOCK_MILLISECOND));
+             "task \"%s\" has held its loop for %lld ms without waiting through its context; everything else on the "
+             "loop stands still meanwhile (use weir_sleep, weir_wait_fd or weir_offload)",
+             task, held_ms);
     pipeline_notice(machine->pipeline, machine->name, "blocked loop", text);
     pipeline_count(machine->pipeline, machine->name, "blocked loop", task, 1);
 }

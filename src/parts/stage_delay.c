@@ -2,6 +2,8 @@
 /* Simulated I/O: each record takes a time, as a call to somebody else would, and passes on as it is. */
 #include <stddef.h>
 
+#include "async/context.h"
+#include "base/clock.h"
 #include "base/hash.h"
 #include "parts/calls.h"
 #include "parts/parts.h"
@@ -11,6 +13,7 @@ struct stage_delay {
     const char *concurrency;
     int64_t most;
     int order;
+    bool blocking;
 
     struct calls calls;
     uint64_t seed;
@@ -36,6 +39,16 @@ struct delay_batch {
     const struct weir_batch *batch;
 };
 
+/* What a part must not do: sleeps without its context. Here on purpose, so that it can be seen what that costs. */
+static int hold_loop(struct weir_context *context, int64_t duration)
+{
+    if (context->clock->simulated)
+        weir_burn(context, duration);
+    else
+        clock_sleep_until(clock_monotonic() + duration);
+    return 0;
+}
+
 static int delay_one(struct weir_context *context, void *argument, uint32_t first, uint32_t count,
                      enum limiter_outcome *outcome)
 {
@@ -46,7 +59,8 @@ static int delay_one(struct weir_context *context, void *argument, uint32_t firs
     uint64_t place = delay->batch->position + weir_batch_row(delay->batch, first);
     uint64_t bits = hash_u64(delay->self->seed + delay->batch->source * 0x51ed270bULL + place * 0x9e3779b97f4a7c15ULL);
     double drawn = (double)(bits >> 11) * 0x1p-53;
-    return weir_sleep(context, delay->self->time + (int64_t)(drawn * (double)delay->self->spread));
+    int64_t duration = delay->self->time + (int64_t)(drawn * (double)delay->self->spread);
+    return delay->self->blocking ? hold_loop(context, duration) : weir_sleep(context, duration);
 }
 
 static int delay_call(void *state, struct weir_env *env, struct weir_context *context, struct weir_batch *in,
@@ -76,6 +90,8 @@ static const struct weir_option delay_options[] = {
      WEIR_OPTION_MAIN | WEIR_OPTION_REQUIRED, "how long each record takes"},
     {"spread", WEIR_OPTION_DURATION, offsetof(struct stage_delay, spread), "0s", 0, 0, NULL, 0,
      "up to so much longer, drawn evenly"},
+    {"blocking", WEIR_OPTION_BOOL, offsetof(struct stage_delay, blocking), "false", 0, 0, NULL, 0,
+     "sleep without giving way to other calls, as a badly written part does: to see what it costs"},
     CALLS_OPTIONS(struct stage_delay, "100"),
     {.type = WEIR_OPTION_END},
 };
