@@ -14,10 +14,14 @@ enum { ROWS = 21 };
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct weir_field fields[] = {
-    {.name = "time", .type = WEIR_TIME},    {.name = "value", .type = WEIR_F64},
-    {.name = "n", .type = WEIR_I64},        {.name = "flag", .type = WEIR_BOOL},
-    {.name = "site", .type = WEIR_SYMBOL},  {.name = "note", .type = WEIR_TEXT},
-    {.name = "odd name", .type = WEIR_F64}, {.name = "grid", .type = WEIR_ARRAY, .element = WEIR_F64, .elements = 2},
+    {.name = "time", .type = WEIR_TIME},
+    {.name = "value", .type = WEIR_F64},
+    {.name = "n", .type = WEIR_I64},
+    {.name = "flag", .type = WEIR_BOOL},
+    {.name = "site", .type = WEIR_SYMBOL},
+    {.name = "note", .type = WEIR_TEXT},
+    {.name = "odd name", .type = WEIR_F64},
+    {.name = "grid", .type = WEIR_ARRAY, .element = WEIR_ELEMENT_F64, .elements = 2},
 };
 enum { FIELDS = sizeof(fields) / sizeof(fields[0]) };
 

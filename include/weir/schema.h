@@ -10,6 +10,9 @@
  *   time, i64   INT64_MIN          f64     any NaN
  *   bool        WEIR_BOOL_NULL     symbol  WEIR_SYMBOL_NULL (id 0)
  *   text        data == NULL
+ *
+ * Arrays have the nulls of their elements: NaN, and INT64_MIN for i64; those of other integers have none, and are 0
+ * where one would be needed.
  */
 #ifndef WEIR_SCHEMA_H
 #define WEIR_SCHEMA_H
@@ -29,6 +32,24 @@ enum weir_type {
     WEIR_TYPE_COUNT
 };
 
+/* What is in an array: one of these, with flags. The numbers stand in frames on disk, too. */
+enum weir_element {
+    WEIR_ELEMENT_F64 = 1,
+    WEIR_ELEMENT_I64 = 2,
+    WEIR_ELEMENT_F32 = 3,
+    WEIR_ELEMENT_I32 = 4,
+    WEIR_ELEMENT_I16 = 5,
+    WEIR_ELEMENT_I8 = 6,
+    WEIR_ELEMENT_U64 = 7,
+    WEIR_ELEMENT_U32 = 8,
+    WEIR_ELEMENT_U16 = 9,
+    WEIR_ELEMENT_U8 = 10,
+    WEIR_ELEMENT_COUNT,
+    WEIR_ELEMENT_TYPE = 0x3f,
+    WEIR_ELEMENT_COMPLEX = 0x40,    /* pairs of such numbers: real, imaginary */
+    WEIR_ELEMENT_BIG_ENDIAN = 0x80, /* not as the machine has them: as they came from a network */
+};
+
 #define WEIR_TIME_NULL INT64_MIN
 #define WEIR_I64_NULL INT64_MIN
 #define WEIR_BOOL_NULL ((uint8_t)0xff)
@@ -45,8 +66,8 @@ struct weir_field {
     const char *name;
     enum weir_type type;
     /* WEIR_ARRAY only: */
-    enum weir_type element; /* WEIR_F64 or WEIR_I64 */
-    uint32_t elements;      /* values per row */
+    uint8_t element;   /* enum weir_element, flags included */
+    uint32_t elements; /* values per row; a complex one counts once. They may lie at any address */
 };
 
 struct weir_schema {
@@ -76,6 +97,10 @@ bool weir_schema_equal(const struct weir_schema *a, const struct weir_schema *b)
 /* "time", "f64", … for messages and configuration; weir_type_parse returns -1 for an unknown name. */
 const char *weir_type_name(enum weir_type type);
 int weir_type_parse(const char *name);
+
+/* Bytes of one element of an array, 0 for what is none; and its name, "i16" or "complex f32", in a constant string. */
+size_t weir_element_size(uint8_t element);
+const char *weir_element_name(uint8_t element);
 
 /* Bytes of one value in a column of this field. */
 size_t weir_field_width(const struct weir_field *field);

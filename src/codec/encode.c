@@ -2,7 +2,11 @@
 /* Which encoder; and times as text. */
 #include "codec/encode.h"
 
+#include <math.h>
+#include <stdio.h>
+
 #include "codec/separators.h"
+#include "data/array.h"
 
 int codec_encode(const struct codec_write_options *options, const struct weir_symbols *symbols,
                  const struct weir_batch *batch, struct weir_buffer *out)
@@ -34,6 +38,29 @@ int codec_encode_header(const struct codec_write_options *options, const struct 
         return encode_table_header(options, schema, out);
     }
     return options->format == CODEC_CSV && options->header ? encode_csv_header(schema, out) : 0;
+}
+
+/* A float as the shortest decimal that reads back as itself, where that has few digits; else all nine. */
+static size_t encode_single(double value, char *out)
+{
+    double nearly = rint(value * 1e6) * 1e-6;
+    if (fabs(value) < 1e3 && (float)nearly == (float)value)
+        return (size_t)snprintf(out, ENCODE_NUMBER_MAX, "%.9g", nearly);
+    return (size_t)snprintf(out, ENCODE_NUMBER_MAX, "%.9g", value);
+}
+
+size_t encode_number(struct array_number number, char *out)
+{
+    if (number.kind == ARRAY_SIGNED)
+        return encode_i64(number.i, out);
+    if (number.kind == ARRAY_UNSIGNED && number.u <= INT64_MAX)
+        return encode_i64((int64_t)number.u, out);
+    if (number.kind == ARRAY_UNSIGNED)
+        return (size_t)snprintf(out, ENCODE_NUMBER_MAX, "%llu", (unsigned long long)number.u);
+    bool whole = fabs(number.f) < 0x1p24 && number.f == trunc(number.f);
+    if (number.kind == ARRAY_FLOAT || whole || !isfinite(number.f))
+        return codec_show_f64(number.f, out);
+    return encode_single(number.f, out);
 }
 
 size_t encode_time(const struct codec_write_options *options, struct time_minute *minute, int64_t ns, char *out,

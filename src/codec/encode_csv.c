@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "data/array.h"
+
 static bool needs_quotes(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
@@ -51,25 +53,40 @@ static size_t show_number(enum weir_type type, const struct weir_column *column,
     return column->i64[index] == WEIR_I64_NULL ? 0 : encode_i64(column->i64[index], out);
 }
 
-/* One field with the elements between blanks. */
+/* One field with the elements between blanks; complex ones as 1.5-2j. */
 static void put_array(struct weir_buffer *out, const struct weir_field *field, const struct weir_column *column,
                       uint32_t row)
 {
-    for (uint32_t i = 0; i < field->elements; i++) {
-        char *room = buffer_reserve(out, ENCODE_NUMBER_MAX + 1);
+    const void *data = (const char *)column->data + row * weir_field_width(field);
+    uint32_t each = array_numbers_each(field->element);
+    for (size_t i = 0; i < (size_t)field->elements * each; i++) {
+        char *room = buffer_reserve(out, ENCODE_NUMBER_MAX + 3);
         if (!room) {
             return;
         }
+        bool imaginary = i % each == 1;
         size_t length = 0;
-        if (i > 0) {
+        if (i > 0 && !imaginary) {
             room[length++] = ' ';
         }
-        size_t digits = show_number(field->element, column, (size_t)row * field->elements + i, room + length);
-        if (digits == 0) {
+        size_t sign = length; /* where the + goes, if the imaginary part has no sign */
+        length += imaginary;
+        struct array_number number = array_number(field->element, data, i);
+        size_t digits = number.kind == ARRAY_NULL ? 3 : encode_number(number, room + length);
+        if (number.kind == ARRAY_NULL) {
             memcpy(room + length, "nan", 3);
-            digits = 3;
         }
-        out->size += length + digits;
+        if (imaginary && room[length] == '-') {
+            memmove(room + sign, room + length, digits);
+            length--;
+        } else if (imaginary) {
+            room[sign] = '+';
+        }
+        length += digits;
+        if (imaginary) {
+            room[length++] = 'j';
+        }
+        out->size += length;
     }
 }
 

@@ -123,7 +123,7 @@ static void put_header(struct piece *piece)
         bool array = field->type == WEIR_ARRAY;
         struct frame_column column = {
             .type = (uint8_t)field->type,
-            .element = array ? (uint8_t)field->element : 0,
+            .element = array ? field->element : 0,
             .name_length = (uint16_t)strlen(field->name),
             .elements = array ? field->elements : 0,
         };
@@ -206,7 +206,7 @@ static uint32_t rows_that_fit(const struct weir_batch *batch, uint32_t from)
         for (uint32_t c = 0; c < schema->count; c++) {
             const struct weir_field *field = &schema->fields[c];
             bytes += field->type == WEIR_TEXT    ? 8 + batch->columns[c].texts[row].length
-                     : field->type == WEIR_ARRAY ? (size_t)field->elements * 8
+                     : field->type == WEIR_ARRAY ? weir_field_width(field)
                                                  : 8;
         }
     }

@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "data/array.h"
+
 enum {
     NAME_STEP = 16,  /* names are copied so many bytes at a time, the last time too */
     TEXT_SHORT = 40, /* up to here texts need no room of their own */
@@ -139,24 +141,42 @@ static inline char *put_bool(char *at, uint8_t value)
     return at + (value == 0 ? 5 : 4);
 }
 
+static inline char *put_number(char *at, struct array_number number)
+{
+    if (number.kind == ARRAY_NULL)
+        return put_null(at);
+    bool infinite = number.kind <= ARRAY_SINGLE && isinf(number.f);
+    return infinite ? put_f64(at, number.f) : at + encode_number(number, at);
+}
+
 static char *put_array(struct writer *writer, char *at, uint32_t c, uint32_t row)
 {
     const struct weir_field *field = &writer->batch->schema->fields[c];
     const struct weir_column *column = &writer->batch->columns[c];
     struct weir_buffer *out = writer->out;
     out->size = (size_t)(at - out->data);
-    at = buffer_reserve(out, (size_t)field->elements * FIELD_ROOM + 2);
-    if (!at)
-        return NULL;
-    *at++ = '[';
+    const void *data = (const char *)column->data + row * weir_field_width(field);
+    bool pairs = field->element & WEIR_ELEMENT_COMPLEX;
+    buffer_append(out, "[", 1);
     for (uint32_t i = 0; i < field->elements; i++) {
-        size_t index = (size_t)row * field->elements + i;
+        at = buffer_reserve(out, 2 * FIELD_ROOM);
+        if (!at)
+            return NULL;
+        char *begin = at;
         if (i > 0)
             *at++ = ',';
-        at = field->element == WEIR_F64 ? put_f64(at, column->f64[index]) : put_i64(at, column->i64[index]);
+        if (pairs) { /* [[re,im],…] */
+            *at++ = '[';
+            at = put_number(at, array_number(field->element, data, (size_t)i * 2));
+            *at++ = ',';
+            at = put_number(at, array_number(field->element, data, (size_t)i * 2 + 1));
+            *at++ = ']';
+        } else {
+            at = put_number(at, array_number(field->element, data, i));
+        }
+        out->size += (size_t)(at - begin);
     }
-    *at++ = ']';
-    out->size = (size_t)(at - out->data);
+    buffer_append(out, "]", 1);
     return buffer_reserve(out, writer->row_room);
 }
 

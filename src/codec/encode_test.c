@@ -22,7 +22,7 @@ static struct written make(uint32_t rows)
         {.name = "i", .type = WEIR_I64},
         {.name = "b", .type = WEIR_BOOL},
         {.name = "x \"y\", z", .type = WEIR_TEXT},
-        {.name = "w", .type = WEIR_ARRAY, .element = WEIR_F64, .elements = 2},
+        {.name = "w", .type = WEIR_ARRAY, .element = WEIR_ELEMENT_F64, .elements = 2},
     };
     struct written written = {.pool = pool_new(NULL, 0), .symbols = symbols_new(NULL, 0)};
     written.schema = weir_schema_new(fields, 7, 0, 1);
@@ -286,12 +286,50 @@ static void test_round_trip(void **state)
     }
 }
 
+/* Arrays of narrow, foreign-ordered and complex elements, at odd addresses. */
+static void test_arrays(void **state)
+{
+    (void)state;
+    static const struct weir_field fields[] = {
+        {.name = "a", .type = WEIR_ARRAY, .element = WEIR_ELEMENT_I16 | WEIR_ELEMENT_BIG_ENDIAN, .elements = 3},
+        {.name = "b", .type = WEIR_ARRAY, .element = WEIR_ELEMENT_I8 | WEIR_ELEMENT_COMPLEX, .elements = 2},
+        {.name = "c", .type = WEIR_ARRAY, .element = WEIR_ELEMENT_F32, .elements = 4},
+        {.name = "d", .type = WEIR_ARRAY, .element = WEIR_ELEMENT_U64, .elements = 1},
+    };
+    static const unsigned char samples[] = {0, 0xff, 0xfe, 0x01, 0x00, 0x80, 0x00}; /* from the second byte on */
+    static const int8_t pairs[] = {1, -2, -128, 127};
+    static const float floats[] = {0.1f, -12.0f, 3.14159274f, NAN};
+    static const uint64_t large[] = {UINT64_MAX};
+    struct weir_pool *pool = pool_new(NULL, 0);
+    struct weir_schema *schema = weir_schema_new(fields, 4, -1, -1);
+    struct weir_batch *batch = weir_batch_new_empty(pool, schema, 1);
+    struct weir_buffer out = {0};
+    batch->columns[0].data = samples + 1;
+    batch->columns[1].data = pairs;
+    batch->columns[2].data = floats;
+    batch->columns[3].data = large;
+    struct codec_write_options options = {.format = CODEC_NDJSON};
+    assert_int_equal(codec_encode(&options, NULL, batch, &out), 0);
+    buffer_append(&out, "", 1);
+    assert_string_equal(out.data, "{\"a\":[-2,256,-32768],\"b\":[[1,-2],[-128,127]],\"c\":[0.1,-12,3.14159274,null],"
+                                  "\"d\":[18446744073709551615]}\n");
+    out.size = 0;
+    options.format = CODEC_CSV;
+    assert_int_equal(codec_encode(&options, NULL, batch, &out), 0);
+    buffer_append(&out, "", 1);
+    assert_string_equal(out.data, "-2 256 -32768,1-2j -128+127j,0.1 -12 3.14159274 nan,18446744073709551615\n");
+    buffer_free(&out);
+    weir_batch_release(batch);
+    weir_schema_release(schema);
+    pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ndjson),          cmocka_unit_test(test_csv),        cmocka_unit_test(test_table),
         cmocka_unit_test(test_numbers),         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_texts),
-        cmocka_unit_test(test_table_that_fits),
+        cmocka_unit_test(test_table_that_fits), cmocka_unit_test(test_arrays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@ size_t frame_width(const struct frame_column *column)
     case WEIR_SYMBOL:
         return 4;
     case WEIR_ARRAY:
-        return (size_t)column->elements * 8;
+        return column->elements * weir_element_size(column->element);
     default:
         return 8;
     }
@@ -42,8 +42,8 @@ static bool column_good(const struct frame_head *head, const struct frame_column
         memchr(name, 0, column->name_length)) {
         return false;
     }
-    if (column->type == WEIR_ARRAY && (column->elements == 0 || column->elements > 1 << 20 ||
-                                       (column->element != WEIR_F64 && column->element != WEIR_I64))) {
+    if (column->type == WEIR_ARRAY &&
+        (column->elements == 0 || weir_element_size(column->element) == 0 || frame_width(column) > FRAME_SIZE_MAX)) {
         return false;
     }
     if (column->offset % FRAME_LINE != 0 || column->offset < head->header_size || column->offset > head->size ||

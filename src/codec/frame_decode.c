@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "codec/decoder.h"
+#include "data/array.h"
 
 struct reading {
     struct decoder *decoder;
@@ -111,11 +112,14 @@ static int fill_nulls(const struct reading *reading, uint32_t c)
     if (!room_for(reading, c)) {
         return -ENOMEM;
     }
-    struct decoder_column column = {.type = field->type == WEIR_ARRAY ? field->element : field->type,
-                                    .data = weir_batch_column_data(decoder->batch, c)};
-    uint32_t each = field->type == WEIR_ARRAY ? field->elements : 1;
-    for (uint32_t i = 0; i < reading->rows * each; i++) {
-        convert_null(&column, decoder->row * each + i);
+    struct decoder_column column = {.type = field->type, .data = weir_batch_column_data(decoder->batch, c)};
+    if (field->type == WEIR_ARRAY) {
+        size_t each = (size_t)field->elements * array_numbers_each(field->element);
+        array_set_null(field->element, column.data, decoder->row * each, reading->rows * each);
+        return 0;
+    }
+    for (uint32_t i = 0; i < reading->rows; i++) {
+        convert_null(&column, decoder->row + i);
     }
     return 0;
 }

@@ -13,7 +13,7 @@ static const struct weir_field fields[] = {
     {.name = "i", .type = WEIR_I64},
     {.name = "b", .type = WEIR_BOOL},
     {.name = "x", .type = WEIR_TEXT},
-    {.name = "w", .type = WEIR_ARRAY, .element = WEIR_F64, .elements = 2},
+    {.name = "w", .type = WEIR_ARRAY, .element = WEIR_ELEMENT_F64, .elements = 2},
 };
 
 struct rig {

@@ -265,7 +265,7 @@ static int frame_columns(struct codec_layout *layout, const struct codec_read_op
         memcpy(names[i], name, column.name_length);
         fields[i] = (struct weir_field){.name = names[i],
                                         .type = (enum weir_type)column.type,
-                                        .element = (enum weir_type)column.element,
+                                        .element = column.element,
                                         .elements = column.elements};
     }
     struct codec_read_options with = *options;

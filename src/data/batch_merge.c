@@ -294,7 +294,8 @@ static bool merge_columns(struct merge *merge, struct weir_batch *out)
         if (!data) {
             return false;
         }
-        gather_many(data, merge->arrays, merge->from, merge->row, out->rows, weir_field_width(field));
+        gather_many(data, merge->arrays, merge->from, merge->row, out->rows, weir_field_width(field),
+                    merge->batch_count);
         text |= field->type == WEIR_TEXT;
     }
     return !text || keep_arguments(out, merge);

@@ -19,7 +19,7 @@ static const struct weir_field fields[] = {
     {.name = "good", .type = WEIR_BOOL},
     {.name = "sensor", .type = WEIR_SYMBOL},
     {.name = "note", .type = WEIR_TEXT},
-    {.name = "shape", .type = WEIR_ARRAY, .element = WEIR_I64, .elements = 3},
+    {.name = "shape", .type = WEIR_ARRAY, .element = WEIR_ELEMENT_I64, .elements = 3},
 };
 enum { FIELDS = 7, NOTE = 5 };
 
@@ -192,7 +192,7 @@ static void allocations_do_not_overlap(void **state)
     assert_true(weir_batch_bytes(batch) >= 200 * 150);
     weir_batch_release(batch);
 
-    struct weir_field huge = {.name = "huge", .type = WEIR_ARRAY, .element = WEIR_F64, .elements = UINT32_MAX};
+    struct weir_field huge = {.name = "huge", .type = WEIR_ARRAY, .element = WEIR_ELEMENT_F64, .elements = UINT32_MAX};
     struct weir_schema *schema = weir_schema_new(&huge, 1, -1, -1);
     assert_null(weir_batch_new(world.pool, schema, UINT32_MAX));
     weir_schema_release(schema);

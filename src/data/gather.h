@@ -6,6 +6,7 @@
  */
 #ifndef DATA_GATHER_H
 #define DATA_GATHER_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -25,7 +26,15 @@ GATHER_DEFINE(gather_u64, uint64_t)
 GATHER_DEFINE(gather_text, struct weir_text)
 #undef GATHER_DEFINE
 
-/* Any width: the kernel that fits it. Both arrays are aligned for a value of that width. */
+/* The width as kernels go by it; 0: values do not lie where their type would (arrays may be anywhere). */
+static inline size_t gather_width(const void *out, const void *in, size_t width)
+{
+    size_t aligned = width == 16 ? 8 : width;
+    bool known = width == 1 || width == 2 || width == 4 || width == 8 || width == 16;
+    return known && (((uintptr_t)out | (uintptr_t)in) & (aligned - 1)) == 0 ? width : 0;
+}
+
+/* Any width: the kernel that fits it. */
 static inline void gather(void *out, const void *in, const uint32_t *rows, size_t count, size_t width)
 {
     if (count == 0) {
@@ -35,7 +44,7 @@ static inline void gather(void *out, const void *in, const uint32_t *rows, size_
         memcpy(out, in, count * width);
         return;
     }
-    switch (width) {
+    switch (gather_width(out, in, width)) {
     case 1:
         gather_u8(out, in, rows, count);
         return;
@@ -74,9 +83,12 @@ GATHER_MANY_DEFINE(gather_many_text, struct weir_text)
 #undef GATHER_MANY_DEFINE
 
 static inline void gather_many(void *out, const void *const *in, const uint32_t *from, const uint32_t *rows,
-                               size_t count, size_t width)
+                               size_t count, size_t width, uint32_t arrays)
 {
-    switch (width) {
+    size_t by = width;
+    for (uint32_t i = 0; i < arrays; i++)
+        by = gather_width(out, in[i], by);
+    switch (by) {
     case 1:
         gather_many_u8(out, in, from, rows, count);
         return;

@@ -120,6 +120,42 @@ int weir_type_parse(const char *name)
     return -1;
 }
 
+#define ELEMENTS_EACH(X)                                                                                               \
+    X(F64, 8, "f64")                                                                                                   \
+    X(I64, 8, "i64")                                                                                                   \
+    X(F32, 4, "f32")                                                                                                   \
+    X(I32, 4, "i32")                                                                                                   \
+    X(I16, 2, "i16")                                                                                                   \
+    X(I8, 1, "i8")                                                                                                     \
+    X(U64, 8, "u64")                                                                                                   \
+    X(U32, 4, "u32")                                                                                                   \
+    X(U16, 2, "u16")                                                                                                   \
+    X(U8, 1, "u8")
+
+static const struct {
+    uint8_t size;
+    const char *name, *complex_name;
+} elements[WEIR_ELEMENT_COUNT] = {
+#define ELEMENT(id, bytes, words) [WEIR_ELEMENT_##id] = {bytes, words, "complex " words},
+    ELEMENTS_EACH(ELEMENT)
+#undef ELEMENT
+};
+
+size_t weir_element_size(uint8_t element)
+{
+    uint8_t type = element & WEIR_ELEMENT_TYPE;
+    size_t size = type < WEIR_ELEMENT_COUNT ? elements[type].size : 0;
+    return element & WEIR_ELEMENT_COMPLEX ? size * 2 : size;
+}
+
+const char *weir_element_name(uint8_t element)
+{
+    uint8_t type = element & WEIR_ELEMENT_TYPE;
+    if (weir_element_size(element) == 0)
+        return "unknown";
+    return element & WEIR_ELEMENT_COMPLEX ? elements[type].complex_name : elements[type].name;
+}
+
 size_t weir_field_width(const struct weir_field *field)
 {
     switch (field->type) {
@@ -134,7 +170,7 @@ size_t weir_field_width(const struct weir_field *field)
     case WEIR_TEXT:
         return sizeof(struct weir_text);
     case WEIR_ARRAY:
-        return (size_t)field->elements * 8;
+        return field->elements * weir_element_size(field->element);
     default:
         return 0;
     }

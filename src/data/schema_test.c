@@ -9,7 +9,7 @@ static const struct weir_field fields[] = {
     {.name = "time", .type = WEIR_TIME},
     {.name = "sensor", .type = WEIR_SYMBOL},
     {.name = "value", .type = WEIR_F64},
-    {.name = "shape", .type = WEIR_ARRAY, .element = WEIR_F64, .elements = 3},
+    {.name = "shape", .type = WEIR_ARRAY, .element = WEIR_ELEMENT_F64, .elements = 3},
 };
 
 static void names_are_copied_and_found(void **state)

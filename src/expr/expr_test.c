@@ -28,10 +28,14 @@ struct fixture {
 };
 
 static const struct weir_field fields[] = {
-    {.name = "time", .type = WEIR_TIME},    {.name = "value", .type = WEIR_F64},
-    {.name = "n", .type = WEIR_I64},        {.name = "flag", .type = WEIR_BOOL},
-    {.name = "site", .type = WEIR_SYMBOL},  {.name = "note", .type = WEIR_TEXT},
-    {.name = "odd name", .type = WEIR_F64}, {.name = "grid", .type = WEIR_ARRAY, .element = WEIR_F64, .elements = 2},
+    {.name = "time", .type = WEIR_TIME},
+    {.name = "value", .type = WEIR_F64},
+    {.name = "n", .type = WEIR_I64},
+    {.name = "flag", .type = WEIR_BOOL},
+    {.name = "site", .type = WEIR_SYMBOL},
+    {.name = "note", .type = WEIR_TEXT},
+    {.name = "odd name", .type = WEIR_F64},
+    {.name = "grid", .type = WEIR_ARRAY, .element = WEIR_ELEMENT_F64, .elements = 2},
     {.name = "a.b", .type = WEIR_I64},
 };
 enum { FIELDS = sizeof(fields) / sizeof(fields[0]) };

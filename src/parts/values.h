@@ -6,6 +6,8 @@
 #include <string.h>
 #include <weir/schema.h>
 
+#include "data/array.h"
+
 /* The 8 bytes of a type that are null; not for text and arrays. */
 static inline uint64_t value_null_of(enum weir_type type)
 {
@@ -42,8 +44,8 @@ static inline void value_set_null(const struct weir_field *field, void *column, 
     if (field->type == WEIR_TEXT)
         ((struct weir_text *)column)[row] = (struct weir_text){0};
     else if (field->type == WEIR_ARRAY)
-        for (uint32_t i = 0; i < field->elements; i++)
-            ((uint64_t *)column)[(size_t)row * field->elements + i] = value_null_of(field->element);
+        array_set_null(field->element, column, (size_t)row * field->elements * array_numbers_each(field->element),
+                       (size_t)field->elements * array_numbers_each(field->element));
     else
         value_write_bits(field, column, row, value_null_of(field->type));
 }
