@@ -49,7 +49,8 @@ static int measure(const char *what, uint32_t statistics, uint32_t keys, uint32_
     struct work work = {.total = total};
     if (rolling_kernel_init(&work.kernel, &options, 0) < 0)
         return 1;
-    char *states = memory_aligned(64, keys * work.kernel.state_size);
+    const size_t page = MEMORY_HUGE_PAGE; /* as flow/keyed.c has them */
+    char *states = memory_huge((keys * work.kernel.state_size + page - 1) / page * page);
     work.values = memory_allocate(sizeof(double) * total);
     work.states = memory_allocate(sizeof(void *) * total);
     void *columns = memory_allocate(sizeof(double) * BATCH * ROLLING_STATISTICS);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /*
  * The switch for tests. Process-wide by nature: it stands where the allocator itself stands. While it is off, an
@@ -69,6 +70,15 @@ void *memory_aligned(size_t alignment, size_t size)
     if (alignment < sizeof(void *))
         alignment = sizeof(void *);
     return posix_memalign(&pointer, alignment, size > 0 ? size : 1) == 0 ? pointer : NULL;
+}
+
+void *memory_huge(size_t size)
+{
+    void *pointer = memory_aligned(MEMORY_HUGE_PAGE, size);
+
+    if (pointer)
+        (void)madvise(pointer, size, MADV_HUGEPAGE); /* a wish */
+    return pointer;
 }
 
 char *memory_string(const char *text)

@@ -13,7 +13,11 @@ void *memory_allocate(size_t size);             /* uninitialised; NULL when none
 void *memory_zeroed(size_t count, size_t size); /* overflow-checked */
 void *memory_resize(void *pointer, size_t size);
 void *memory_aligned(size_t alignment, size_t size); /* free with memory_free */
-char *memory_string(const char *text);               /* a copy */
+/* Memory of whole huge pages, for what is visited at random: where the system has them, one entry of the processor's
+ * table of addresses stands for each, instead of hundreds that do not fit. `size`: a multiple of MEMORY_HUGE_PAGE. */
+enum { MEMORY_HUGE_PAGE = 2 << 20 };
+void *memory_huge(size_t size);        /* free with memory_free */
+char *memory_string(const char *text); /* a copy */
 char *memory_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void memory_free(void *pointer); /* NULL is allowed */
 

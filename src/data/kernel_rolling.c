@@ -13,7 +13,7 @@ enum { SCAN_MOST = 16 };
 /* Sums are made afresh after so many rounds of the ring, and after so many records at least: a walk over the window is
  * then a small part of the work, and rounding errors have no time to add up. */
 enum { REFRESH_LAPS = 4, REFRESH_RECORDS = 1024 };
-enum { ROLLING_LINE = 64 };
+enum { ROLLING_LINE = 64, ROLLING_LINES_LEAST = 16 * ROLLING_LINE };
 
 #define ASKED(statistic) (1u << (statistic))
 #define ASKED_SUMS (ASKED(ROLLING_SUM) | ASKED(ROLLING_MEAN) | ASKED(ROLLING_VAR) | ASKED(ROLLING_STDDEV))
@@ -356,8 +356,8 @@ int rolling_kernel_init(struct rolling_kernel *kernel, const struct rolling_opti
         end += offsetof(struct tail, first);
     else
         end += offsetof(struct tail, least);
-    /* Whole cache lines: a head that lies across two costs more than the bytes. */
-    kernel->state_size = (end + ROLLING_LINE - 1) / ROLLING_LINE * ROLLING_LINE;
+    /* Whole cache lines, so that no head lies across two, where that adds little to the bytes. */
+    kernel->state_size = end < ROLLING_LINES_LEAST ? end : (end + ROLLING_LINE - 1) / ROLLING_LINE * ROLLING_LINE;
     kernel->refresh_records = REFRESH_LAPS * options->window;
     if (kernel->refresh_records < REFRESH_RECORDS)
         kernel->refresh_records = REFRESH_RECORDS;

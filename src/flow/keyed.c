@@ -5,11 +5,18 @@
 
 #include <string.h>
 
-enum { CHUNK_BYTES = 64 * 1024, DENSE_FIRST = 1024, TABLE_FIRST = 256, NO_SLOT = 0 };
+/* Slots come in chunks of a power of two of them; many chunks lie in blocks of huge pages. */
+enum { CHUNK_BYTES = 16 * 1024, CHUNKS_ALONE = 32, BLOCK_BYTES = MEMORY_HUGE_PAGE, BLOCK_CHUNKS_LEAST = 8 };
+enum { DENSE_FIRST = 1024, TABLE_FIRST = 256, NO_SLOT = 0 };
 
 struct entry { /* of the hash table: numbers */
     uint64_t key;
     uint32_t slot; /* + 1; 0: free */
+};
+
+struct block { /* one allocation: a chunk or some of them */
+    char *data;
+    size_t size;
 };
 
 struct keyed {
@@ -21,9 +28,12 @@ struct keyed {
     uint32_t per_chunk_shift, per_chunk_mask;
     char **chunks;
     uint32_t chunk_count, chunk_capacity;
-    uint32_t slots;      /* ever used */
-    uint32_t count;      /* in use */
-    uint32_t *free_list; /* slot numbers of forgotten keys */
+    struct block *blocks;
+    uint32_t block_count, block_capacity;
+    char *free_chunks, *free_chunks_end; /* of the newest block */
+    uint32_t slots;                      /* ever used */
+    uint32_t count;                      /* in use */
+    uint32_t *free_list;                 /* slot numbers of forgotten keys */
     uint32_t free_count, free_capacity;
     /* index by symbol id */
     uint32_t *dense; /* slot + 1 */
@@ -82,9 +92,11 @@ void keyed_free(struct keyed *keyed)
 {
     if (!keyed)
         return;
-    for (uint32_t i = 0; i < keyed->chunk_count; i++)
-        memory_free(keyed->chunks[i]);
-    give(keyed, keyed->chunk_count * chunk_bytes(keyed));
+    for (uint32_t i = 0; i < keyed->block_count; i++) {
+        memory_free(keyed->blocks[i].data);
+        give(keyed, keyed->blocks[i].size);
+    }
+    memory_free(keyed->blocks);
     give(keyed, keyed->dense_size * sizeof *keyed->dense);
     give(keyed, keyed->table_size * sizeof *keyed->table);
     give(keyed, keyed->seen_capacity * (sizeof *keyed->seen + sizeof *keyed->keys));
@@ -133,24 +145,49 @@ static bool grow(struct keyed *keyed, void *array, uint32_t *size, uint32_t new_
     return true;
 }
 
+/* Room for one more entry in an array of pointers or blocks. */
+static bool widen(void *array, uint32_t count, uint32_t *capacity, size_t width)
+{
+    void *old, *new;
+    if (count < *capacity)
+        return true;
+    uint32_t wanted = *capacity ? *capacity * 2 : 16;
+    memcpy(&old, array, sizeof old);
+    new = memory_resize(old, wanted * width);
+    if (!new)
+        return false;
+    memcpy(array, &new, sizeof new);
+    *capacity = wanted;
+    return true;
+}
+
+static bool add_block(struct keyed *keyed, size_t size, bool huge)
+{
+    if (!widen(&keyed->blocks, keyed->block_count, &keyed->block_capacity, sizeof *keyed->blocks) || !take(keyed, size))
+        return false;
+    char *data = huge ? memory_huge(size) : memory_aligned(64, size);
+    if (!data) {
+        give(keyed, size);
+        return false;
+    }
+    keyed->blocks[keyed->block_count++] = (struct block){data, size};
+    keyed->free_chunks = data;
+    keyed->free_chunks_end = data + size;
+    return true;
+}
+
 static bool add_chunk(struct keyed *keyed)
 {
-    if (keyed->chunk_count == keyed->chunk_capacity) {
-        uint32_t capacity = keyed->chunk_capacity ? keyed->chunk_capacity * 2 : 16;
-        char **chunks = memory_resize(keyed->chunks, capacity * sizeof *chunks);
-        if (!chunks)
+    const size_t size = chunk_bytes(keyed);
+    if (!widen(&keyed->chunks, keyed->chunk_count, &keyed->chunk_capacity, sizeof *keyed->chunks))
+        return false;
+    if ((size_t)(keyed->free_chunks_end - keyed->free_chunks) < size) {
+        bool huge = keyed->chunk_count >= CHUNKS_ALONE && size <= BLOCK_BYTES / BLOCK_CHUNKS_LEAST;
+        if (!(huge && add_block(keyed, BLOCK_BYTES, true)) && !add_block(keyed, size, false))
             return false;
-        keyed->chunks = chunks;
-        keyed->chunk_capacity = capacity;
     }
-    if (!take(keyed, chunk_bytes(keyed)))
-        return false;
-    char *chunk = memory_aligned(64, chunk_bytes(keyed));
-    if (!chunk) {
-        give(keyed, chunk_bytes(keyed));
-        return false;
-    }
-    keyed->chunks[keyed->chunk_count++] = chunk;
+    keyed->chunks[keyed->chunk_count++] = keyed->free_chunks;
+    keyed->free_chunks += size;
     return true;
 }
 

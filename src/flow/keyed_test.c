@@ -184,6 +184,43 @@ static void test_budget_refuses(void **state)
     pool_close(pool);
 }
 
+/* So many that they lie in blocks of huge pages; and when the budget has no more room for a block, in chunks. */
+static void test_blocks(void **state)
+{
+    (void)state;
+    enum { SIZE = 2048, KEYS = 3000 };
+    struct weir_key_options options = {.size = SIZE};
+    struct memory_budget budget = {.limit = 5 << 20};
+    struct weir_pool *pool = pool_new(NULL, 1 << 20);
+    struct keyed *keyed = keyed_new(&options, NULL, &budget, NULL);
+    int64_t times[ROWS] = {0};
+    uint64_t keys[ROWS];
+    void *states[ROWS];
+    uint32_t known[2] = {0};
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t key = 0; key < KEYS; key += ROWS) {
+            for (uint32_t i = 0; i < ROWS; i++)
+                keys[i] = key + i;
+            struct weir_batch *batch = make_batch(pool, WEIR_SYMBOL, keys, times, ROWS);
+            keyed_lookup(keyed, batch, 1, states);
+            weir_batch_release(batch);
+            for (uint32_t i = 0; i < ROWS && states[i]; i++) {
+                uint32_t *words = states[i], expected = round ? key + i : 0;
+                for (uint32_t word = 0; word < SIZE / sizeof *words; word++)
+                    assert_int_equal(words[word], expected);
+                for (uint32_t word = 0; word < SIZE / sizeof *words; word++)
+                    words[word] = key + i;
+                known[round]++;
+            }
+        }
+    }
+    assert_int_equal(known[0], known[1]);
+    assert_true(known[0] * SIZE > budget.limit - budget.limit / 20 && budget.used <= budget.limit);
+    keyed_free(keyed);
+    assert_int_equal(budget.used, 0);
+    pool_close(pool);
+}
+
 /* Two sources may have symbols and numbers in the column of the key; and times may lie further apart than an int64_t.
  */
 static void test_two_kinds_of_keys_are_forgotten(void **state)
@@ -226,6 +263,7 @@ int main(void)
         cmocka_unit_test(test_against_model),
         cmocka_unit_test(test_idle_keys_are_forgotten),
         cmocka_unit_test(test_budget_refuses),
+        cmocka_unit_test(test_blocks),
         cmocka_unit_test(test_two_kinds_of_keys_are_forgotten),
     };
     random_state = (uint64_t)time(NULL);
