@@ -5,7 +5,7 @@ BUILD ?= build
 MESON_OPTIONS ?=
 STEPS ?= unit e2e asan tsan fuzz check
 BENCH_OPTIONS ?=
-PIPELINE ?= examples/machine_temperature.yaml
+PIPELINE ?=
 
 .PHONY: all build demo test unit e2e check asan tsan fuzz soak bench format install clean help \
         packages-build packages-test packages-bench
@@ -13,7 +13,7 @@ PIPELINE ?= examples/machine_temperature.yaml
 all: build
 
 help:
-	@echo 'make demo     build, then run a real series through a pipeline into SQLite'
+	@echo 'make demo     build, then read a hundred simulated sensors into SQLite (PIPELINE=file for another pipeline)'
 	@echo 'make          build only: $(BUILD)/weir'
 	@echo 'make test     every test: unit, end to end, sanitizers, a short fuzzing, checks'
 	@echo 'make unit     unit tests only              make e2e      end-to-end tests only'
@@ -36,7 +36,7 @@ build: packages-build
 	@tools/build.sh $(BUILD) $(MESON_OPTIONS)
 
 demo: build
-	@$(BUILD)/weir run $(PIPELINE)
+	@$(if $(PIPELINE),$(BUILD)/weir run $(PIPELINE),tools/demo.sh $(BUILD)/weir)
 
 test: packages-test
 	@tools/run_tests.sh $(STEPS)

@@ -137,16 +137,22 @@ int node_bind(struct weir_engine_node *node, uint32_t input, struct weir_schema 
     return 0;
 }
 
+/* What comes behind learns its columns before, and even without, a record: a sink can make its empty table. */
+static void tell_schema(struct weir_engine_node *node, struct weir_schema *in)
+{
+    if (node->out_schema)
+        fanout_schema(node->lane, &node->fanout, node->out_schema);
+    for (uint32_t i = 0; i < node->fanout.side_count; i++)
+        node_schema(node->fanout.sides[i], 0, in);
+}
+
 void node_schema(struct weir_engine_node *node, uint32_t input, struct weir_schema *schema)
 {
     if (node_bind(node, input, schema) < 0) {
         pipeline_fail(node->pipeline, &node->error);
         return;
     }
-    if (node->out_schema)
-        fanout_schema(node->lane, &node->fanout, node->out_schema);
-    for (uint32_t i = 0; i < node->fanout.side_count; i++)
-        node_schema(node->fanout.sides[i], 0, schema);
+    tell_schema(node, schema);
 }
 
 /* ---- Data ------------------------------------------------------------------------------------------------------ */
@@ -180,6 +186,15 @@ static void stop_watch(struct weir_engine_node *node, const struct stopwatch *wa
     lane->child_ns = watch->outer + spent;
 }
 
+static int rebind(struct weir_engine_node *node, uint32_t input, struct weir_schema *schema)
+{
+    bool same = node->in[input] && weir_schema_equal(node->in[input], schema);
+    int error = node_bind(node, input, schema);
+    if (error == 0 && !same)
+        tell_schema(node, schema);
+    return error;
+}
+
 void node_receive(struct weir_engine_node *node, uint32_t input, struct weir_batch *batch)
 {
     struct lane *lane = node->lane;
@@ -189,7 +204,7 @@ void node_receive(struct weir_engine_node *node, uint32_t input, struct weir_bat
         receipt_settle_all(batch, OUTCOME_DROPPED);
         return;
     }
-    if (node->in[input] != batch->schema && node_bind(node, input, batch->schema) < 0) {
+    if (node->in[input] != batch->schema && rebind(node, input, batch->schema) < 0) {
         pipeline_fail(node->pipeline, &node->error);
         receipt_settle_all(batch, OUTCOME_REFUSED);
         return;

@@ -402,8 +402,8 @@ static void test_tcp(void **state)
     _Atomic uint64_t clock = 0;
     open_receiver(&receiver, AF_INET, SOCK_STREAM);
     assert_int_equal(listen(receiver.descriptor, 1), 0);
-    struct weir_spead_sender *sender = open_sender(&receiver, 1,
-                                                   (struct weir_spead_sender_options){.tcp = true, .max_heaps = STUCK});
+    struct weir_spead_sender *sender = open_sender(
+        &receiver, 1, (struct weir_spead_sender_options){.tcp = true, .max_heaps = HEAPS + STUCK});
     int peer = accept(receiver.descriptor, NULL, NULL);
     assert_true(peer >= 0);
     struct weir_spead_outgoing *heap = make_heap(pool, SIZE);

@@ -38,6 +38,7 @@ struct sink_sqlite {
     sqlite3 *db;
     sqlite3_stmt *insert_one, *insert_many; /* for `schema`; NULL until needed */
     struct weir_schema *schema;             /* whose columns the table is known to have; a reference */
+    struct weir_schema *bound;              /* of the records that are to come; a reference */
     bool wal;                               /* the journal mode is set */
     bool created;                           /* the table was seen to, in a transaction that was committed */
     bool creating;                          /* ... in the open one */
@@ -308,6 +309,10 @@ static int sink_bind(void *state, struct weir_env *env, struct weir_schema *in)
     int error = check_names(self, env, in);
     if (error == 0)
         error = fit_table(self, env, in, false);
+    if (error == 0) {
+        weir_schema_release(self->bound);
+        self->bound = weir_schema_reference(in);
+    }
     return error;
 }
 
@@ -511,6 +516,25 @@ static int sink_commit(void *state, struct weir_env *env, uint64_t epoch)
     return 0;
 }
 
+/* A run without a record for this table leaves an empty one, not that of the run before. */
+static int sink_finish(void *state, struct weir_env *env)
+{
+    struct sink_sqlite *self = state;
+    if (self->schema || !self->bound)
+        return 0;
+    int error = begin(self, env);
+    if (error == 0)
+        error = use_schema(self, env, self->bound);
+    if (error == 0)
+        error = execute(self, env, "COMMIT");
+    if (error < 0) {
+        roll_back(self);
+        return error;
+    }
+    self->in_transaction = false;
+    return 0;
+}
+
 static int sink_open(void *state, struct weir_env *env)
 {
     struct sink_sqlite *self = state;
@@ -538,6 +562,8 @@ static void sink_close(void *state, struct weir_env *env)
     release_batches(self);
     memory_free(self->batches);
     memory_free(self->times);
+    weir_schema_release(self->bound);
+    self->bound = NULL;
     self->batches = NULL;
     self->times = NULL;
     sqlite3_close(self->db);
@@ -573,6 +599,7 @@ const struct weir_sink sink_sqlite = {
         .close = sink_close,
     },
     .bind = sink_bind,
+    .finish = sink_finish,
     .write = sink_write,
     .commit = sink_commit,
     .commit_rows = COMMIT_ROWS,

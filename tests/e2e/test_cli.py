@@ -4,9 +4,10 @@ import json
 import re
 import shutil
 import sqlite3
+import subprocess
 
 import pytest
-from conftest import ROOT
+from conftest import BINARY, ROOT, environment
 
 CONFIG = """\
 sources:
@@ -291,3 +292,18 @@ def test_stdout_only_has_data(weir, folder):
     outcome = weir("run", "good.yaml", status=0)
     records = [json.loads(line) for line in outcome.stdout.splitlines()]
     assert len(records) == 8 and records[0]["value"] == 2
+
+
+def test_demo(tmp_path):
+    """What `make demo` runs, for a shorter time: a live fleet, and its readings in a database."""
+    copy = tmp_path / "weir"
+    (copy / "tools").mkdir(parents=True)
+    shutil.copy(ROOT / "tools/demo.sh", copy / "tools")
+    shutil.copytree(ROOT / "examples", copy / "examples")
+    outcome = subprocess.run([str(copy / "tools/demo.sh"), str(BINARY), "2"], capture_output=True, text=True, timeout=60,
+                             stdin=subprocess.DEVNULL, env=environment())
+    assert outcome.returncode == 0, outcome.stderr
+    assert "sensors 100, wanted 4 Hz" in outcome.stderr
+    found = re.search(r"(\d+) of (\d+) readings are alarms", outcome.stdout)
+    assert found and 0 <= int(found[1]) < int(found[2])
+    assert int(found[2]) > 50

@@ -314,6 +314,18 @@ def test_sqlite_append_replace_fail(pipeline, weir, tmp_path):
     assert query(tmp_path / "out.db", "SELECT count(*) FROM readings") == [(20,)]
 
 
+@pytest.mark.parametrize("source", ["type: generate, rate: unlimited, count: 10", "type: file, path: in.ndjson"])
+def test_sqlite_is_replaced_also_by_nothing(pipeline, tmp_path, source):
+    """Also where columns are known only from records, none of which come through."""
+    (tmp_path / "in.ndjson").write_text('{"ts": "2025-01-01T00:00:00Z", "sensor": "a", "value": 1.5, "seq": 3}\n' * 5)
+    for condition, total in (("seq >= 0", {5, 10}), ("seq < 0", {0})):
+        pipeline(f"sources: {{fleet: {{{source}}}}}\nstages: [{{filter: {condition}}}]\n"
+                 "sinks: {out: {type: sqlite, path: out.db, if_exists: replace}}\n")
+        (count,), = query(tmp_path / "out.db", "SELECT count(*) FROM readings")
+        assert count in total
+    assert query(tmp_path / "out.db", "SELECT ts, sensor, value, seq FROM readings") == []
+
+
 def test_sqlite_other_columns(weir, tmp_path):
     database = sqlite3.connect(tmp_path / "out.db")
     database.execute("CREATE TABLE readings (ts TEXT, what TEXT)")
