@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # usage: tools/demo.sh WEIR [SECONDS]
-# Runs examples/hundred_sensors.yaml beside a simulated fleet of its own, on whatever port is free, and shows what came into
-# the database. Ctrl-C ends it early.
+# Runs examples/hundred_sensors.yaml beside a simulated fleet of its own, on whatever port is free, and shows what came
+# into the database. Ctrl-C ends it early.
 set -u
 cd "$(dirname "$0")/.."
 weir=$1

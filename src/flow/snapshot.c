@@ -217,6 +217,8 @@ static void look_at_waits(struct pipeline *pipeline, struct pipeline_snapshot *s
     }
     for (uint32_t i = 0; i < pipeline->sink_count; i++)
         histogram_merge(&snapshot->wait, &pipeline->sinks[i].wait);
+    for (uint32_t i = 0; i < pipeline->lane_count; i++) /* sinks that store on the lane, at once */
+        histogram_merge(&snapshot->wait, &pipeline->lanes[i].latency);
 }
 
 static void look_at_threads(struct pipeline *pipeline, struct pipeline_snapshot *snapshot)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "measure/compare.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -31,6 +32,20 @@ double compare_wait_ratio(const struct compare *compare)
 
 /* ---- Text -------------------------------------------------------------------------------------------------------- */
 
+/* 59,500 rather than 5.95e+04: three digits that count. */
+static const char *show_ratio(double ratio, char *text, size_t size)
+{
+    if (ratio < 1000 || ratio > 1e15)
+        snprintf(text, size, "%.3g", ratio);
+    else {
+        double unit = 1;
+        while (ratio / unit >= 1000)
+            unit *= 10;
+        text_count((uint64_t)(round(ratio / unit) * unit), text, size);
+    }
+    return text;
+}
+
 static void put_duration(struct weir_buffer *out, double ns)
 {
     char text[32];
@@ -42,8 +57,9 @@ static void put_pair(struct weir_buffer *out, const char *label, double before, 
     buffer_format(out, "  %-22s", label);
     put_duration(out, before);
     put_duration(out, after);
+    char text[32];
     if (after > 0 && before > 0)
-        buffer_format(out, "  %10.3g x", before / at_least(after, 1));
+        buffer_format(out, "  %10s x", show_ratio(before / after, text, sizeof text));
     buffer_string(out, "\n");
 }
 
@@ -103,7 +119,8 @@ void compare_text(const struct compare *compare, struct weir_buffer *out)
         histogram_mean(&compare->concurrent.snapshot->wait) < CLOCK_MICROSECOND)
         buffer_string(out, ", and no record waits any more");
     else if (compare_wait_ratio(compare) > 0)
-        buffer_format(out, ", and a record waits %.3g times less", compare_wait_ratio(compare));
+        buffer_format(out, ", and a record waits %s times less",
+                      show_ratio(compare_wait_ratio(compare), text, sizeof text));
     buffer_string(out, ".\n");
 }
 

@@ -220,22 +220,6 @@ static int run_sensor(struct weir_context *context, void *argument)
     return 0;
 }
 
-/* For comparison: one after the other, cycle by cycle. */
-static int run_cycles(struct weir_context *context, void *argument)
-{
-    struct source_http *self = argument;
-    int error = 0;
-    for (int64_t cycle = 0; error != -ECANCELED && (!self->count || cycle < self->count); cycle++)
-        for (uint32_t i = 0; i < self->list.count && error != -ECANCELED; i++) {
-            error = weir_sleep_until(context, self->sensors[i].due);
-            if (error == 0)
-                error = ask(context, &self->sensors[i]);
-        }
-    self->live = 0;
-    weir_event_signal(&self->ready, false);
-    return 0;
-}
-
 /* ---- Handing on -------------------------------------------------------------------------------------------------- */
 
 static int begin_layout(struct source_http *self, struct weir_context *context)
@@ -268,6 +252,24 @@ static int hand_on(struct source_http *self, struct weir_context *context)
     self->gathered.size = 0;
     weir_event_signal(&self->drained, true);
     return weir_emit_block(context, self->out, &block);
+}
+
+/* For comparison: one after the other, cycle by cycle. Each answer is handed on before the next is asked for. */
+static int run_cycles(struct weir_context *context, void *argument)
+{
+    struct source_http *self = argument;
+    int error = 0;
+    for (int64_t cycle = 0; error != -ECANCELED && (!self->count || cycle < self->count); cycle++)
+        for (uint32_t i = 0; i < self->list.count && error != -ECANCELED; i++) {
+            error = weir_sleep_until(context, self->sensors[i].due);
+            if (error == 0)
+                error = ask(context, &self->sensors[i]);
+            if (error != -ECANCELED && self->gathered.size)
+                error = hand_on(self, context);
+        }
+    self->live = 0;
+    weir_event_signal(&self->ready, false);
+    return 0;
 }
 
 static int gather(struct source_http *self, struct weir_context *context)

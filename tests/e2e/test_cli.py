@@ -300,7 +300,7 @@ def test_demo(tmp_path):
     (copy / "tools").mkdir(parents=True)
     shutil.copy(ROOT / "tools/demo.sh", copy / "tools")
     shutil.copytree(ROOT / "examples", copy / "examples")
-    outcome = subprocess.run([str(copy / "tools/demo.sh"), str(BINARY), "2"], capture_output=True, text=True, timeout=60,
+    outcome = subprocess.run([copy / "tools/demo.sh", BINARY, "2"], capture_output=True, text=True, timeout=60,
                              stdin=subprocess.DEVNULL, env=environment())
     assert outcome.returncode == 0, outcome.stderr
     assert "sensors 100, wanted 4 Hz" in outcome.stderr
