@@ -11,7 +11,8 @@ FEW = ("--set", "sources.asked.count=3", "--set", "stages.calls.time=250ms")
 def test_the_watchdog_names_the_part_that_blocks_and_for_how_long(weir):
     outcome = weir("run", BLOCKING, "--json", *FEW, status=0)
     words = [line for line in outcome.stderr.splitlines() if 'task "calls"' in line]
-    assert any("has held its loop for" in line and "without waiting through its context" in line for line in words), words
+    assert any("has held its loop for" in line and "without waiting through its context" in line
+               for line in words), words
     times = [int(found[1]) for line in words if (found := re.search(r"held its loop for (\d+) ms in all", line))]
     assert times and all(time >= 150 for time in times), words
     counters = {(counter["part"], counter["what"]): counter["number"] for counter in outcome.json()["counters"]}
