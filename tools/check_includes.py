@@ -21,7 +21,7 @@ ALLOWED = {
     "conf": ["base", "data", "expr", "flow"],
     "parts": ["base", "async", "wire", "data", "codec", "expr", "net", "flow"],
     "sim": ["base", "async", "wire", "data", "codec", "net", "measure"],
-    "load": ["base", "async", "wire", "data", "codec", "net", "measure"],
+    "load": ["base", "async", "wire", "data", "codec", "net", "measure", "sim"],
     "serve": ["base", "async", "flow", "measure"],
     "app": ["base", "async", "wire", "data", "codec", "expr", "net", "flow", "measure", "conf", "parts", "sim", "load",
             "serve"],

@@ -31,6 +31,7 @@ int cmd_list(int argc, char **argv);
 int cmd_profile(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_simulate(int argc, char **argv);
+int cmd_sweep(int argc, char **argv);
 int cmd_spead(int argc, char **argv); /* and what it is made of: */
 int cmd_spead_send(int argc, char **argv);
 int cmd_spead_recv(int argc, char **argv);

@@ -15,6 +15,7 @@ static const struct command {
     {"tap", "look at the records that leave one part of a pipeline", cmd_tap},
     {"profile", "run a pipeline, tell where its time goes and what could be won", cmd_profile},
     {"compare", "the same work one thing after the other and concurrently, side by side", cmd_compare},
+    {"sweep", "put a server under load at rising concurrency, tell which to use", cmd_sweep},
     {"check", "validate a configuration, draw its graph, show what it resolves to", cmd_check},
     {"init", "look at a CSV or NDJSON file and write a first configuration for it", cmd_init},
     {"list", "the parts that pipelines are built of", cmd_list},

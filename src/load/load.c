@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: MIT */
+#include "load/load.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include <weir/task.h>
+#include "async/context.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "load/load_private.h"
+#include "sim/random.h"
+
+/* After an attempt that found nobody, so that thousands of users do not spend all their time on finding nobody. */
+#define PAUSE_NS (10 * CLOCK_MILLISECOND)
+/* How long attempts that the window has cut are waited for, at least. */
+#define DRAIN_LEAST_NS (1 * CLOCK_SECOND)
+
+#define AT_ONCE (-1) /* an attempt that is due when it begins */
+
+struct user {
+    struct generator *generator;
+    int64_t start_ns;
+};
+
+struct generator {
+    const struct load_options *options;
+    struct load_tally *tally;
+    struct http_client *client;
+    struct http_request request;
+    struct weir_scope scope;
+    struct weir_event changed; /* for the task that watches over the level */
+    int64_t begin, end;        /* of the window; INT64_MAX until they are known */
+    uint32_t in_flight;
+    int64_t in_flight_since;       /* when it was last accounted for */
+    uint32_t fresh;                /* users without an answer yet */
+    uint32_t early;                /* attempts under way that began before the window's end */
+    struct weir_channel *arrivals; /* open */
+    uint32_t users, idle;          /* open: tasks, and those that wait for an arrival */
+    struct random random;
+    int64_t cpu_before, queued_before;
+};
+
+/* ---- Accounts --------------------------------------------------------------------------------------------------- */
+
+static int64_t lesser(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t greater(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* How much of the time from `from` to `to` lies in the window. */
+static int64_t overlap(const struct generator *generator, int64_t from, int64_t to)
+{
+    int64_t time = lesser(to, generator->end) - greater(from, generator->begin);
+    return time > 0 ? time : 0;
+}
+
+static void change_in_flight(struct generator *generator, int by, int64_t now)
+{
+    generator->tally->in_flight_ns += (double)overlap(generator, generator->in_flight_since, now) *
+                                      generator->in_flight;
+    generator->in_flight_since = now;
+    generator->in_flight += (uint32_t)by;
+    if (generator->options->progress)
+        atomic_fetch_add_explicit(&generator->options->progress->in_flight, by, memory_order_relaxed);
+}
+
+static bool contains(const char *text, size_t size, const char *part)
+{
+    return memmem(text, size, part, strlen(part)) != NULL;
+}
+
+static enum load_end end_of(const struct load_target *target, const struct http_reply *reply)
+{
+    if (reply->outcome == HTTP_DONE) {
+        int status = reply->status;
+        if (status < 0 || status >= LOAD_STATUS_MOST || !target->statuses[status])
+            return LOAD_STATUS;
+        return target->body && !contains(reply->body, reply->body_size, target->body) ? LOAD_BODY : LOAD_GOOD;
+    }
+    return load_end_of(reply->outcome);
+}
+
+static void keep_words(struct generator *generator, const struct http_reply *reply)
+{
+    struct load_tally *tally = generator->tally;
+    if (tally->words[0] || reply->outcome == HTTP_DONE)
+        return;
+    tally->words_error = reply->error;
+    http_explain(&generator->request, reply, tally->words, sizeof tally->words);
+}
+
+/* An attempt that should have begun at `intended`, began at `from` and ended at `to`. */
+static void account(struct generator *generator, const struct http_reply *reply, int64_t intended, int64_t from,
+                    int64_t to)
+{
+    struct load_tally *tally = generator->tally;
+    enum load_end end = end_of(generator->options->target, reply);
+    struct load_progress *progress = generator->options->progress;
+    if (progress) {
+        atomic_fetch_add_explicit(&progress->ended, 1, memory_order_relaxed);
+        if (end == LOAD_GOOD)
+            atomic_fetch_add_explicit(&progress->good, 1, memory_order_relaxed);
+    }
+    if (to <= generator->begin || from >= generator->end)
+        return;
+    double share = to > from ? (double)overlap(generator, from, to) / (double)(to - from) : 1;
+    tally->completed += share;
+    if (end == LOAD_GOOD)
+        tally->succeeded += share;
+    int64_t middle = from + (to - from) / 2;
+    if (middle < generator->begin || middle >= generator->end)
+        return;
+    histogram_record(&tally->response, to - intended, 1);
+    tally->ends[end]++;
+    if (end == LOAD_GOOD)
+        histogram_record(&tally->good, to - intended, 1);
+    if (reply->status > 0 && reply->status < LOAD_STATUS_MOST)
+        tally->statuses[reply->status]++;
+}
+
+/* ---- Attempts --------------------------------------------------------------------------------------------------- */
+
+static bool found_nobody(const struct http_reply *reply)
+{
+    enum load_end end = reply->outcome == HTTP_DONE ? LOAD_GOOD : load_end_of(reply->outcome);
+    return end == LOAD_REFUSED || end == LOAD_CONNECT || end == LOAD_OTHER;
+}
+
+static int attempt(struct weir_context *context, struct generator *generator, int64_t intended)
+{
+    struct http_reply reply = {0};
+    int64_t from = weir_now(context);
+    intended = intended == AT_ONCE ? from : intended;
+    change_in_flight(generator, 1, from);
+    generator->early += from < generator->end;
+    (void)http_request(context, generator->client, &generator->request, from + generator->options->target->timeout_ns,
+                       &reply);
+    int64_t to = weir_now(context);
+    change_in_flight(generator, -1, to);
+    bool cancelled = reply.outcome == HTTP_CANCELLED, nobody = found_nobody(&reply);
+    if (cancelled)
+        generator->tally->unfinished += from < generator->end && to > generator->begin;
+    else
+        account(generator, &reply, intended, from, to);
+    keep_words(generator, &reply);
+    http_reply_release(&reply);
+    if (from < generator->end && --generator->early == 0 && to >= generator->end)
+        weir_event_signal(&generator->changed, false);
+    if (cancelled)
+        return -ECANCELED;
+    return nobody && generator->options->kind != LOAD_ONCE ? weir_sleep(context, PAUSE_NS) : 0;
+}
+
+static int run_closed_user(struct weir_context *context, void *argument)
+{
+    struct user *user = argument;
+    struct generator *generator = user->generator;
+    int error = weir_sleep_until(context, user->start_ns);
+    for (bool first = true; error == 0; first = false) {
+        error = attempt(context, generator, AT_ONCE);
+        if (first && --generator->fresh == 0)
+            weir_event_signal(&generator->changed, false);
+    }
+    return error;
+}
+
+static int run_once_user(struct weir_context *context, void *argument)
+{
+    struct user *user = argument;
+    return attempt(context, user->generator, AT_ONCE);
+}
+
+static int run_open_user(struct weir_context *context, void *argument)
+{
+    struct generator *generator = argument;
+    int64_t intended;
+    int error = 0;
+    while (error == 0) {
+        error = weir_channel_receive(context, generator->arrivals, &intended, WEIR_NEVER);
+        if (error)
+            break;
+        generator->idle--;
+        error = attempt(context, generator, intended);
+        generator->idle++;
+    }
+    return error;
+}
+
+/* ---- Open: arrivals --------------------------------------------------------------------------------------------- */
+
+static double next_interval(struct generator *generator)
+{
+    const struct load_options *options = generator->options;
+    double mean = 1e9 / options->rate;
+    return options->arrivals == LOAD_CONSTANT ? mean : -log1p(-random_unit(&generator->random)) * mean;
+}
+
+/* Hands an arrival to a user that is idle, or to a new one. */
+static int arrive(struct generator *generator, int64_t intended)
+{
+    uint32_t most = generator->options->in_flight_most ? generator->options->in_flight_most : LOAD_IN_FLIGHT_MOST;
+    bool counts = intended >= generator->begin && intended < generator->end;
+    generator->tally->offered += counts;
+    if (weir_channel_count(generator->arrivals) >= generator->idle && generator->users < most) {
+        int error = weir_scope_spawn(&generator->scope, "request", run_open_user, generator);
+        if (error)
+            return error;
+        generator->users++;
+        generator->idle++;
+    }
+    if (weir_channel_count(generator->arrivals) < generator->idle)
+        return weir_channel_try_send(generator->arrivals, &intended);
+    generator->tally->ends[LOAD_NOT_SENT] += counts;
+    return 0;
+}
+
+static int run_arrivals(struct weir_context *context, void *argument)
+{
+    struct generator *generator = argument;
+    const struct load_options *options = generator->options;
+    int64_t start = weir_now(context);
+    double due = options->arrivals == LOAD_CONSTANT ? options->rate_offset * 1e9 / options->rate : 0;
+    int error = 0;
+    while (error == 0) {
+        due += next_interval(generator);
+        int64_t intended = start + (int64_t)due;
+        /* Late: the others run in between all the same. */
+        error = intended > weir_now(context) ? weir_sleep_until(context, intended) : weir_yield(context);
+        if (error == 0)
+            error = arrive(generator, intended);
+    }
+    return error;
+}
+
+/* ---- The level -------------------------------------------------------------------------------------------------- */
+
+static void begin_window(struct generator *generator, int64_t now, int64_t end, bool real)
+{
+    change_in_flight(generator, 0, now);
+    generator->begin = now;
+    generator->end = end;
+    if (real) {
+        generator->cpu_before = clock_thread_cpu();
+        generator->queued_before = load_queued_ns();
+    }
+}
+
+static void end_window(struct generator *generator, int64_t now, bool real)
+{
+    struct load_tally *tally = generator->tally;
+    change_in_flight(generator, 0, now);
+    generator->end = lesser(generator->end, now);
+    tally->window_ns = generator->begin == INT64_MAX ? 0 : generator->end - generator->begin;
+    if (real && generator->begin != INT64_MAX) {
+        /* It may have been late: what it took meanwhile is not the window's alone. */
+        double part = (double)tally->window_ns / (double)greater(now - generator->begin, 1);
+        tally->cpu_ns = (int64_t)((double)(clock_thread_cpu() - generator->cpu_before) * part);
+        tally->queued_ns = (int64_t)((double)(load_queued_ns() - generator->queued_before) * part);
+    }
+}
+
+/* Waits until *left is 0, at most until the deadline; 0 also when that has passed. */
+static int wait_for_none(struct weir_context *context, struct generator *generator, const uint32_t *left,
+                         int64_t deadline)
+{
+    int error = 0;
+    while (error == 0 && *left > 0)
+        error = weir_event_wait(context, &generator->changed, deadline);
+    return error == -ETIMEDOUT ? 0 : error;
+}
+
+static int spawn_users(struct weir_context *context, struct generator *generator, struct user *users)
+{
+    const struct load_options *options = generator->options;
+    bool once = options->kind == LOAD_ONCE;
+    int64_t now = weir_now(context);
+    int error = 0;
+    for (uint32_t i = 0; i < options->concurrency && error == 0; i++) {
+        /* Not all at the same moment: half of the warm-up is for connecting. */
+        double delay = once ? 0 : (double)options->warmup_ns * 0.5 * i / options->concurrency;
+        users[i] = (struct user){generator, now + (int64_t)delay};
+        error = weir_scope_spawn(&generator->scope, "user", once ? run_once_user : run_closed_user, &users[i]);
+    }
+    generator->fresh = options->concurrency;
+    return error;
+}
+
+/* Closed and open: warm-up, window, and the end of what the window has cut. */
+static int watch_level(struct weir_context *context, struct generator *generator, bool real)
+{
+    const struct load_options *options = generator->options;
+    int64_t now = weir_now(context), timeout = options->target->timeout_ns;
+    int error = weir_sleep_until(context, now + options->warmup_ns);
+    if (error == 0)
+        error = wait_for_none(context, generator, &generator->fresh,
+                              now + options->warmup_ns + lesser(timeout, greater(options->duration_ns, CLOCK_SECOND)));
+    if (error)
+        return error;
+    now = weir_now(context);
+    begin_window(generator, now, now + options->duration_ns, real);
+    error = weir_sleep_until(context, generator->end);
+    end_window(generator, weir_now(context), real);
+    if (error == 0)
+        error = wait_for_none(context, generator, &generator->early,
+                              generator->end + lesser(timeout, greater(options->duration_ns, DRAIN_LEAST_NS)));
+    return error;
+}
+
+static int watch_burst(struct weir_context *context, struct generator *generator, bool real)
+{
+    begin_window(generator, weir_now(context), INT64_MAX, real);
+    int error = weir_scope_join(&generator->scope);
+    end_window(generator, weir_now(context), real);
+    return error;
+}
+
+static int run_level(struct weir_context *context, struct generator *generator, struct user *users)
+{
+    bool real = !context->clock->simulated;
+    int error = 0;
+    generator->in_flight_since = weir_now(context);
+    weir_scope_open(context, &generator->scope);
+    if (generator->options->kind == LOAD_OPEN)
+        error = weir_scope_spawn(&generator->scope, "arrivals", run_arrivals, generator);
+    else
+        error = spawn_users(context, generator, users);
+    bool once = generator->options->kind == LOAD_ONCE;
+    if (error == 0)
+        error = once ? watch_burst(context, generator, real) : watch_level(context, generator, real);
+    if (!once || error)
+        weir_scope_close(&generator->scope);
+    return error;
+}
+
+static void finish(struct generator *generator, int error)
+{
+    struct load_tally *tally = generator->tally;
+    struct http_counters counters;
+    http_client_count(generator->client, &counters);
+    tally->connections = counters.opened;
+    tally->interrupted = error == -ECANCELED;
+    if (generator->options->kind != LOAD_OPEN)
+        tally->offered = tally->completed;
+}
+
+int load_run(struct weir_context *context, const struct load_options *options, struct load_tally *ret)
+{
+    uint32_t most = options->in_flight_most ? options->in_flight_most : LOAD_IN_FLIGHT_MOST;
+    bool open = options->kind == LOAD_OPEN;
+    struct http_client_options client = options->target->client;
+    struct generator *generator = memory_zeroed(1, sizeof *generator);
+    struct user *users = open ? NULL : memory_zeroed(options->concurrency, sizeof *users);
+    int error = generator && (open || users) ? 0 : -ENOMEM;
+    memset(ret, 0, sizeof *ret);
+    histogram_init(&ret->response);
+    histogram_init(&ret->good);
+    if (error == 0) {
+        *generator = (struct generator){.options = options, .tally = ret, .begin = INT64_MAX, .end = INT64_MAX};
+        generator->request = options->target->request;
+        generator->request.any_status = true;
+        generator->request.redirects_most = HTTP_NO_REDIRECTS;
+        random_seed(&generator->random, options->seed);
+        client.connections_most = open ? most : options->concurrency;
+        error = http_client_new(&client, &generator->client);
+    }
+    if (error == 0 && open && !(generator->arrivals = weir_channel_new(sizeof(int64_t), most)))
+        error = -ENOMEM;
+    if (error == 0) {
+        error = run_level(context, generator, users);
+        finish(generator, error);
+    }
+    if (generator) {
+        weir_channel_free(generator->arrivals);
+        http_client_free(generator->client);
+    }
+    memory_free(users);
+    memory_free(generator);
+    return error;
+}
