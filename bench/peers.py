@@ -105,7 +105,7 @@ def kernels(count):
 
 def versions():
     found = {"python": sys.version.split()[0]}
-    for name in ("numpy", "bottleneck", "pandas"):
+    for name in ("numpy", "bottleneck", "pandas", "aiohttp"):
         try:
             found[name] = __import__(name).__version__
         except ImportError:

@@ -8,7 +8,7 @@ each; shown is the median, of ratios the median of the ratios. `make bench` buil
 --quick  1 M records instead of 10 M and one run: does it work?
 --json   one JSON object on stdout instead of the table
 --docs   writes the table into docs/benchmarks.md too
---only   jobs, store, kernels, keys, latency or memory; may be repeated
+--only   jobs, store, kernels, keys, latency, memory, tasks, fleet or limit; may be repeated
 """
 import argparse
 import json
@@ -16,7 +16,10 @@ import sys
 
 import harness
 import measure
+import measure_async
 import table
+
+SECTIONS = measure.SECTIONS | measure_async.SECTIONS
 
 
 def arguments():
@@ -26,7 +29,7 @@ def arguments():
     parser.add_argument("build")
     for flag in ("--quick", "--json", "--docs"):
         parser.add_argument(flag, action="store_true")
-    parser.add_argument("--only", action="append", choices=measure.SECTIONS)
+    parser.add_argument("--only", action="append", choices=SECTIONS)
     return parser.parse_args()
 
 
@@ -36,8 +39,8 @@ def main():
     bench = harness.Bench(options.build, options.quick)
     versions = bench.peers("versions")
     rows = []
-    for name in options.only or measure.SECTIONS:
-        rows += measure.SECTIONS[name](bench)
+    for name in options.only or SECTIONS:
+        rows += SECTIONS[name](bench)
     bench.say("")
     words = f"{table.heading(machine, versions, options.quick)}\n\n{table.text(rows)}"
     if options.json:
