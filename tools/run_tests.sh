@@ -127,7 +127,7 @@ fuzz_targets() { # SECONDS; two at a time
 }
 
 step_unit() { build build && unit_tests build release; }
-step_e2e() { build build && e2e_tests build release 1 -m "not soak"; }
+step_e2e() { build build && e2e_tests build release 2 -m "not soak"; }
 step_asan() {
   build build-asan -Db_sanitize=address,undefined -Doptimization=1 || return
   unit_tests build-asan asan -t 4
