@@ -292,6 +292,9 @@ int weir_key_state_define(struct weir_env *env, const struct weir_key_options *o
  * allocated (false: there is no room), given back after it is freed. */
 bool weir_state_take(struct weir_env *env, size_t bytes);
 void weir_state_give(struct weir_env *env, size_t bytes);
+/* The same for what a part of any kind needs for as long as it is open, however far event time has come. */
+bool weir_memory_take(struct weir_env *env, size_t bytes);
+void weir_memory_give(struct weir_env *env, size_t bytes);
 /* Fills states[i] with the state of selected row i's key. Rows whose key is over the limit are settled as refused, and
  * *batch is replaced by one without them (the engine releases it after process). Returns 0 or a negative errno. */
 int weir_key_states(struct weir_env *env, struct weir_batch **batch, void **states);

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "codec/separators.h"
 #include "data/array.h"
@@ -40,13 +41,16 @@ int codec_encode_header(const struct codec_write_options *options, const struct 
     return options->format == CODEC_CSV && options->header ? encode_csv_header(schema, out) : 0;
 }
 
-/* A float as the shortest decimal that reads back as itself, where that has few digits; else all nine. */
+/* A float as a decimal of few digits that reads back as itself. */
 static size_t encode_single(double value, char *out)
 {
-    double nearly = rint(value * 1e6) * 1e-6;
-    if (fabs(value) < 1e3 && (float)nearly == (float)value)
-        return (size_t)snprintf(out, ENCODE_NUMBER_MAX, "%.9g", nearly);
-    return (size_t)snprintf(out, ENCODE_NUMBER_MAX, "%.9g", value);
+    size_t length = 0;
+    for (int digits = 6; digits <= 9; digits++) {
+        length = (size_t)snprintf(out, ENCODE_NUMBER_MAX, "%.*g", digits, value);
+        if (strtof(out, NULL) == (float)value)
+            break;
+    }
+    return length;
 }
 
 size_t encode_number(struct array_number number, char *out)

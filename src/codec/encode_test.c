@@ -311,13 +311,13 @@ static void test_arrays(void **state)
     struct codec_write_options options = {.format = CODEC_NDJSON};
     assert_int_equal(codec_encode(&options, NULL, batch, &out), 0);
     buffer_append(&out, "", 1);
-    assert_string_equal(out.data, "{\"a\":[-2,256,-32768],\"b\":[[1,-2],[-128,127]],\"c\":[0.1,-12,3.14159274,null],"
+    assert_string_equal(out.data, "{\"a\":[-2,256,-32768],\"b\":[[1,-2],[-128,127]],\"c\":[0.1,-12,3.1415927,null],"
                                   "\"d\":[18446744073709551615]}\n");
     out.size = 0;
     options.format = CODEC_CSV;
     assert_int_equal(codec_encode(&options, NULL, batch, &out), 0);
     buffer_append(&out, "", 1);
-    assert_string_equal(out.data, "-2 256 -32768,1-2j -128+127j,0.1 -12 3.14159274 nan,18446744073709551615\n");
+    assert_string_equal(out.data, "-2 256 -32768,1-2j -128+127j,0.1 -12 3.1415927 nan,18446744073709551615\n");
     buffer_free(&out);
     weir_batch_release(batch);
     weir_schema_release(schema);

@@ -120,6 +120,18 @@ int weir_key_state_define(struct weir_env *env, const struct weir_key_options *o
     return 0;
 }
 
+bool weir_memory_take(struct weir_env *env, size_t bytes)
+{
+    struct pipeline *pipeline = env->node->pipeline;
+    return !pipeline || memory_budget_take(&pipeline->state_budget, bytes);
+}
+
+void weir_memory_give(struct weir_env *env, size_t bytes)
+{
+    if (env->node->pipeline)
+        memory_budget_give(&env->node->pipeline->state_budget, bytes);
+}
+
 bool weir_state_take(struct weir_env *env, size_t bytes)
 {
     struct pipeline *pipeline = env->node->pipeline;

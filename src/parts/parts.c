@@ -11,6 +11,7 @@ const struct weir_part *const weir_parts[] = {
     &source_file.part,
     &source_generate.part,
     &source_http.part,
+    &source_spead.part,
     &stage_filter.part,
     &stage_derive.part,
     &stage_select.part,

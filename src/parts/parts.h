@@ -8,7 +8,7 @@
 #define PARTS_PARTS_H
 #include <weir/part.h>
 
-extern const struct weir_source source_file, source_generate, source_http;
+extern const struct weir_source source_file, source_generate, source_http, source_spead;
 extern const struct weir_stage stage_filter, stage_derive, stage_select, stage_normalize, stage_rolling, stage_burn;
 extern const struct weir_stage stage_aggregate, stage_alert, stage_join, stage_dedup, stage_fill, stage_throttle,
     stage_sample;

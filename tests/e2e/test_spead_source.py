@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: MIT
+"""The spead source: items of heaps become columns."""
+import hashlib
+import json
+import pathlib
+import socket
+import struct
+import subprocess
+
+import pytest
+
+from conftest import BINARY, SLOWNESS, environment
+from spead_packets import capture, descriptor, packet, packets, stop
+
+CAPTURES = pathlib.Path(__file__).resolve().parent.parent / "data" / "spead"
+
+
+def records(pipeline, options, **arguments):
+    """The records that a source with these options makes, and the run's report."""
+    report = pipeline(f"""
+        sources: {{heaps: {{type: spead, {options}}}}}
+        sinks: {{out: {{type: file, path: out.ndjson}}}}
+    """, **arguments)
+    folder = report["outcome"].folder
+    return [json.loads(line) for line in (folder / "out.ndjson").read_text().splitlines()], report
+
+
+def facts(report):
+    return {fact["name"]: fact["value"] for fact in report["facts"] if "value" in fact}
+
+
+@pytest.mark.parametrize("name, order", [("spead2-64-40-5items", ">"), ("spead2-many-items", ">"),
+                                         ("spead2-pyspead-compat", "<")])
+def test_items_of_captures_are_what_is_known_of_them(pipeline, name, order):
+    known = json.loads((CAPTURES / f"{name}.json").read_text())
+    pyspead = ", pyspead: true" if "pyspead" in name else ""
+    rows, _ = records(pipeline, f"captures: {CAPTURES / name}.pcap{pyspead}")
+    heaps = [heap for heap in known if any(int(item["id"], 16) > 6 for item in heap["items"])]
+    assert [row["heap"] for row in rows] == [heap["cnt"] for heap in heaps]
+    for row, heap in zip(rows, heaps):
+        arrays = [value for value in row.values() if isinstance(value, list)]
+        items = [item for item in heap["items"] if int(item["id"], 16) > 6]
+        assert len(arrays) == len(items)
+        for values, item in zip(arrays, items):
+            code = f"{order}{len(values)}{'I' if max(values) > 0x7fffffff else 'i'}"
+            assert hashlib.sha256(struct.pack(code, *values)).hexdigest() == item["sha256"]
+
+
+def test_types_of_items(pipeline, tmp_path):
+    dtype = "{'descr': '<f4', 'fortran_order': False, 'shape': (3,)}"
+    half = "{'descr': '<f2', 'fortran_order': False, 'shape': (2,)}"
+    pairs = "{'descr': '<c8', 'fortran_order': False, 'shape': (2,)}"
+    items = [
+        (5, descriptor(0x1000, "count", format="u48")), (5, descriptor(0x1001, "level", format="f32")),
+        (5, descriptor(0x1002, "on", format="b8")), (5, descriptor(0x1003, "name", (-1,), "c8")),
+        (5, descriptor(0x1004, "wide", (3,), "i16")), (5, descriptor(0x1005, "packed", (4,), "i10")),
+        (5, descriptor(0x1006, "floats", dtype=dtype)), (5, descriptor(0x1007, "halves", dtype=half)),
+        (5, descriptor(0x1008, "pairs", dtype=pairs)), (5, descriptor(0x1009, "iq", (2,), "i8,i8")),
+        (0x1000, (1 << 47) + 5), (0x1001, struct.unpack(">I", struct.pack(">f", 1.5))[0]), (0x1002, 1),
+        (0x1003, b"MeerKAT\0"), (0x1004, struct.pack(">3h", -1, 2, -32768)),
+        (0x1005, int("0111111111" "1000000000" "1111111111" "0000000001", 2).to_bytes(5, "big")),
+        (0x1006, struct.pack("<3f", 0.1, -2, 3e20)), (0x1007, struct.pack("<2e", 0.5, -65504)),
+        (0x1008, struct.pack("<4f", 1, 2, 3, -4)), (0x1009, struct.pack("4b", 1, -2, 127, -128)),
+    ]
+    again = [(0x1004, struct.pack(">3h", 4, 5, 6))] + items[-5:]
+    capture(tmp_path / "a.pcap", [packet(7, items), packet(8, again), stop(9)])
+    rows, _ = records(pipeline, "captures: a.pcap")
+    expected = {"count": (1 << 47) + 5, "level": 1.5, "on": True, "name": "MeerKAT", "wide": [-1, 2, -32768],
+                "packed": [511, -512, -1, 1], "floats": [0.1, -2, 3e20], "halves": [0.5, -65504],
+                "pairs": [[1, 2], [3, -4]], "iq": [[1, -2], [127, -128]],
+                "ts": "2023-11-14T22:13:20Z", "sender": "127.0.0.1:4000", "heap": 7}
+    # What a heap leaves out keeps its value, but for arrays.
+    assert rows == [expected, {**expected, "wide": [4, 5, 6], "ts": "2023-11-14T22:13:20.001Z", "heap": 8}]
+
+
+def test_time_of_items(pipeline, tmp_path):
+    first = [(5, descriptor(0x1600, "timestamp", format="u48")), (5, descriptor(0x1001, "x", format="f32"))]
+    heaps = [packet(i + 1, (first if i == 0 else []) + [(0x1600, i * 1712000), (0x1001, 0)]) for i in range(3)]
+    capture(tmp_path / "a.pcap", heaps)
+    rows, _ = records(pipeline, "captures: a.pcap, time: timestamp, time_scale: 1712000000/s, "
+                                "time_start: '2024-11-21T03:20:00Z'")
+    assert [row["timestamp"] for row in rows] == ["2024-11-21T03:20:00Z", "2024-11-21T03:20:00.001Z",
+                                                  "2024-11-21T03:20:00.002Z"]
+    assert "ts" not in rows[0]
+    rows, _ = records(pipeline, "captures: a.pcap, time: timestamp, time_scale: 1us")
+    assert rows[1]["timestamp"] == "1970-01-01T00:00:01.712Z"
+
+
+def test_a_changed_descriptor_is_a_new_schema(pipeline, tmp_path):
+    def heap(count, format, data):
+        return packet(count, [(5, descriptor(0x1000, "samples", (-1,), format)), (0x1000, data)])
+
+    capture(tmp_path / "a.pcap", [heap(1, "i16", b"\0\1\0\2"), heap(2, "i16", b"\0\1\0\2\0\3"), heap(3, "u8", b"\1\2")])
+    rows, _ = records(pipeline, "captures: a.pcap")
+    assert [row["samples"] for row in rows] == [[1, 2], [1, 2, 3], [1, 2]]
+
+
+def test_items_without_descriptors(pipeline, tmp_path):
+    items = [(0x4300, struct.pack("<4h", 1, -2, 3, -4)), (0x1600, 99), (0x4301, b"\1")]
+    capture(tmp_path / "a.pcap", [packet(1, items)])
+    rows, report = records(pipeline, "captures: a.pcap, describe: {samples: '0x4300 i16le[]', stamp: '0x1600 u48'}")
+    assert rows[0]["samples"] == [1, -2, 3, -4] and rows[0]["stamp"] == 99
+    assert facts(report)["items_undescribed"] == 1
+    rows, report = records(pipeline, "captures: a.pcap")
+    assert rows == [] and facts(report)["heaps_without_data"] == 1
+
+
+@pytest.mark.parametrize("text, words", [("x u8", "id"), ("0x1000 q8", "no type"), ("0x1000 f24", "no type"),
+                                         ("0x1000 i16[", "no type"), ("2 u8", "id")])
+def test_wrong_descriptions(weir, tmp_path, text, words):
+    (tmp_path / "a.pcap").write_bytes(b"")
+    (tmp_path / "a.yaml").write_text(f"sources: {{h: {{type: spead, captures: a.pcap, describe: {{a: '{text}'}}}}}}\n"
+                                     "sinks: {o: 'null'}\n")
+    outcome = weir("run", "a.yaml")
+    assert outcome.status != 0 and words in outcome.stderr and "a.yaml:1:" in outcome.stderr, outcome
+
+
+def test_which_items(pipeline, tmp_path):
+    described = [(5, descriptor(0x1000 + i, f"item{i}", (2,), "u8")) for i in range(4)]
+    capture(tmp_path / "a.pcap", [packet(1, described + [(0x1000 + i, bytes([i, i])) for i in range(4)])])
+    rows, _ = records(pipeline, "captures: a.pcap, items: [item1, '0x1003']")
+    assert [name for name in rows[0] if name.startswith("item")] == ["item1", "item3"]
+    rows, report = records(pipeline, "captures: a.pcap, items: [item1, itme3]")
+    assert 'no item "itme3"' in report["outcome"].stderr
+
+
+def test_heaps_that_lack_an_array_make_no_record(pipeline, tmp_path):
+    described = [(5, descriptor(0x1000 + i, f"item{i}", (2,), "u8")) for i in range(2)]
+    capture(tmp_path / "a.pcap", [packet(1, described), packet(2, [(0x1000, b"ab")]), packet(3, [(0x1001, b"a")]),
+                                  packet(4, [(0x1000, b"ab"), (0x1001, b"cd")])])
+    rows, report = records(pipeline, "captures: a.pcap")
+    assert [row["heap"] for row in rows] == [4]
+    told = facts(report)
+    assert (told["heaps_lacking_an_array"], told["heaps_with_short_items"], told["heaps_without_data"]) == (1, 1, 1)
+
+
+def test_losses_have_names(pipeline, tmp_path):
+    described = packet(1, [(5, descriptor(0x1000, "samples", (400,), "u8"))])
+    sent = [described]
+    for count in range(2, 12):
+        sent += [(4000, part) for i, part in enumerate(packets(count, [(0x1000, bytes(400))], 100))
+                 if (count, i) != (5, 2)]
+    sent += [sent[-1], b"garbage that is no packet"]
+    capture(tmp_path / "a.pcap", sent)
+    rows, report = records(pipeline, "captures: a.pcap")
+    assert [row["heap"] for row in rows] == [2, 3, 4, 6, 7, 8, 9, 10, 11]
+    told = facts(report)
+    assert told["packets_duplicate"] == 1 and told["packets_no_spead"] == 1
+    assert told.get("incomplete_heaps_evicted", 0) + told.get("incomplete_heaps_flushed", 0) == 1
+    rows, _ = records(pipeline, "captures: a.pcap, incomplete: true")
+    assert {row["heap"]: row["complete"] for row in rows} == {count: count != 5 for count in range(2, 12)}
+
+
+def test_senders_are_keys_with_values_of_their_own(pipeline, tmp_path):
+    described = [(5, descriptor(0x1000, "gain", format="u8")), (5, descriptor(0x1001, "samples", (2,), "u8"))]
+    capture(tmp_path / "a.pcap", [
+        (4001, packet(1, described + [(0x1000, 1), (0x1001, b"aa")])),
+        (4002, packet(1, [(0x1000, 2), (0x1001, b"bb")])), (4001, packet(2, [(0x1001, b"cc")])),
+        (4002, packet(2, [(0x1001, b"dd")])), (4003, packet(2, [(0x1001, b"ee")]))])
+    rows, report = records(pipeline, "captures: a.pcap")
+    gains = sorted((row["samples"][0], row["gain"], row["sender"][-4:]) for row in rows)
+    assert gains == [(97, 1, "4001"), (98, 2, "4002"), (99, 1, "4001"), (100, 2, "4002"), (101, None, "4003")]
+
+
+def free_port(kind=socket.SOCK_DGRAM):
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listening(port, tcp):
+    """The port stands in the kernel's table of sockets once weir listens."""
+    table = pathlib.Path("/proc/net/tcp" if tcp else "/proc/net/udp").read_text()
+    return f":{port:04X} " in table
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+def test_live(tmp_path, weir, tcp):
+    port = free_port(socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM)
+    (tmp_path / "a.yaml").write_text(f"""
+sources: {{heaps: {{type: spead, listen: "127.0.0.1:{port}", tcp: {str(tcp).lower()}}}}}
+stages: [{{select: [heap, sender]}}]
+sinks: {{out: {{type: file, path: out.ndjson}}}}
+""")
+    with subprocess.Popen([BINARY, "run", "a.yaml", "--json", "--quiet"], cwd=tmp_path, stdout=subprocess.PIPE,
+                          env=environment()) as running:
+        try:
+            for _ in range(200 * SLOWNESS):
+                if listening(port, tcp):
+                    break
+                subprocess.run(["sleep", "0.05"], check=True)
+            flags = ["--tcp"] if tcp else ["--stops", "5"]
+            weir("spead", "send", "--heaps", "20", "--heap-size", "100000", "--rate", "0.1", *flags,
+                 f"127.0.0.1:{port}", status=0)
+            report = json.loads(running.communicate(timeout=60 * SLOWNESS)[0])
+        finally:
+            running.kill()
+    counts = [json.loads(line)["heap"] for line in (tmp_path / "out.ndjson").read_text().splitlines()]
+    told = facts(report)
+    assert report["records_stored"] == len(counts) and counts == sorted(counts)
+    if tcp:
+        assert counts == list(range(1, 21))
+    lost = told["heaps_shed"] + sum(told.get(f"incomplete_heaps_{why}", 0) for why in ("evicted", "flushed", "idle"))
+    assert len(counts) + lost == 20 or told["kernel_drops"] > 0
