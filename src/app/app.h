@@ -38,6 +38,27 @@ int cmd_spead_recv(int argc, char **argv);
 int cmd_spead_inspect(int argc, char **argv);
 int cmd_spead_bench(int argc, char **argv);
 
+/* ---- Commands of commands: weir itself, weir spead, weir simulate -------------------------------------------------
+ */
+
+struct app_command {
+    const char *name, *summary;
+    int (*run)(int argc, char **argv);
+};
+struct app_commands {
+    const char *of;      /* "spead": the command whose commands they are; "": weir's own */
+    const char *heading; /* the help is heading, table, ending */
+    const char *ending;
+    const struct app_command *table; /* ends with name NULL */
+};
+
+/* Runs the command that argv[1] names, or helps: the exit code. */
+int app_dispatch(const struct app_commands *commands, int argc, char **argv);
+/* Its pieces. Help, if that is asked for, or nothing is: the exit code; else -1. */
+int app_general(const struct app_commands *commands, int argc, char **argv);
+const struct app_command *app_find_command(const struct app_commands *commands, const char *name); /* NULL: none */
+int app_no_command(const struct app_commands *commands, const char *name); /* says so; the exit code */
+
 /* ---- Options --------------------------------------------------------------------------------------------------- */
 
 enum { APP_LIST_MAX = 64 };

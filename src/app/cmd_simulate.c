@@ -332,47 +332,23 @@ static int simulate_proxy(int argc, char **argv)
 
 /* ----------------------------------------------------------------------------------------------------------------- */
 
-static const struct {
-    const char *name, *summary;
-    int (*run)(int argc, char **argv);
-} kinds[] = {
+static const struct app_command kinds[] = {
     {"fleet", "sensors that answer over HTTP after a while", simulate_fleet},
     {"server", "an HTTP server with a capacity, and a stand-in for an embedding model", simulate_server},
     {"proxy", "a TCP proxy that delays, cuts, stalls, corrupts and resets", simulate_proxy},
+    {0},
 };
-enum { KINDS = sizeof kinds / sizeof *kinds };
-
-static void print_help(FILE *out)
-{
-    fputs("Usage: weir simulate fleet|server|proxy [OPTIONS]\n\nPeers that do not exist, to try weir against.\n\n",
-          out);
-    for (size_t i = 0; i < KINDS; i++)
-        fprintf(out, "  %-8s %s\n", kinds[i].name, kinds[i].summary);
-    fputs("\nweir simulate fleet --help tells more. A first journey, in two terminals:\n"
-          "  weir simulate fleet --sensors 1000 --latency 100ms\n"
-          "  curl http://127.0.0.1:9700/sensor/17\n",
-          out);
-}
 
 int cmd_simulate(int argc, char **argv)
 {
-    const char *names[KINDS];
-    if (argc < 2) {
-        print_help(stderr);
-        return APP_USAGE;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        print_help(stdout);
-        return APP_OK;
-    }
-    for (size_t i = 0; i < KINDS; i++) {
-        if (strcmp(argv[1], kinds[i].name) == 0)
-            return kinds[i].run(argc - 1, argv + 1);
-        names[i] = kinds[i].name;
-    }
-    const char *nearest = error_nearest(argv[1], names, KINDS);
-    app_say("simulate knows no \"%s\"; %s%s%s", argv[1],
-            nearest ? "did you mean \"" : "there are fleet, server and proxy", nearest ? nearest : "",
-            nearest ? "\"?" : "");
-    return APP_USAGE;
+    static const struct app_commands commands = {
+        .of = "simulate",
+        .heading = "Usage: weir simulate fleet|server|proxy [OPTIONS]\n\n"
+                   "Peers that do not exist, to try weir against.\n\n",
+        .ending = "\nweir simulate fleet --help tells more. A first journey, in two terminals:\n"
+                  "  weir simulate fleet --sensors 1000 --latency 100ms\n"
+                  "  curl http://127.0.0.1:9700/sensor/17\n",
+        .table = kinds,
+    };
+    return app_dispatch(&commands, argc, argv);
 }

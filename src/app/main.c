@@ -4,13 +4,9 @@
 #include <string.h>
 
 #include "app/app.h"
-#include "base/error.h"
 #include "conf/conf.h"
 
-static const struct command {
-    const char *name, *summary;
-    int (*run)(int argc, char **argv);
-} commands[] = {
+static const struct app_command table[] = {
     {"run", "run a pipeline, show how it does, report how it went", cmd_run},
     {"tap", "look at the records that leave one part of a pipeline", cmd_tap},
     {"profile", "run a pipeline, tell where its time goes and what could be won", cmd_profile},
@@ -22,80 +18,55 @@ static const struct command {
     {"simulate", "peers to try pipelines against: a fleet of sensors, a server, a faulty network", cmd_simulate},
     {"explain", "one part and its options, or another topic", cmd_explain},
     {"spead", "SPEAD streams: send, receive, look into captures", cmd_spead},
+    {0},
 };
-enum { COMMANDS = sizeof commands / sizeof *commands };
 
-static void print_help(FILE *out)
-{
-    fputs("weir runs pipelines of sensor records: sources → stages → sinks.\n\n"
-          "Usage: weir COMMAND [ARGUMENTS]\n\nCommands:\n",
-          out);
-    for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-9s %s\n", commands[i].name, commands[i].summary);
-    fputs("\nweir COMMAND --help tells more. A first journey:\n"
-          "  weir init data.csv > mine.yaml\n"
-          "  weir check mine.yaml\n"
-          "  weir run mine.yaml\n"
-          "\nExit codes: 0 all went well; 1 it began and failed; 2 a mistake on the command line or in the\n"
-          "configuration, nothing was started; 3 a goal was missed (run --enforce); 130 interrupted twice.\n",
-          out);
-}
+static const struct app_commands commands = {
+    .of = "",
+    .heading = "weir runs pipelines of sensor records: sources → stages → sinks.\n\n"
+               "Usage: weir COMMAND [ARGUMENTS]\n\nCommands:\n",
+    .ending = "\nweir COMMAND --help tells more. A first journey:\n"
+              "  weir init data.csv > mine.yaml\n"
+              "  weir check mine.yaml\n"
+              "  weir run mine.yaml\n"
+              "\nExit codes: 0 all went well; 1 it began and failed; 2 a mistake on the command line or in the\n"
+              "configuration, nothing was started; 3 a goal was missed (run --enforce); 130 interrupted twice.\n",
+    .table = table,
+};
 
-static const struct command *find_command(const char *name)
-{
-    for (size_t i = 0; i < COMMANDS; i++) {
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
-    }
-    return NULL;
-}
-
+/* Somebody who names a file means what is done with such files. */
 static int fail_command(const char *name)
 {
-    const char *names[COMMANDS];
-    for (size_t i = 0; i < COMMANDS; i++)
-        names[i] = commands[i].name;
-    const char *nearest = error_nearest(name, names, COMMANDS), *dot = strrchr(name, '.');
-    if (nearest)
-        app_say("there is no command \"%s\"; did you mean \"%s\"?", name, nearest);
-    else if (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0))
+    const char *dot = strrchr(name, '.');
+    if (dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0))
         app_say("there is no command \"%s\"; did you mean \"weir run %s\"?", name, name);
     else if (conf_is_data(name))
         app_say("there is no command \"%s\"; did you mean \"weir init %s\"?", name, name);
     else
-        app_say("there is no command \"%s\"; weir --help lists them", name);
+        return app_no_command(&commands, name);
     return APP_USAGE;
 }
 
 static int help(int argc, char **argv)
 {
-    if (argc < 2) {
-        print_help(stdout);
-        return APP_OK;
-    }
-    const struct command *command = find_command(argv[1]);
-    if (!command)
-        return fail_command(argv[1]);
-    char flag[] = "--help", *arguments[] = {argv[1], flag, NULL};
-    return command->run(2, arguments);
+    char flag[] = "--help", *arguments[] = {argv[argc < 2 ? 0 : 1], flag, NULL};
+    if (argc < 2)
+        return app_general(&commands, 2, arguments);
+    const struct app_command *command = app_find_command(&commands, argv[1]);
+    return command ? command->run(2, arguments) : fail_command(argv[1]);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 2) {
-        print_help(stderr);
-        return APP_USAGE;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        print_help(stdout);
-        return APP_OK;
-    }
+    int status = app_general(&commands, argc, argv);
+    if (status >= 0)
+        return status;
     if (strcmp(argv[1], "help") == 0)
         return help(argc - 1, argv + 1);
     if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "version") == 0) {
         puts("weir " WEIR_VERSION);
         return APP_OK;
     }
-    const struct command *command = find_command(argv[1]);
+    const struct app_command *command = app_find_command(&commands, argv[1]);
     return command ? command->run(argc - 1, argv + 1) : fail_command(argv[1]);
 }

@@ -143,7 +143,7 @@ def test_proxy(peer):
 
 
 def test_words(weir):
-    assert "did you mean \"fleet\"" in weir("simulate", "flet").stderr
+    assert "did you mean \"simulate fleet\"" in weir("simulate", "flet").stderr
     outcome = weir("simulate", "fleet", "--latency", "soon")
     assert outcome.status == 2 and "--latency" in outcome.stderr and "100ms" in outcome.stderr
     outcome = weir("simulate", "proxy")
