@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/peers.h"
 #include "app/signals.h"
 #include "app/status.h"
 #include "base/memory.h"
@@ -21,7 +22,7 @@ struct arguments {
     const char *file, *seed;
     bool json, timeline, simulated, keep_sinks;
     struct conf_overrides overrides;
-    struct app_list set;
+    struct app_list set, fleet;
 };
 
 /* One of the two runs, while it runs. */
@@ -93,9 +94,9 @@ static int finish_run(struct runner *runner, struct pipeline_snapshot **ret)
     return APP_OK;
 }
 
-static int run_side(struct runner *runner, bool sequential, struct compare_side *side, struct pipeline_snapshot **ret)
+static int run_with(struct runner *runner, bool sequential, struct peers *peers, struct pipeline_snapshot **ret)
 {
-    const struct pipeline_options options = {
+    struct pipeline_options options = {
         .simulated = runner->arguments->simulated,
         .seed = runner->plan->seed,
         .sequential = sequential,
@@ -104,19 +105,32 @@ static int run_side(struct runner *runner, bool sequential, struct compare_side 
         .owner = runner,
     };
     struct weir_error error = {0};
+    peers_offer(peers, &options);
+    if (pipeline_open(runner->plan, &options, &runner->pipeline, &error) < 0)
+        return app_report(&error);
+    signals_attach(&runner->signals, runner->pipeline);
+    int code = finish_run(runner, ret);
+    runner->side->snapshot = *ret;
+    signals_attach(&runner->signals, NULL);
+    pipeline_close(runner->pipeline);
+    return code;
+}
+
+static int run_side(struct runner *runner, bool sequential, struct compare_side *side, struct pipeline_snapshot **ret)
+{
+    struct peers *peers = NULL;
     runner->side = side;
     side->spans = memory_zeroed(COMPARE_SPANS_MAX, sizeof *side->spans);
     if (!side->spans) {
         app_say("out of memory");
         return APP_FAILED;
     }
-    if (pipeline_open(runner->plan, &options, &runner->pipeline, &error) < 0)
-        return app_report(&error);
-    signals_attach(&runner->signals, runner->pipeline);
-    int code = finish_run(runner, ret);
-    side->snapshot = *ret;
-    signals_attach(&runner->signals, NULL);
-    pipeline_close(runner->pipeline);
+    int code = APP_OK;
+    if (runner->arguments->simulated)
+        code = peers_new(&runner->arguments->fleet, runner->plan->seed, &peers);
+    if (code == APP_OK)
+        code = run_with(runner, sequential, peers, ret);
+    peers_free(peers);
     return code;
 }
 
@@ -158,6 +172,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
         {"timeline", 0, NULL, "draw who produced and consumed when", .flag = &arguments->timeline},
         {"simulated", 0, NULL, "on the simulated clock: at once, and the same each time",
          .flag = &arguments->simulated},
+        PEERS_OPTION(&arguments->fleet),
         {"seed", 0, "N", "of what is random in the work", .value = &arguments->seed},
         {"set", 0, "PATH=VALUE", "another value for an option: sources.factory.count=100; may be repeated",
          .list = &arguments->set},

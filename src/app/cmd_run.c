@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/peers.h"
 #include "app/run_values.h"
 #include "app/signals.h"
 #include "app/status.h"
@@ -26,6 +27,7 @@ struct arguments {
     const char *file;
     bool quiet, json, enforce, simulated;
     struct run_values values;
+    struct app_list fleet;
 };
 
 struct run {
@@ -38,8 +40,9 @@ struct run {
     struct verdict verdict;
     struct board *board; /* only when something is served */
     struct server *server;
-    int64_t drawn_at; /* clock_monotonic */
-    bool stopped;     /* the duration is over */
+    struct peers *peers; /* only on the simulated clock */
+    int64_t drawn_at;    /* clock_monotonic */
+    bool stopped;        /* the duration is over */
 };
 
 /* ---- Arguments -------------------------------------------------------------------------------------------------- */
@@ -54,6 +57,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
         RUN_VALUE_OPTIONS(&arguments->values){"simulated", 0, NULL,
                                               "on one thread and a simulated clock: the same each time",
                                               .flag = &arguments->simulated},
+        PEERS_OPTION(&arguments->fleet),
         {"seed", 0, "N", "of generated data, and of the order of things with --simulated",
          .value = &arguments->values.seed_text},
         {.name = NULL},
@@ -298,13 +302,14 @@ static int serve(struct run *run)
 
 static int run_pipeline(struct run *run)
 {
-    const struct pipeline_options options = {
+    struct pipeline_options options = {
         .simulated = run->arguments->simulated,
         .seed = run->plan->seed,
         .notice = take_notice,
         .owner = run,
     };
     struct weir_error error = {0};
+    peers_offer(run->peers, &options);
     int code = serve(run);
     if (code >= 0) {
         status_end(&run->status);
@@ -356,8 +361,10 @@ int cmd_run(int argc, char **argv)
         app_say("signals cannot be handled: %s", strerror(-failed));
         code = APP_FAILED;
     } else {
-        code = run_pipeline(&run);
+        code = arguments.simulated ? peers_new(&arguments.fleet, run.plan->seed, &run.peers) : APP_OK;
+        code = code == APP_OK ? run_pipeline(&run) : code;
     }
+    peers_free(run.peers);
     signals_end(&run.signals);
     server_stop(run.server);
     board_free(run.board);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/peers.h"
 #include "app/signals.h"
 #include "app/status.h"
 #include "conf/conf.h"
@@ -14,6 +15,7 @@
 struct arguments {
     const char *file;
     bool simulated;
+    struct app_list fleet;
     struct conf_tap tap;
     struct conf_overrides overrides;
     struct app_list set;
@@ -65,6 +67,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
         {"memory", 0, "SIZE", "memory that the run may use: 96MiB", .value = &texts.memory},
         {"simulated", 0, NULL, "on one thread and a simulated clock: the same each time",
          .flag = &arguments->simulated},
+        PEERS_OPTION(&arguments->fleet),
         {.name = NULL},
     };
     const struct app_usage usage = {
@@ -113,12 +116,13 @@ static void explain_nothing(const struct arguments *arguments, struct pipeline *
 }
 
 static int run_pipeline(const struct arguments *arguments, const struct plan *plan, struct signals *signals,
-                        struct status *status)
+                        struct status *status, struct peers *peers)
 {
-    const struct pipeline_options options = {
+    struct pipeline_options options = {
         .simulated = arguments->simulated, .seed = plan->seed, .notice = take_notice, .owner = status};
     struct weir_error error = {0};
     struct pipeline *pipeline = NULL;
+    peers_offer(peers, &options);
     if (pipeline_open(plan, &options, &pipeline, &error) < 0)
         return app_report(&error);
     signals_attach(signals, pipeline);
@@ -149,6 +153,7 @@ int cmd_tap(int argc, char **argv)
     struct signals signals = {0};
     struct status status;
     struct plan *plan = NULL;
+    struct peers *peers = NULL;
     struct weir_error error = {0};
     int code = parse_arguments(argc, argv, &arguments);
     if (code >= 0)
@@ -165,8 +170,10 @@ int cmd_tap(int argc, char **argv)
         app_say("signals cannot be handled: %s", strerror(-failed));
         code = APP_FAILED;
     } else {
-        code = run_pipeline(&arguments, plan, &signals, &status);
+        code = arguments.simulated ? peers_new(&arguments.fleet, plan->seed, &peers) : APP_OK;
+        code = code == APP_OK ? run_pipeline(&arguments, plan, &signals, &status, peers) : code;
     }
+    peers_free(peers);
     signals_end(&signals);
     plan_free(plan);
     return code;

@@ -74,7 +74,7 @@ struct network {
     struct host *buckets[BUCKETS];
     uint32_t hosts_set;
     struct simulated_listener *listeners; /* at any address */
-    uint16_t next_port;
+    uint16_t next_port, lead_to;
     uint64_t streams;
 };
 
@@ -105,6 +105,11 @@ void network_free(struct network *network)
             memory_free(host);
         }
     memory_free(network);
+}
+
+void network_lead_to(struct network *network, uint16_t port)
+{
+    network->lead_to = port;
 }
 
 /* NULL: out of memory. */
@@ -479,6 +484,8 @@ int network_connect(struct weir_context *context, struct network *network, const
     if (error < 0)
         return error;
     struct simulated_listener *listener = refused ? NULL : listening(network, host, port);
+    if (!listener && !refused && network->lead_to)
+        listener = listening(network, host, network->lead_to);
     struct simulated_stream *stream = NULL;
     if (listener && listener->count < BACKLOG_MOST)
         error = make_link(context, listener, host, &stream);

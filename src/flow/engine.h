@@ -269,7 +269,9 @@ struct pipeline {
     struct weir_error error;
     struct counter *counters;
     uint32_t counter_count;
-    uint64_t random; /* simulated runner */
+    uint64_t random;      /* simulated runner */
+    struct machine *peer; /* simulated runner: of options.peer; none of `machines` */
+    _Atomic bool peer_over;
     /* resolved */
     uint64_t queue_bytes;
     uint64_t batch_share; /* of the memory, for batches; the budget's limit is larger by what a turn may grow to */
@@ -333,6 +335,7 @@ void machine_end_thread(struct machine *machine);
 int threads_start(struct pipeline *pipeline);
 void threads_join(struct pipeline *pipeline);
 int simulated_start(struct pipeline *pipeline);
+void simulated_end(struct pipeline *pipeline);
 int simulated_run(struct pipeline *pipeline, int64_t until_ns); /* 1: all done; 0: time is up; negative: stuck */
 
 static inline const struct weir_stage *stage_ops(const struct weir_part *part)

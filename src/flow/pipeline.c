@@ -569,6 +569,7 @@ void pipeline_close(struct pipeline *pipeline)
     close_sinks(pipeline);
     graph_destroy(pipeline);
     symbols_free(pipeline->symbols);
+    simulated_end(pipeline);
     free_machines(pipeline);
     free_counters(pipeline);
     if (pipeline->cancel_fd >= 0)

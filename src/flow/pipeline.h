@@ -22,6 +22,10 @@ struct pipeline_options {
      * on them. Any thread, at the same time; may be NULL. */
     void (*worked)(void *owner, const char *part, bool consumer, int64_t from_ns, int64_t to_ns);
     struct network *network; /* simulated: whom streams talk through; the caller's; may be NULL */
+    /* simulated: whom sources and stages talk to over the network: runs beside the pipeline as the root task of a loop
+     * of its own, on the same clock, and is cancelled once all else is done. NULL: nobody. */
+    int (*peer)(struct weir_context *context, void *owner);
+    void *peer_owner;
     /* A line for the user, already complete; called from any thread, never at the same time from two. */
     void (*notice)(void *owner, const char *line);
     void *owner;

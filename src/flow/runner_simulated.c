@@ -8,8 +8,10 @@
 #include "flow/engine.h"
 
 #include "async/coroutine.h"
+#include "async/loop.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/memory.h"
 
 #include <errno.h>
 
@@ -32,6 +34,22 @@ static void machine_entry(void *argument)
     pipeline_machine_done(machine);
 }
 
+/* Whom the pipeline talks to, for as long as any machine of its own runs. */
+static void peer_entry(void *argument)
+{
+    struct machine *machine = argument;
+    const struct pipeline_options *options = &machine->pipeline->options;
+    const struct loop_options how = {.outer = &machine->context, .network = options->network};
+    struct loop *loop = NULL;
+    int error = loop_new(&how, &loop);
+    if (error == 0)
+        error = loop_run(loop, "peer", options->peer, options->peer_owner);
+    loop_free(loop);
+    if (error < 0 && error != -ECANCELED)
+        pipeline_notice(machine->pipeline, "peer", "peer", "whom the simulated network leads to has ended early");
+    machine->done = true;
+}
+
 /* What parking means here: say until when, and let the scheduler go on. */
 static void park(struct weir_waiter *waiter, int64_t deadline_ns)
 {
@@ -40,20 +58,52 @@ static void park(struct weir_waiter *waiter, int64_t deadline_ns)
     coroutine_suspend(machine->coroutine);
 }
 
+static int fail_start(struct pipeline *pipeline)
+{
+    struct weir_error words = {0};
+    atomic_store(&pipeline->machines_left, 0); /* none has begun, so none need end */
+    (void)weir_fail(&words, -ENOMEM, "out of memory for the stacks of %u machines", pipeline->machine_count);
+    pipeline_fail(pipeline, &words);
+    return -ENOMEM;
+}
+
+static int make_peer(struct pipeline *pipeline)
+{
+    if (!pipeline->options.peer)
+        return 0;
+    struct machine *peer = pipeline->peer = memory_zeroed(1, sizeof *peer);
+    if (!peer)
+        return -ENOMEM;
+    peer->pipeline = pipeline;
+    waiter_init(&peer->waiter);
+    peer->waiter.park_hook = park;
+    peer->waiter.owner = peer;
+    peer->context = (struct weir_context){
+        .clock = &pipeline->clock, .waiter = &peer->waiter, .cancelled = &pipeline->peer_over, .cancel_fd = -1};
+    peer->coroutine = coroutine_new(peer_entry, peer, COROUTINE_STACK);
+    peer->wake_at = INT64_MAX;
+    waiter_wake(&peer->waiter);
+    return peer->coroutine ? 0 : -ENOMEM;
+}
+
+void simulated_end(struct pipeline *pipeline)
+{
+    if (pipeline->peer)
+        coroutine_free(pipeline->peer->coroutine);
+    memory_free(pipeline->peer);
+}
+
 int simulated_start(struct pipeline *pipeline)
 {
+    if (make_peer(pipeline) < 0)
+        return fail_start(pipeline);
     for (uint32_t i = 0; i < pipeline->machine_count; i++) {
         struct machine *machine = pipeline->machines[i];
         machine->waiter.park_hook = park;
         machine->waiter.owner = machine;
         machine->coroutine = coroutine_new(machine_entry, machine, COROUTINE_STACK);
-        if (!machine->coroutine) { /* none has begun, so none need end */
-            atomic_store(&pipeline->machines_left, 0);
-            struct weir_error words = {0};
-            (void)weir_fail(&words, -ENOMEM, "out of memory for the stacks of %u machines", pipeline->machine_count);
-            pipeline_fail(pipeline, &words);
-            return -ENOMEM;
-        }
+        if (!machine->coroutine)
+            return fail_start(pipeline);
         machine->wake_at = INT64_MAX;
         waiter_wake(&machine->waiter);
     }
@@ -71,26 +121,49 @@ static bool runnable(struct machine *machine, int64_t now)
     return !machine->done && (!waiter_parked(&machine->waiter) || machine->wake_at <= now);
 }
 
+/* The peer comes after the pipeline's own. NULL: there is no such machine. */
+static struct machine *machine_at(struct pipeline *pipeline, uint32_t index)
+{
+    return index < pipeline->machine_count ? pipeline->machines[index] : pipeline->peer;
+}
+
 static struct machine *choose(struct pipeline *pipeline, int64_t now)
 {
-    uint32_t start = (uint32_t)(draw(pipeline) % pipeline->machine_count);
-    for (uint32_t i = 0; i < pipeline->machine_count; i++) {
-        struct machine *machine = pipeline->machines[(start + i) % pipeline->machine_count];
+    uint32_t count = pipeline->machine_count + (pipeline->peer != NULL);
+    uint32_t start = (uint32_t)(draw(pipeline) % count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct machine *machine = machine_at(pipeline, (start + i) % count);
         if (runnable(machine, now))
             return machine;
     }
     return NULL;
 }
 
-static int64_t next_deadline(const struct pipeline *pipeline)
+static int64_t next_deadline(struct pipeline *pipeline)
 {
     int64_t next = INT64_MAX;
-    for (uint32_t i = 0; i < pipeline->machine_count; i++) {
-        const struct machine *machine = pipeline->machines[i];
+    for (uint32_t i = 0; i < pipeline->machine_count + (pipeline->peer != NULL); i++) {
+        const struct machine *machine = machine_at(pipeline, i);
         if (!machine->done && machine->wake_at < next)
             next = machine->wake_at;
     }
     return next;
+}
+
+/* Everything else is done: the peer cleans up, which may take it time, but time that belongs to no record. */
+static void dismiss_peer(struct pipeline *pipeline)
+{
+    struct machine *peer = pipeline->peer;
+    if (!peer || atomic_exchange(&pipeline->peer_over, true))
+        return;
+    int64_t now = pipeline_now(pipeline);
+    waiter_wake(&peer->waiter);
+    while (!peer->done) {
+        if (!runnable(peer, pipeline_now(pipeline)) && peer->wake_at != INT64_MAX)
+            atomic_store(&pipeline->clock.now, peer->wake_at);
+        coroutine_resume(peer->coroutine);
+    }
+    atomic_store(&pipeline->clock.now, now);
 }
 
 int simulated_run(struct pipeline *pipeline, int64_t until_ns)
@@ -115,5 +188,6 @@ int simulated_run(struct pipeline *pipeline, int64_t until_ns)
         }
         atomic_store(&pipeline->clock.now, next < until_ns ? next : until_ns);
     }
+    dismiss_peer(pipeline);
     return 1;
 }

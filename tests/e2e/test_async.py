@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Waiting together: what the examples of the asynchronous runtime show."""
+import collections
+import json
 import re
+
+import pytest
 
 from conftest import ROOT
 
@@ -32,3 +36,58 @@ def test_what_blocks_loses_all_concurrency(weir):
 def test_a_part_that_waits_as_it_should_is_not_accused(weir):
     outcome = weir("run", BLOCKING, "--json", "--quiet", "--set", "stages.calls.blocking=false", status=0)
     assert "held its loop" not in outcome.stderr
+
+
+SENSORS = """
+    sources:
+      fleet: {type: http, url: "http://plant.example/sensor/{0..%d}", every: %s, timeout: 2s}
+    sinks:
+      out: {type: file, path: out.ndjson}
+"""
+
+
+def facts_of(report, part):
+    return {fact["name"]: fact.get("value") for fact in report["facts"] if fact["part"] == part}
+
+
+def test_http_sensors_are_compared_without_sockets(weir):
+    example = ROOT / "examples" / "thirty_sensors.yaml"
+    both = weir("compare", example, "--simulated", "--json", status=0).json()
+    rates = {side: next(fact["value"] for fact in both[side]["facts"] if fact["name"] == "achieved")
+             for side in ("sequential", "concurrent")}
+    assert rates["sequential"] == pytest.approx(1 / 3, abs=0.01) and rates["concurrent"] == pytest.approx(1, abs=0.01)
+    slower = weir("compare", example, "--simulated", "--json", "--fleet", "latency=50ms", status=0).json()
+    assert slower["sequential"]["seconds"] < both["sequential"]["seconds"]
+    assert "not a duration" in weir("run", example, "--simulated", "--fleet", "latency=soon", status=2).stderr
+
+
+@pytest.mark.parametrize("hours", [2, pytest.param(24, marks=pytest.mark.soak)])
+def test_hours_of_faults_account_for_each_record(pipeline, tmp_path, hours):
+    """Sensor 0 hangs, 1 to 3 reset, 4 talks garbage, all fail and stall now and then, and every half hour nobody
+    listens for half a minute."""
+    faults = ("sensor=0", "mode=hang", "sensor=1..3", "mode=reset", "sensor=4", "mode=garbage", "fail=0.01",
+              "stall=0.001", "stall_time=30s", "restart_every=30min", "down=30s")
+    report = pipeline(SENSORS % (99, "60s"), args=["--simulated", "--seed", "7", "--duration", f"{hours}h",
+                                                   *[word for fault in faults for word in ("--fleet", fault)]])
+    facts = facts_of(report, "fleet")
+    assert report["records_in"] == report["records_stored"] == facts["answers"] > 100 * 60 * hours * 0.85
+    assert facts["failed"] > 60 * hours and facts["retried"] > 0
+    numbers = collections.defaultdict(list)
+    for line in (tmp_path / "out.ndjson").read_text().splitlines():
+        record = json.loads(line)
+        numbers[record["sensor"]].append(record["seq"])
+    assert sum(map(len, numbers.values())) == report["records_stored"]
+    assert sorted(numbers) == sorted(f"s{i}" for i in range(5, 100))
+    for sensor, read in numbers.items():
+        assert all(before < after for before, after in zip(read, read[1:])), sensor
+        # Whatever a sensor answered was read, but for what it said to somebody who had given up waiting for it.
+        assert read[-1] + 1 - len(read) <= 1 + hours, sensor
+
+
+def test_a_simulated_run_is_the_same_each_time(pipeline, tmp_path):
+    def run(seed):
+        pipeline(SENSORS % (9, "1s"), args=["--simulated", "--seed", str(seed), "--duration", "30s", "--fleet",
+                                            "jitter=50ms", "--fleet", "distribution=normal", "--fleet", "fail=0.1"])
+        return (tmp_path / "out.ndjson").read_bytes()
+
+    assert run(1) == run(1) != run(2)
