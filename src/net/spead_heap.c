@@ -278,15 +278,24 @@ static enum weir_spead_counter add_packet(struct spead_heaps *heaps, struct spea
     return WEIR_SPEAD_PACKETS;
 }
 
+/* Where what has come of the heap ends; gaps before that do not matter. */
+static uint64_t *end_of(struct spead_live *live)
+{
+    return live->range_count > 0 ? &live->ranges[live->range_count - 1].end : &live->contiguous;
+}
+
 /* Notes how the next packet of this heap begins if it continues this one. */
 static void expect_next(struct spead_source *source, struct spead_live *live, const struct spead_packet_view *packet)
 {
     size_t head = SPEAD_HEADER_SIZE + (size_t)packet->pointers * SPEAD_POINTER_SIZE;
     source->current = NULL;
-    if (!packet->ordered || !live->heap.sized || live->range_count > 0 || head > SPEAD_HEAD_MAX)
+    if (!packet->ordered || !live->heap.sized || head > SPEAD_HEAD_MAX ||
+        *end_of(live) != packet->payload_offset + packet->payload_length)
         return;
     source->current = live;
+    source->expected = *end_of(live);
     source->head_size = (uint32_t)head;
+    source->packet_length = (uint32_t)packet->payload_length;
     memcpy(source->head, packet->pointer_bytes - SPEAD_HEADER_SIZE, head);
     source->head_offset = spead_pointer(packet->flavour, true, SPEAD_PAYLOAD_OFFSET, 0);
     source->head_length = spead_pointer(packet->flavour, true, SPEAD_PAYLOAD_LEN, 0);
@@ -383,33 +392,76 @@ static uint32_t slot_of(const struct spead_heaps *heaps, const struct spead_sour
     return slot;
 }
 
+/* The usual case: a packet that begins as the one before it, and carries the bytes that follow. */
+static bool continues(const struct spead_source *source, const uint8_t *head, uint64_t length)
+{
+    const struct spead_live *live = source->current;
+    return spead_load64(head) == spead_load64(source->head) &&
+           spead_load64(head + 8) == spead_load64(source->head + 8) &&
+           spead_load64(head + 16) == spead_load64(source->head + 16) &&
+           spead_load64(head + 24) == (source->head_offset | source->expected) &&
+           spead_load64(head + 32) == (source->head_length | length) && length <= live->length - source->expected &&
+           (source->head_size == 40 || memcmp(head + 40, source->head + 40, source->head_size - 40) == 0);
+}
+
+/* `length` bytes more of the current heap have come, and lie where they belong. */
+static void advance(struct spead_heaps *heaps, struct spead_source *source, uint64_t length, int64_t now_ns)
+{
+    struct spead_live *live = source->current;
+    source->expected += length;
+    *end_of(live) = source->expected;
+    live->heap.received += length;
+    live->heap.packets++;
+    live->heap.last_ns = now_ns;
+    source->counters.of[WEIR_SPEAD_PACKETS]++;
+    source->counters.of[WEIR_SPEAD_BYTES] += length;
+    if (live->contiguous == live->length && live->highest <= live->length)
+        spead_live_end(heaps, source, slot_of(heaps, source, live), ENDING_COMPLETE);
+}
+
+/* What was heard of a source long ago is forgotten. */
+static void hear(const struct spead_heaps *heaps, struct spead_source *source, int64_t now_ns)
+{
+    if (heaps->options.forget_ns > 0 && now_ns - source->last_ns > heaps->options.forget_ns)
+        source->remembered_count = source->remembered_at = 0;
+    source->last_ns = now_ns;
+}
+
 void spead_heaps_packet(struct spead_heaps *heaps, struct spead_source *source, const void *data, size_t size,
                         int64_t now_ns)
 {
     const uint8_t *bytes = data;
-    struct spead_live *live = source->current;
-    if (heaps->options.forget_ns > 0 && now_ns - source->last_ns > heaps->options.forget_ns)
-        source->remembered_count = source->remembered_at = 0;
-    source->last_ns = now_ns;
-    /* The usual case: the packet begins as the one before it and carries the bytes that follow. */
-    if (live && size > source->head_size && memcmp(bytes, source->head, 24) == 0) {
-        uint64_t length = size - source->head_size, begin = live->contiguous;
-        if (spead_load64(bytes + 24) == (source->head_offset | begin) &&
-            spead_load64(bytes + 32) == (source->head_length | length) && length <= live->length - begin &&
-            memcmp(bytes + 40, source->head + 40, source->head_size - 40) == 0) {
-            memcpy(live->payload + begin, bytes + source->head_size, length);
-            live->contiguous = begin + length;
-            live->heap.received += length;
-            live->heap.packets++;
-            live->heap.last_ns = now_ns;
-            source->counters.of[WEIR_SPEAD_PACKETS]++;
-            source->counters.of[WEIR_SPEAD_BYTES] += length;
-            if (live->contiguous == live->length && live->highest <= live->length)
-                spead_live_end(heaps, source, slot_of(heaps, source, live), ENDING_COMPLETE);
-            return;
-        }
+    const struct spead_live *live = source->current;
+    hear(heaps, source, now_ns);
+    if (live && size > source->head_size && continues(source, bytes, size - source->head_size)) {
+        memcpy(live->payload + source->expected, bytes + source->head_size, size - source->head_size);
+        advance(heaps, source, size - source->head_size, now_ns);
+        return;
     }
     take_packet(heaps, source, data, size, now_ns);
+}
+
+bool spead_heaps_place(const struct spead_source *source, struct spead_place *ret)
+{
+    const struct spead_live *live = source->current;
+    if (!live || source->expected == live->length)
+        return false;
+    *ret = (struct spead_place){.payload = live->payload + source->expected,
+                                .left = live->length - source->expected,
+                                .head = source->head_size,
+                                .length = source->packet_length};
+    return true;
+}
+
+bool spead_heaps_placed(struct spead_heaps *heaps, struct spead_source *source, const void *head,
+                        const uint8_t *payload, uint64_t length, int64_t now_ns)
+{
+    const struct spead_live *live = source->current;
+    if (!live || payload != live->payload + source->expected || length == 0 || !continues(source, head, length))
+        return false;
+    hear(heaps, source, now_ns);
+    advance(heaps, source, length, now_ns);
+    return true;
 }
 
 /* ---- What comes out -------------------------------------------------------------------------------------------- */

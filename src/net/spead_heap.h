@@ -69,7 +69,8 @@ struct spead_source {
     uint32_t remembered_count, remembered_at;
     /* The heap that the last packet was for, with how its next packet begins if all goes as it should. */
     struct spead_live *current;
-    uint32_t head_size;
+    uint64_t expected; /* offset of its payload: where what has come of the heap ends */
+    uint32_t head_size, packet_length;
     uint64_t head_offset, head_length; /* pointers without their values */
     uint8_t head[SPEAD_HEAD_MAX];
 };
@@ -90,6 +91,19 @@ struct spead_source *spead_heaps_add(struct spead_heaps *heaps, const void *key,
 /* Takes one packet; data is not needed afterwards. */
 void spead_heaps_packet(struct spead_heaps *heaps, struct spead_source *source, const void *data, size_t size,
                         int64_t now_ns);
+/* Where the payload of a source's next packets belongs, if they continue its current heap: whoever receives may put it
+ * there at once. What lies at `payload` is not part of the heap until spead_heaps_placed says so. */
+struct spead_place {
+    uint8_t *payload;
+    uint64_t left;         /* bytes of the heap that are still to come, from `payload` on */
+    uint32_t head, length; /* of the packet before: bytes before its payload, bytes of payload */
+};
+/* False: nothing can be said of the next packet. Valid until the next call that takes a packet. */
+bool spead_heaps_place(const struct spead_source *source, struct spead_place *ret);
+/* Takes a packet whose head (as many bytes as the place said) was received into `head` and whose payload already into
+ * `payload`. False: it is not the packet that belongs there, nothing has changed. */
+bool spead_heaps_placed(struct spead_heaps *heaps, struct spead_source *source, const void *head,
+                        const uint8_t *payload, uint64_t length, int64_t now_ns);
 /* Counts one that cannot even be looked at. */
 static inline void spead_source_count(struct spead_source *source, enum weir_spead_counter counter, uint64_t number)
 {
@@ -111,6 +125,8 @@ void spead_heaps_flush(struct spead_heaps *heaps);
 /* A stop item has ended it all. */
 bool spead_heaps_stopped(const struct spead_heaps *heaps);
 
+/* How many sources have made room for others: while that stays the same, all pointers to sources stay valid. */
+uint32_t spead_heaps_gone(const struct spead_heaps *heaps);
 uint32_t spead_heaps_source_count(const struct spead_heaps *heaps);
 /* The sources, in the order in which they were first seen. Of those that made room for others the totals keep the
  * counters. */

@@ -46,6 +46,11 @@ void receive_set_buffer(struct weir_spead_receiver *receiver, struct receive_end
     setsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     getsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUF, &granted, &length);
     granted /= 2; /* the kernel doubles it for its own bookkeeping */
+    int limit = granted;
+    if (limit < size && setsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) == 0) {
+        getsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUF, &granted, &length);
+        granted /= 2;
+    }
     endpoint->buffer = (uint64_t)granted;
     if (!receiver->buffer || endpoint->buffer < receiver->buffer)
         receiver->buffer = endpoint->buffer;
@@ -54,6 +59,12 @@ void receive_set_buffer(struct weir_spead_receiver *receiver, struct receive_end
                  "the kernel gives the socket a buffer of %d bytes instead of %d: bursts may be lost; to allow it: "
                  "sysctl -w net.core.rmem_max=%d",
                  granted, size, size);
+    else if (limit < size)
+        snprintf(
+            receiver->warning, sizeof receiver->warning,
+            "the kernel gives the socket a buffer of %d bytes to the administrator only, %d to others; to allow it: "
+            "sysctl -w net.core.rmem_max=%d",
+            size, limit, size);
 }
 
 static void show_address(const struct sockaddr *address, socklen_t length, char *out, size_t size)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "net/spead_receiver.h"
+#include "net/spead_scatter.h"
 
 #ifndef UDP_GRO
 #define UDP_GRO 104
@@ -23,6 +24,10 @@ struct udp_state {
     uint32_t batch;  /* datagrams to ask for */
     uint32_t kernel; /* drops, as last told */
     uint8_t *buffers;
+    struct spead_source *latest; /* who sent the last message */
+    uint32_t gone;               /* sources that were gone then */
+    bool segments;               /* it held several packets */
+    struct spead_scatter scatter;
 };
 
 /* ---- Receiving ------------------------------------------------------------------------------------------------- */
@@ -46,49 +51,86 @@ static int read_controls(struct weir_spead_receiver *receiver, struct receive_en
     return segment;
 }
 
-static void take_message(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint,
-                         struct mmsghdr *message, int64_t now_ns)
+static void took_packet(void *argument)
 {
+    struct weir_spead_receiver *receiver = argument;
+    receiver->datagrams++;
+    if (spead_heaps_finished(receiver->heaps))
+        receive_deliver(receiver);
+}
+
+/* The first of `count` messages; it is number `index` of the call. */
+static void take_message(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint, uint32_t index,
+                         uint32_t count, int64_t now_ns)
+{
+    struct udp_state *state = endpoint->state;
+    struct mmsghdr *message = &state->messages[index];
     struct msghdr *head = &message->msg_hdr;
-    const uint8_t *data = head->msg_iov->iov_base;
-    size_t size = message->msg_len;
+    const uint8_t *data = state->buffers + (size_t)index * RECEIVE_STRIDE;
+    size_t size = message->msg_len, at = 0;
     int segment = head->msg_controllen > 0 ? read_controls(receiver, endpoint, head) : 0;
     struct spead_source *source = receive_source(receiver, head->msg_name, head->msg_namelen, now_ns);
+    state->latest = source;
     if (!source)
         return;
     if (head->msg_flags & MSG_TRUNC) {
         spead_source_count(source, WEIR_SPEAD_PACKETS_OVERSIZE, 1);
         return;
     }
-    if (segment <= 0 || (size_t)segment >= size) {
-        receive_packet(receiver, source, data, size, now_ns);
-        return;
+    state->segments = segment > 0 && (size_t)segment < size;
+    if (index < state->scatter.planned) {
+        const struct scatter_received received = {message, count, source, segment > 0 ? (size_t)segment : 0, now_ns};
+        at = scatter_take(&state->scatter, receiver->heaps, index, &received, took_packet, receiver);
     }
-    for (size_t at = 0; at < size; at += (size_t)segment)
-        receive_packet(receiver, source, data + at, size - at < (size_t)segment ? size - at : (size_t)segment, now_ns);
+    size_t step = state->segments ? (size_t)segment : size;
+    for (; at < size; at += step)
+        receive_packet(receiver, source, data + at, size - at < step ? size - at : step, now_ns);
+}
+
+/* Says where the next messages go: into heaps as far as they can be foretold, else into their plain buffers. Returns
+ * how many to ask for. */
+static uint32_t lay_out(struct weir_spead_receiver *receiver, struct udp_state *state)
+{
+    struct spead_scatter *scatter = &state->scatter;
+    uint32_t planned = 0, count = state->batch;
+    if (state->segments)
+        planned = scatter_plan(scatter, state->latest, receiver->options.packet_max, RECEIVE_BATCH, state->buffers,
+                               RECEIVE_STRIDE);
+    else
+        scatter->planned = 0;
+    if (planned > 0 && (scatter->whole || planned > count))
+        count = planned;
+    for (uint32_t i = 0; i < count; i++) {
+        struct msghdr *head = &state->messages[i].msg_hdr;
+        head->msg_namelen = sizeof state->names[i];
+        head->msg_controllen = sizeof state->controls[i];
+        head->msg_iov = i < planned ? scatter->vectors[i] : &state->vectors[i];
+        head->msg_iovlen = i < planned ? scatter->messages[i].vectors : 1;
+    }
+    return count;
 }
 
 static int service(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint, int64_t now_ns)
 {
     struct udp_state *state = endpoint->state;
+    if (state->gone != spead_heaps_gone(receiver->heaps)) {
+        state->gone = spead_heaps_gone(receiver->heaps);
+        state->latest = NULL; /* it may be among them */
+    }
     for (int turn = 0; turn < RECEIVE_TURNS; turn++) {
-        for (uint32_t i = 0; i < state->batch; i++) {
-            struct msghdr *head = &state->messages[i].msg_hdr;
-            head->msg_namelen = sizeof state->names[i];
-            head->msg_controllen = sizeof state->controls[i];
-        }
-        int got = recvmmsg(endpoint->fd, state->messages, state->batch, MSG_DONTWAIT, NULL);
+        uint32_t asked = lay_out(receiver, state);
+        int got = recvmmsg(endpoint->fd, state->messages, asked, MSG_DONTWAIT, NULL);
         if (got <= 0) /* none; or an error of a single datagram: nothing to end for */
             return 0;
         size_t bytes = 0;
         for (int i = 0; i < got; i++) {
             bytes += state->messages[i].msg_len;
-            take_message(receiver, endpoint, &state->messages[i], now_ns);
+            take_message(receiver, endpoint, (uint32_t)i, (uint32_t)(got - i), now_ns);
         }
+        scatter_done(&state->scatter);
         receiver->receive_calls++;
         /* Large messages: few of them, so that they are still in the cache when they are looked at. */
         uint32_t fitting = (uint32_t)(RECEIVE_BATCH_BYTES / (bytes / (uint32_t)got + 1));
-        uint32_t asked = state->batch;
         state->batch = fitting < 1 ? 1 : fitting > RECEIVE_BATCH ? RECEIVE_BATCH : fitting;
         if ((uint32_t)got < asked)
             return 0;

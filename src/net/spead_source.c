@@ -186,6 +186,11 @@ struct spead_source *spead_heaps_add(struct spead_heaps *heaps, const void *key,
     return source;
 }
 
+uint32_t spead_heaps_gone(const struct spead_heaps *heaps)
+{
+    return heaps->numbers - heaps->sources;
+}
+
 uint32_t spead_heaps_source_count(const struct spead_heaps *heaps)
 {
     return heaps->sources;
