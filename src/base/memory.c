@@ -116,10 +116,19 @@ void memory_free(void *pointer)
     free(pointer);
 }
 
+static void note_peak(struct memory_budget *budget, uint64_t used)
+{
+    uint64_t peak = atomic_load_explicit(&budget->peak, memory_order_relaxed);
+
+    while (peak < used && !atomic_compare_exchange_weak_explicit(&budget->peak, &peak, used, memory_order_relaxed,
+                                                                 memory_order_relaxed)) {
+    }
+}
+
 bool memory_budget_take(struct memory_budget *budget, uint64_t bytes)
 {
     uint64_t used = atomic_load_explicit(&budget->used, memory_order_relaxed);
-    uint64_t peak, next;
+    uint64_t next;
 
     do {
         if (bytes > budget->limit || used > budget->limit - bytes) {
@@ -129,11 +138,13 @@ bool memory_budget_take(struct memory_budget *budget, uint64_t bytes)
         next = used + bytes;
     } while (
         !atomic_compare_exchange_weak_explicit(&budget->used, &used, next, memory_order_relaxed, memory_order_relaxed));
-    peak = atomic_load_explicit(&budget->peak, memory_order_relaxed);
-    while (peak < next && !atomic_compare_exchange_weak_explicit(&budget->peak, &peak, next, memory_order_relaxed,
-                                                                 memory_order_relaxed)) {
-    }
+    note_peak(budget, next);
     return true;
+}
+
+void memory_budget_charge(struct memory_budget *budget, uint64_t bytes)
+{
+    note_peak(budget, atomic_fetch_add_explicit(&budget->used, bytes, memory_order_relaxed) + bytes);
 }
 
 void memory_budget_give(struct memory_budget *budget, uint64_t bytes)

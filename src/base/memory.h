@@ -25,11 +25,12 @@ void memory_free(void *pointer); /* NULL is allowed */
  * allocations were made since the last call. Tests only. */
 uint64_t memory_fail_nth(uint64_t nth, bool forever);
 
-/* A budget in bytes, shared by threads: used <= limit always. */
+/* A budget in bytes, shared by threads: used <= limit, but for what is charged. */
 struct memory_budget {
     _Atomic uint64_t used, peak, refusals;
     uint64_t limit;
 };
-bool memory_budget_take(struct memory_budget *budget, uint64_t bytes); /* false: would exceed; counted */
+bool memory_budget_take(struct memory_budget *budget, uint64_t bytes);   /* false: would exceed; counted */
+void memory_budget_charge(struct memory_budget *budget, uint64_t bytes); /* memory that is there already */
 void memory_budget_give(struct memory_budget *budget, uint64_t bytes);
 #endif

@@ -135,6 +135,24 @@ void codec_block_trim(struct weir_block *block, uint64_t records)
     block->size = (size_t)(end - block->data);
 }
 
+bool codec_block_split(struct weir_block *block, uint64_t records, struct weir_block *rest)
+{
+    enum codec_format format = block->layout->format;
+    if (!codec_is_text(format) || codec_block_records(block) <= records ||
+        (format == CODEC_CSV && memchr(block->data, '"', block->size))) {
+        return false;
+    }
+    *rest = *block;
+    codec_block_trim(block, records);
+    rest->memory = weir_memory_reference(block->memory);
+    rest->layout = codec_layout_reference(block->layout);
+    rest->data += block->size;
+    rest->size -= block->size;
+    rest->line += records;
+    rest->position += records;
+    return true;
+}
+
 size_t codec_cut(enum codec_format format, const struct codec_read_options *options, const char *data, size_t size)
 {
     if (format == CODEC_FRAME) {

@@ -109,6 +109,9 @@ struct codec_extent codec_extent(enum codec_format format, const char *data, siz
 /* The records (lines) of a block, and the block without those behind the first `records` of them. */
 uint64_t codec_block_records(const struct weir_block *block);
 void codec_block_trim(struct weir_block *block, uint64_t records);
+/* Takes the records of a text block behind the first `records` off into *rest, which then holds references of its own.
+ * False: there are no more, or they cannot be told apart without decoding them (a frame, quotes in CSV). */
+bool codec_block_split(struct weir_block *block, uint64_t records, struct weir_block *rest);
 
 /* Makes the layout for a file from its first bytes (whole lines as far as `size` goes; `whole` says that this is all of
  * the file). `previous` is the source's earlier layout (its schema is kept) or NULL. *ret_skip: bytes of header to skip

@@ -53,6 +53,7 @@ _Static_assert(sizeof(struct slab) == LINE, "the data of a slab begins one cache
 struct weir_pool {
     struct memory_budget *budget;
     size_t keep_bytes;
+    uint64_t taken;                 /* the owner's: bytes, ever */
     struct slab *free[CLASS_COUNT]; /* the owner's */
     _Alignas(LINE) _Atomic(struct slab *) returned;
     _Atomic size_t free_bytes; /* in free and returned */
@@ -198,10 +199,20 @@ void *pool_take(struct weir_pool *pool, size_t size)
         pool->free[class] = slab->next;
         atomic_fetch_sub_explicit(&pool->free_bytes, slab->size, memory_order_relaxed);
         ASAN_UNPOISON_MEMORY_REGION(slab->data, slab->size);
+        pool->taken += slab->size;
         return slab->data;
     }
     struct slab *slab = new_slab(pool, usable, class);
-    return slab ? slab->data : NULL;
+    if (!slab) {
+        return NULL;
+    }
+    pool->taken += slab->size;
+    return slab->data;
+}
+
+uint64_t pool_taken(const struct weir_pool *pool)
+{
+    return pool->taken;
 }
 
 static struct slab *slab_of(const void *data)

@@ -326,6 +326,16 @@ struct turn *edge_take(struct edge *edge)
     return turn;
 }
 
+struct edge_next edge_look_next(struct edge *edge)
+{
+    struct edge_next next = {0, UINT64_MAX};
+    pthread_mutex_lock(&edge->lock);
+    if (edge->first)
+        next = (struct edge_next){edge->first->bytes ? edge->first->bytes : 1, edge->first->ticket};
+    pthread_mutex_unlock(&edge->lock);
+    return next;
+}
+
 bool edge_done(struct edge *edge)
 {
     pthread_mutex_lock(&edge->lock);

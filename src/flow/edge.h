@@ -54,6 +54,12 @@ int64_t edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct 
 
 /* The next ready turn, or NULL. The consumer then owns it. */
 struct turn *edge_take(struct edge *edge);
+/* What edge_take would give now. */
+struct edge_next {
+    size_t bytes; /* at least 1; 0: nothing */
+    uint64_t ticket;
+};
+struct edge_next edge_look_next(struct edge *edge);
 /* All sources have ended and everything was taken. */
 bool edge_done(struct edge *edge);
 /* Nothing waits and a consumer is parked: data would be welcome. */

@@ -22,6 +22,7 @@
 #include "flow/pipeline.h"
 #include "flow/receipt.h"
 
+enum { SOURCE_ROWS_MOST = 4096 }; /* in a batch, unless the plan says how many */
 enum { ENGINE_LANES_MAX = 64, ENGINE_NOTICES_MAX = 3, ENGINE_COUNTERS_MAX = 4096 };
 
 /* ---- Machines -------------------------------------------------------------------------------------------------- */
@@ -144,6 +145,7 @@ struct input { /* of a lane: an edge and the tree behind it */
     uint32_t use_count;
     uint32_t source; /* index, for a source edge; else UINT32_MAX */
     struct exchange *exchange;
+    uint64_t grown, grown_from; /* how many bytes a turn took lately, and how many it had; 0: not known yet */
 };
 
 struct lane {
@@ -160,6 +162,10 @@ struct lane {
     uint32_t output_count;
     struct turn *stuck; /* could not be decoded for want of memory: tried again */
     struct input *stuck_input;
+    int64_t stuck_since; /* 0: is not */
+    _Atomic bool wants_room;
+    uint64_t reserved;       /* for the turn that runs */
+    uint64_t refused_before; /* of the budget for batches, when the turn began */
     uint32_t current_source;
     uint32_t current_mark;    /* of nodes' marks: the input and source of the turn that runs */
     uint64_t child_ns;        /* time in children of the node that runs: to be taken off its own */
@@ -185,7 +191,8 @@ struct source {
     _Atomic int64_t event_time; /* how far it has come, on lanes; INT64_MIN: nowhere yet */
     struct histogram late_by, fetch;
     _Atomic uint64_t emitted;
-    uint32_t ramp_rows; /* how many rows a batch may have by now: doubles while there is time */
+    uint32_t ramp_rows;            /* how many rows a batch may have by now: doubles while there is time */
+    _Atomic uint32_t allowed_rows; /* and by what turns were seen to grow to; written by lanes */
     bool limit_reached;
 };
 struct weir_emitter {
@@ -204,7 +211,7 @@ struct async_stage {
     const struct weir_stage *ops;
     struct edge *in, *out;
     bool unordered;
-    uint32_t running;         /* turns whose task has not ended */
+    _Atomic uint32_t running; /* turns whose task has not ended */
     struct async_line *lines; /* unordered: of each source */
     struct histogram wait;    /* produced → begun */
     _Atomic bool begins;      /* the part says itself when it begins with records */
@@ -226,6 +233,7 @@ struct sink {
     uint64_t pending_rows, epoch;
     _Atomic uint64_t pending_bytes;
     int64_t pending_since;
+    _Atomic bool holds; /* batches that it will let go of by itself */
     bool failed, closing, finished;
     struct histogram latency, wait;
     _Atomic uint64_t records_stored;
@@ -247,7 +255,9 @@ struct pipeline {
     int64_t started;
     uint32_t lane_count, source_count, sink_count, async_count, machine_count;
     struct memory_budget batch_budget, state_budget;
-    _Atomic uint64_t kept; /* of the state: what stages keep beyond the states of keys */
+    _Atomic uint64_t tickets;  /* given to turns of sources */
+    _Atomic uint64_t reserved; /* of the batches' share, for turns that run */
+    _Atomic uint64_t kept;     /* of the state: what stages keep beyond the states of keys */
     struct weir_symbols *symbols;
     struct source *sources; /* by plan index: the first nodes of the plan */
     struct sink *sinks;     /* sink_count */
@@ -287,6 +297,8 @@ struct pipeline {
 void pipeline_fail(struct pipeline *pipeline, const struct weir_error *error); /* keeps the first, aborts */
 bool pipeline_aborting(struct pipeline *pipeline);
 void pipeline_notice(struct pipeline *pipeline, const char *part, const char *kind, const char *text);
+/* A batch found no memory although its turn had waited for it. */
+void pipeline_fail_memory(struct pipeline *pipeline, const char *part, uint64_t records);
 void pipeline_count(struct pipeline *pipeline, const char *part, const char *what, const char *field, uint64_t number);
 void pipeline_machine_done(struct machine *machine);
 
@@ -304,6 +316,17 @@ enum step lane_step(struct machine *machine);
 enum step sink_step(struct machine *machine);
 int64_t sink_encode(void *owner, struct turn *turn); /* the sink edge's `complete` */
 void lane_count_cost(struct pipeline *pipeline, int64_t busy_ns, uint64_t records);
+
+/* room.c: memory for a turn of this input, before it is taken; when it has run, what it took from the lane's pool */
+bool room_take(struct lane *lane, const struct input *input, const struct edge_next *next);
+void room_came(struct pipeline *pipeline); /* any thread: who waits for memory may look again */
+void room_give(struct lane *lane);
+/* While this turn runs: nobody else runs, and nobody has anything to do that would give memory back. */
+bool room_alone(const struct lane *lane, const struct input *input, const struct turn *turn);
+void room_learn(struct lane *lane, struct input *input, const struct turn *turn, uint64_t grown);
+/* How many rows of this schema a lane's part of the memory holds; UINT64_MAX: as many as lines of `size` bytes. */
+uint64_t room_rows_of(const struct pipeline *pipeline, const struct weir_schema *schema, size_t size);
+uint32_t room_rows_at_first(const struct pipeline *pipeline);
 
 /* async_stage.c */
 enum step async_stage_step(struct machine *machine);

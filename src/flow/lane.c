@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+enum { STUCK_MOST_S = 10 }; /* without memory for a block although others may still give some back */
+
 /* ---- Decoding -------------------------------------------------------------------------------------------------- */
 
 /* How decoders tell of lines they refuse and values they cannot use; `owner` is the lane. */
@@ -205,6 +207,8 @@ static int open_pending(struct lane *lane, const struct input *input, const stru
             output->pending->receipt = receipt_hold(turn->receipt);
         output->pending->source = turn->source;
         output->pending->sequence = turn->sequence;
+        output->pending->ticket = turn->ticket;
+        output->pending->grain = turn->grain;
     }
     return 0;
 }
@@ -224,6 +228,33 @@ static enum step stuck(struct lane *lane, struct input *input, struct turn *turn
     lane->stuck_input = input;
     lane->machine.deadline = weir_now(&lane->machine.context) + CLOCK_MILLISECOND;
     return STEP_BLOCKED;
+}
+
+/* A block that found no memory although nobody else had any to give back never will. */
+static bool hopeless(struct lane *lane, const struct input *input, const struct turn *turn)
+{
+    const struct pipeline *pipeline = lane->machine.pipeline;
+    int64_t now = weir_now(&lane->machine.context);
+    if (!lane->stuck_since)
+        lane->stuck_since = now;
+    if (now - lane->stuck_since >= STUCK_MOST_S * CLOCK_SECOND)
+        return true;
+    return lane->refused_before != atomic_load(&pipeline->batch_budget.refusals) && room_alone(lane, input, turn);
+}
+
+static void fail_block(struct lane *lane, struct turn *turn)
+{
+    struct pipeline *pipeline = lane->machine.pipeline;
+    for (const struct message *message = turn->first; message; message = message->next) {
+        if (message->kind != MESSAGE_BLOCK)
+            continue;
+        char place[WEIR_ERROR_MAX / 2];
+        snprintf(place, sizeof place, "%s:%llu", message->block.file ? message->block.file : "input",
+                 (unsigned long long)message->block.line);
+        pipeline_fail_memory(pipeline, place, codec_block_records(&message->block));
+        break;
+    }
+    turn_discard_data(turn, OUTCOME_DROPPED);
 }
 
 static void count_decoding(struct lane *lane, const struct turn *turn, int64_t spent)
@@ -257,16 +288,20 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
 {
     struct pipeline *pipeline = lane->machine.pipeline;
     int64_t start = weir_now(&lane->machine.context), latest = INT64_MIN;
-    uint64_t records = 0;
+    uint64_t records = 0, taken = pool_taken(lane->machine.pool);
     lane->current_source = turn->source;
     lane->current_mark = input->index * pipeline->source_count + turn->source;
     lane->child_ns = 0;
     if (open_pending(lane, input, turn) < 0)
         return stuck(lane, input, turn);
-    if (pipeline_aborting(pipeline))
+    if (pipeline_aborting(pipeline)) {
         turn_discard_data(turn, OUTCOME_DROPPED);
-    else if (decode_turn(lane, turn) < 0)
-        return stuck(lane, input, turn);
+    } else if (decode_turn(lane, turn) < 0) {
+        if (!hopeless(lane, input, turn))
+            return stuck(lane, input, turn);
+        fail_block(lane, turn);
+    }
+    lane->stuck_since = 0;
     int64_t decoded = weir_now(&lane->machine.context);
     if (input->source != UINT32_MAX)
         count_decoding(lane, turn, decoded - start);
@@ -281,25 +316,18 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
         struct output *output = &lane->outputs[input->uses[i].output];
         submit_output(lane, output, input->uses[i].parts[output->pending->source]);
     }
+    room_learn(lane, input, turn, pool_taken(lane->machine.pool) - taken);
     turn_free(turn);
     lane_count_cost(pipeline, weir_now(&lane->machine.context) - start, records);
     return STEP_RAN;
 }
 
-/* When memory is short, lanes work one after the other: what one turn grows to must fit, not what all do. Only a lane
- * that works is waited for, so somebody always does. */
-static bool must_wait_turn(struct lane *lane, const struct input *input)
+static enum step run_measured(struct lane *lane, struct input *input, struct turn *turn)
 {
     struct pipeline *pipeline = lane->machine.pipeline;
-    return input->source != UINT32_MAX && atomic_load(&pipeline->lanes_busy) &&
-           atomic_load_explicit(&pipeline->batch_budget.used, memory_order_relaxed) > pipeline->batch_share / 2;
-}
-
-static enum step run_counted(struct lane *lane, struct input *input, struct turn *turn)
-{
-    atomic_fetch_add(&lane->machine.pipeline->lanes_busy, 1);
+    lane->refused_before = atomic_load_explicit(&pipeline->batch_budget.refusals, memory_order_relaxed);
     enum step step = run_turn(lane, input, turn);
-    atomic_fetch_sub(&lane->machine.pipeline->lanes_busy, 1);
+    room_give(lane);
     return step;
 }
 
@@ -329,8 +357,11 @@ enum step lane_step(struct machine *machine)
     machine->deadline = INT64_MAX;
     if (lane->stuck) {
         struct turn *turn = lane->stuck;
+        const struct edge_next again = {lane->stuck->bytes, lane->stuck->ticket};
+        if (!room_take(lane, lane->stuck_input, &again))
+            return STEP_BLOCKED;
         lane->stuck = NULL;
-        return run_counted(lane, lane->stuck_input, turn);
+        return run_measured(lane, lane->stuck_input, turn);
     }
     for (uint32_t i = 0; i < lane->input_count; i++) {
         struct input *input = &lane->inputs[i];
@@ -342,15 +373,20 @@ enum step lane_step(struct machine *machine)
             open = true;
             continue;
         }
-        if (must_wait_turn(lane, input)) {
-            machine->deadline = weir_now(&machine->context) + CLOCK_MILLISECOND;
+        struct edge_next next = edge_look_next(input->edge);
+        if (!next.bytes) {
+            open |= !edge_done(input->edge);
+            continue;
+        }
+        if (!room_take(lane, input, &next)) {
             blocked = open = true;
             continue;
         }
         struct turn *turn = edge_take(input->edge);
         if (turn)
-            return run_counted(lane, input, turn);
-        open |= !edge_done(input->edge);
+            return run_measured(lane, input, turn);
+        room_give(lane); /* another lane was faster */
+        open = true;
     }
     return !open ? STEP_DONE : blocked ? STEP_BLOCKED : STEP_IDLE;
 }

@@ -35,6 +35,8 @@ void message_free(struct message *message)
     case MESSAGE_END:
         break;
     }
+    if (message->charged)
+        memory_budget_give(message->charged, message->encoded.capacity);
     buffer_free(&message->encoded);
     memory_free(message);
 }

@@ -8,6 +8,7 @@
 #define FLOW_MESSAGE_H
 
 #include "base/buffer.h"
+#include "base/memory.h"
 #include "flow/receipt.h"
 
 #include <weir/part.h>
@@ -35,8 +36,9 @@ struct message {
         int64_t time;
         uint64_t epoch;
     };
-    struct receipt *receipt;    /* BLOCK */
-    struct weir_buffer encoded; /* DATA on its way to a sink that encodes */
+    struct receipt *receipt;       /* BLOCK */
+    struct weir_buffer encoded;    /* DATA on its way to a sink that encodes */
+    struct memory_budget *charged; /* with its capacity; or NULL */
 };
 
 struct turn {
@@ -44,6 +46,8 @@ struct turn {
     uint32_t source;
     uint64_t sequence;
     struct message *first, *last;
+    uint64_t ticket;  /* of the source's batch: those of all sources are numbered as they set out; for room.c */
+    uint32_t grain;   /* rows of the source's batch, as far as it knew: for room.c; 0: none */
     size_t bytes;     /* what it holds, for the limits of edges */
     int64_t ready_ns; /* when it could be taken from its edge; monotonic */
     /* A reference: the account of the source keeps the turn's place until all that came of it is gone, also where

@@ -157,8 +157,14 @@ void node_schema(struct weir_engine_node *node, uint32_t input, struct weir_sche
 
 /* ---- Data ------------------------------------------------------------------------------------------------------ */
 
-static void fail_node(struct weir_engine_node *node, int error)
+static void fail_node(struct weir_engine_node *node, int error, uint64_t records)
 {
+    const struct memory_budget *budget = &node->pipeline->batch_budget;
+    if (error == -ENOMEM &&
+        node->lane->refused_before != atomic_load_explicit(&budget->refusals, memory_order_relaxed)) {
+        pipeline_fail_memory(node->pipeline, node->plan->name, records);
+        return;
+    }
     weir_fail(&node->error, error, "%s: %s", node->plan->name, strerror(-error));
     pipeline_fail(node->pipeline, &node->error);
 }
@@ -221,7 +227,7 @@ void node_receive(struct weir_engine_node *node, uint32_t input, struct weir_bat
     if (node->keyed)
         atomic_store_explicit(&node->counters.keys, keyed_count(node->keyed), memory_order_relaxed);
     if (error < 0) { /* rows that weir_key_states took out are settled already */
-        fail_node(node, error);
+        fail_node(node, error, batch->count);
         receipt_settle_all(node->replaced ? node->replaced : batch, OUTCOME_REFUSED);
     }
     weir_batch_release(node->replaced);
@@ -253,7 +259,7 @@ void node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_n
             int error = stage->on_watermark(node->self, &node->env, least, &node->out);
             stop_watch(node, &watch);
             if (error < 0)
-                fail_node(node, error);
+                fail_node(node, error, 0);
         }
     }
 }
@@ -369,7 +375,7 @@ static void scatter_part(struct lane *lane, uint32_t output, struct weir_batch *
         weir_batch_release(part);
         return;
     }
-    pipeline_count(lane->machine.pipeline, "engine", "out of memory", NULL, count);
+    pipeline_fail_memory(lane->machine.pipeline, "engine", batch->count);
     receipt_settle(batch, rows, count, OUTCOME_REFUSED);
 }
 
@@ -383,7 +389,7 @@ static void scatter(struct lane *lane, const struct exchange_port *port, struct 
     }
     uint32_t *rows = pool_take(lane->machine.pool, (size_t)batch->count * (sizeof *rows + 1));
     if (!rows) {
-        pipeline_count(lane->machine.pipeline, "engine", "out of memory", NULL, batch->count);
+        pipeline_fail_memory(lane->machine.pipeline, "engine", batch->count);
         receipt_settle_all(batch, OUTCOME_REFUSED);
         return;
     }

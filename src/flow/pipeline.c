@@ -66,6 +66,20 @@ void pipeline_fail(struct pipeline *pipeline, const struct weir_error *error)
     pipeline_abort(pipeline);
 }
 
+void pipeline_fail_memory(struct pipeline *pipeline, const char *part, uint64_t records)
+{
+    struct weir_error error = {0};
+    uint64_t share = pipeline->batch_share >> 20, memory = (uint64_t)pipeline->plan->memory >> 20;
+    char batch[64] = "what it holds";
+    if (records)
+        snprintf(batch, sizeof batch, "a batch of %llu records", (unsigned long long)records);
+    weir_fail(&error, -ENOMEM,
+              "%s: out of memory: of `memory: %lluMiB`, %llu MiB are for batches, and %s with all that is made of it "
+              "takes more; give the run more with run: {memory: ...}, or smaller batches with run: {batch: ...}",
+              part, (unsigned long long)memory, (unsigned long long)share, batch);
+    pipeline_fail(pipeline, &error);
+}
+
 static struct counter *find_counter(struct pipeline *pipeline, const char *part, const char *what, const char *field)
 {
     struct counter **link = &pipeline->counters;
@@ -215,6 +229,7 @@ static int make_source(struct pipeline *pipeline, uint32_t index, uint64_t credi
     source->index = index;
     source->ops = (const void *)source->node.plan->part;
     atomic_store(&source->event_time, INT64_MIN);
+    atomic_store(&source->allowed_rows, room_rows_at_first(pipeline));
     source->ramp_rows = 64; /* histograms are all zeros as they are: where nothing is recorded they cost no memory */
     int error = init_machine(pipeline, &source->machine, source->node.plan->name, source_step, &pipeline->stopping);
     if (error < 0)

@@ -21,6 +21,8 @@ int64_t sink_encode(void *owner, struct turn *turn)
             continue;
         if (sink->ops->encode(sink->node.self, sink->machine.pipeline->symbols, message->batch, &message->encoded) < 0)
             message->encoded.failed = true;
+        message->charged = &sink->machine.pipeline->batch_budget;
+        memory_budget_charge(message->charged, message->encoded.capacity);
     }
     int64_t spent = weir_now(&sink->machine.context) - start;
     atomic_fetch_add_explicit(&sink->node.counters.busy_ns, (uint64_t)spent, memory_order_relaxed);
@@ -48,6 +50,7 @@ static void settle_pending(struct sink *sink, bool stored)
     sink->pending = NULL;
     sink->pending_end = &sink->pending;
     sink->pending_rows = 0;
+    room_came(sink->machine.pipeline);
     atomic_store_explicit(&sink->pending_bytes, 0, memory_order_relaxed);
 }
 
@@ -283,6 +286,7 @@ static enum step run_current(struct sink *sink)
     }
     turn_free(turn);
     sink->current = NULL;
+    room_came(sink->machine.pipeline);
     return STEP_RAN;
 }
 
@@ -313,11 +317,13 @@ static enum step step_sink(struct machine *machine)
     }
     if (commit_due(sink))
         return commit(sink);
+    atomic_store(&sink->holds, true); /* before it is off the edge */
     sink->current = edge_take(sink->edge);
     if (sink->current)
         return run_current(sink);
     if (sink->pending)
         return commit(sink);
+    atomic_store(&sink->holds, false);
     return edge_done(sink->edge) ? finish(sink) : STEP_IDLE;
 }
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* A batch should occupy a machine downstream for no longer than this: the grain of latency, and of a Ctrl-C. */
-enum { GRAIN_NS = 5 * 1000 * 1000, ROWS_MOST = 4096, RECORD_BYTES = 64 };
+enum { GRAIN_NS = 5 * 1000 * 1000, RECORD_BYTES = 64 };
 enum { SLAB_LEAST = 4096 };             /* what the smallest block really occupies */
 enum { BYTES_MOST = 256 * 1024 - 256 }; /* with its header and padding a block fills a slab of the pool */
 
@@ -110,6 +110,7 @@ static struct turn *begin_turn(struct source *source, bool announce)
 static void submit(struct source *source, struct turn *turn)
 {
     source->sequence++;
+    turn->ticket = atomic_fetch_add_explicit(&source->machine.pipeline->tickets, 1, memory_order_relaxed);
     edge_submit(source->edge, turn, 0, source->machine.pool);
 }
 
@@ -199,7 +200,7 @@ static int account_for(struct source *source, struct weir_batch *batch)
 static void grow_ramp(struct source *source)
 {
     watch_for_silence(source);
-    if (source->ramp_rows < ROWS_MOST)
+    if (source->ramp_rows < SOURCE_ROWS_MOST)
         source->ramp_rows *= 2;
 }
 
@@ -258,6 +259,7 @@ int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, stru
         return out_of_memory(source);
     }
     message->batch = batch;
+    turn->grain = batch->rows;
     turn->receipt = receipt_hold((struct receipt *)batch->receipts[0]);
     count_up(&source->emitted, batch->count);
     grow_ramp(source);
@@ -281,10 +283,9 @@ static void release_block(const struct weir_block *block)
     codec_layout_release(block->layout);
 }
 
-int weir_emit_block(struct weir_context *context, struct weir_emitter *out, const struct weir_block *given)
+/* Takes the block over. */
+static int emit_block(struct weir_context *context, struct source *source, struct weir_block block)
 {
-    struct source *source = out->source;
-    struct weir_block block = *given;
     int error = wait_for_credit(source, context);
     if (error >= 0) {
         trim_block(source, &block);
@@ -308,11 +309,28 @@ int weir_emit_block(struct weir_context *context, struct weir_emitter *out, cons
         return out_of_memory(source);
     }
     message->block = block;
+    turn->grain = (uint32_t)(block.size / RECORD_BYTES + 1);
     message->receipt = receipt;
     turn->receipt = receipt_hold(receipt);
     grow_ramp(source);
     submit(source, turn);
     return 0;
+}
+
+/* Short lines make many rows of all columns: they go in pieces. */
+int weir_emit_block(struct weir_context *context, struct weir_emitter *out, const struct weir_block *block)
+{
+    struct weir_block piece = *block, rest;
+    uint64_t rows = room_rows_of(out->source->machine.pipeline, codec_layout_schema(block->layout), block->size);
+    int error = 0;
+    while (error >= 0 && codec_block_split(&piece, rows, &rest)) {
+        error = emit_block(context, out->source, piece);
+        piece = rest;
+    }
+    if (error >= 0)
+        return emit_block(context, out->source, piece);
+    release_block(&piece);
+    return error;
 }
 
 bool weir_emit_wanted(struct weir_emitter *out)
@@ -326,14 +344,15 @@ uint32_t weir_emit_rows(struct weir_emitter *out)
 {
     struct source *source = out->source;
     struct pipeline *pipeline = source->machine.pipeline;
+    uint32_t allowed = atomic_load_explicit(&source->allowed_rows, memory_order_relaxed);
     if (pipeline->plan->batch > 0)
-        return (uint32_t)pipeline->plan->batch;
+        return allowed;
     uint64_t cost = atomic_load_explicit(&pipeline->cost_ns_256, memory_order_relaxed);
-    uint64_t rows = cost ? (uint64_t)GRAIN_NS * 256 / cost : ROWS_MOST;
+    uint64_t rows = cost ? (uint64_t)GRAIN_NS * 256 / cost : SOURCE_ROWS_MOST;
     if (rows > source->ramp_rows)
         rows = source->ramp_rows;
-    if (rows > ROWS_MOST)
-        rows = ROWS_MOST;
+    if (rows > allowed)
+        rows = allowed;
     if (rows > pipeline->grain_bytes / RECORD_BYTES)
         rows = pipeline->grain_bytes / RECORD_BYTES;
     return rows ? (uint32_t)rows : 1;
@@ -344,7 +363,7 @@ size_t weir_emit_bytes(struct weir_emitter *out)
     size_t bytes = (size_t)weir_emit_rows(out) * RECORD_BYTES;
     if (out->source->machine.pipeline->plan->batch > 0)
         return bytes;
-    if (bytes >= (size_t)ROWS_MOST * RECORD_BYTES || bytes > BYTES_MOST)
+    if (bytes >= (size_t)SOURCE_ROWS_MOST * RECORD_BYTES || bytes > BYTES_MOST)
         bytes = BYTES_MOST;
     return bytes;
 }

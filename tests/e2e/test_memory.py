@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+"""The smallest memory that a run may have holds any pipeline: turns wait for room, records are not refused for want of
+it. What can never fit says so."""
+import json
+
+import pytest
+
+SMALLEST = "16MiB"
+
+
+def write_readings(path, count, sensors=50):
+    with open(path, "w", encoding="utf-8") as out:
+        for n in range(count):
+            out.write('{"ts": %d, "sensor": "s%d", "value": %d}\n' % (1732147200 + n, n % sensors, n % 1000))
+
+
+def long_pipeline(stages, keyed, sink, lanes, extra=""):
+    lines = ["sources: {in: {type: file, path: in.ndjson, key: sensor}}", "stages:"]
+    for n in range(stages):
+        if keyed and n == stages // 2:
+            lines.append("  - rolling: {field: value, window: 5, compute: [sum]}")
+        lines.append(f"  - derive: {{name: d{n}, v{n}: value + {n}}}")
+    lines.append(f"sinks: {{out: {sink}}}")
+    lines.append(f"run: {{lanes: {lanes}, memory: {SMALLEST}{extra}}}")
+    return "\n".join(lines)
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("lanes, keyed, count", [(1, False, 14000), (4, True, 7000)])
+def test_two_hundred_stages_in_the_least_memory(pipeline, tmp_path, lanes, keyed, count):
+    write_readings(tmp_path / "in.ndjson", count)
+    report = pipeline(long_pipeline(200, keyed, "{type: file, path: out.ndjson}", lanes))
+    assert report["records_in"] == report["records_stored"] == count
+    with open(tmp_path / "out.ndjson", encoding="utf-8") as out:
+        lines = out.read().splitlines()
+    assert len(lines) == count
+    for n in (0, 100, count - 1):
+        record = json.loads(lines[n])
+        assert [record[f"v{i}"] for i in (0, 99, 199)] == [n % 1000 + i for i in (0, 99, 199)]
+
+
+FIELDS = ", ".join(f"f{n}: f64" for n in range(400))
+
+
+@pytest.mark.parametrize("batch", ["", ", batch: 50000"])
+def test_short_lines_that_become_rows_of_many_columns(pipeline, tmp_path, batch):
+    with open(tmp_path / "in.ndjson", "w", encoding="utf-8") as out:
+        out.write('{"f1": 1, "note": "%s"}\n' % ("x" * 60) * 10000)
+        out.write("{}\n" * 30000)
+    report = pipeline("""
+        sources: {in: {type: file, path: in.ndjson, fields: {%s}}}
+        sinks: {out: {type: "null"}}
+        run: {lanes: 1, memory: 16MiB%s}
+    """ % (FIELDS, batch))
+    assert report["records_stored"] == 40000
+
+
+def test_a_block_that_can_never_be_decoded_ends_the_run(pipeline, tmp_path):
+    """Where the ends of records cannot be told without decoding, a block is not cut into pieces."""
+    with open(tmp_path / "in.csv", "w", encoding="utf-8") as out:
+        out.write(",".join(f"f{n}" for n in range(400)) + "\n")
+        out.write('"1"\n' * 30000)
+    config = """
+        sources: {in: {type: file, path: in.csv}}
+        sinks: {out: {type: "null"}}
+        run: {lanes: 1, memory: 16MiB, batch: %d}
+    """
+    report = pipeline(config % 50000, status=1)
+    words = report["outcome"].stderr
+    assert "in.csv:2: out of memory" in words and "`memory: 16MiB`" in words, words
+    assert "run: {memory: ...}" in words and "run: {batch: ...}" in words, words
+    assert report["records_refused"] == 0
+    report = pipeline(config % 64)
+    assert report["records_stored"] == 30000
