@@ -176,12 +176,19 @@ static enum judge_why why_none(const struct load_level *levels, uint32_t count, 
     return why;
 }
 
-/* Twice the standard error of the mean of the repeats, within limits. */
-static double tolerance_of(const struct load_level *level)
+/* Of the goodput's mean over repeats; unknown (negative) from one alone. */
+static double standard_error(const struct load_level *level)
 {
-    double noise = level->repeats > 1 && level->goodput > 0
-                       ? 2 * level->goodput_deviation / sqrt(level->repeats) / level->goodput
-                       : 0;
+    return level->repeats > 1 ? level->goodput_deviation / sqrt(level->repeats) : -1;
+}
+
+/* How much less goodput is as good as the best: two standard errors of the difference, within limits. */
+static double tolerance_of(const struct load_level *best, const struct load_level *level)
+{
+    double error = standard_error(best), other = standard_error(level);
+    error = error < 0 ? 0 : error;
+    other = other < 0 ? error : other;
+    double noise = 2 * sqrt(error * error + other * other) / best->goodput;
     return noise < TOLERANCE_LEAST ? TOLERANCE_LEAST : noise > TOLERANCE_MOST ? TOLERANCE_MOST : noise;
 }
 
@@ -204,8 +211,8 @@ struct judgement judge(const struct load_level *levels, uint32_t count, const st
         return result;
     }
     const struct load_level *best = &levels[result.best];
-    result.tolerance = best->kind == LOAD_OPEN ? 0 : tolerance_of(best);
     for (uint32_t i = 0; i < count && result.sweet < 0; i++) {
+        result.tolerance = best->kind == LOAD_OPEN ? 0 : tolerance_of(best, &levels[i]);
         if (levels[i].repeats > 0 && judge_acceptable(&levels[i], limits) &&
             levels[i].goodput >= best->goodput * (1 - result.tolerance))
             result.sweet = (int)i;

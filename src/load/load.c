@@ -24,6 +24,14 @@ struct user {
     int64_t start_ns;
 };
 
+/* An attempt that lies in the window, but not with its middle. */
+struct edge {
+    bool known;
+    enum load_end end;
+    int status;
+    int64_t response_ns;
+};
+
 struct generator {
     const struct load_options *options;
     struct load_tally *tally;
@@ -40,6 +48,7 @@ struct generator {
     uint32_t users, idle;          /* open: tasks, and those that wait for an arrival */
     struct random random;
     int64_t cpu_before, queued_before;
+    struct edge edge; /* the last of them */
 };
 
 /* ---- Accounts --------------------------------------------------------------------------------------------------- */
@@ -96,6 +105,16 @@ static void keep_words(struct generator *generator, const struct http_reply *rep
     http_explain(&generator->request, reply, tally->words, sizeof tally->words);
 }
 
+static void record(struct load_tally *tally, enum load_end end, int status, int64_t response_ns)
+{
+    histogram_record(&tally->response, response_ns, 1);
+    tally->ends[end]++;
+    if (end == LOAD_GOOD)
+        histogram_record(&tally->good, response_ns, 1);
+    if (status > 0 && status < LOAD_STATUS_MOST)
+        tally->statuses[status]++;
+}
+
 /* An attempt that should have begun at `intended`, began at `from` and ended at `to`. */
 static void account(struct generator *generator, const struct http_reply *reply, int64_t intended, int64_t from,
                     int64_t to)
@@ -108,21 +127,17 @@ static void account(struct generator *generator, const struct http_reply *reply,
         if (end == LOAD_GOOD)
             atomic_fetch_add_explicit(&progress->good, 1, memory_order_relaxed);
     }
-    if (to <= generator->begin || from >= generator->end)
+    if ((to <= generator->begin && from < generator->begin) || from >= generator->end)
         return;
     double share = to > from ? (double)overlap(generator, from, to) / (double)(to - from) : 1;
     tally->completed += share;
     if (end == LOAD_GOOD)
         tally->succeeded += share;
     int64_t middle = from + (to - from) / 2;
-    if (middle < generator->begin || middle >= generator->end)
-        return;
-    histogram_record(&tally->response, to - intended, 1);
-    tally->ends[end]++;
-    if (end == LOAD_GOOD)
-        histogram_record(&tally->good, to - intended, 1);
-    if (reply->status > 0 && reply->status < LOAD_STATUS_MOST)
-        tally->statuses[reply->status]++;
+    if (middle >= generator->begin && middle < generator->end)
+        record(tally, end, reply->status, to - intended);
+    else
+        generator->edge = (struct edge){true, end, reply->status, to - intended};
 }
 
 /* ---- Attempts --------------------------------------------------------------------------------------------------- */
@@ -346,6 +361,9 @@ static void finish(struct generator *generator, int error)
     http_client_count(generator->client, &counters);
     tally->connections = counters.opened;
     tally->interrupted = error == -ECANCELED;
+    /* In a window shorter than an attempt none may have its middle: one stands for all. */
+    if (generator->edge.known && atomic_load(&tally->response.count) == 0)
+        record(tally, generator->edge.end, generator->edge.status, generator->edge.response_ns);
     if (generator->options->kind != LOAD_OPEN)
         tally->offered = tally->completed;
 }
@@ -366,7 +384,7 @@ int load_run(struct weir_context *context, const struct load_options *options, s
         generator->request = options->target->request;
         generator->request.any_status = true;
         generator->request.redirects_most = HTTP_NO_REDIRECTS;
-        random_seed(&generator->random, options->seed);
+        random_seed(&generator->random, options->seed ^ UINT64_C(0x6c6f6164)); /* not the server's own chance */
         client.connections_most = open ? most : options->concurrency;
         error = http_client_new(&client, &generator->client);
     }

@@ -17,6 +17,9 @@ const uint32_t sweep_default_level_count = sizeof sweep_default_levels / sizeof 
 #define LINEAR 0.9       /* of the highest goodput for each user: there is no queue yet */
 #define PLATEAU 0.98     /* of the highest goodput */
 #define NEAR 0.93        /* just below the knee */
+#define NEIGHBOUR 1.2    /* closer than that to the answer */
+
+enum { CONFIRMED = 2 }; /* times that the answer and its neighbours are measured once more */
 
 /* ---- Levels ----------------------------------------------------------------------------------------------------- */
 
@@ -287,6 +290,21 @@ static bool next_level(const struct sweep *sweep, double *ret)
     return between(below, at, settled ? at * NEAR : sqrt(below * at), ret);
 }
 
+/* Once more, for certainty: the answer, what is close to it, and what it is compared with. */
+static void confirm(struct sweep *sweep)
+{
+    struct judgement found = sweep_judge(sweep);
+    double sweet = found.sweet < 0 ? 0 : sweep->levels[found.sweet].value;
+    for (sweep->round = 1; found.sweet >= 0 && sweep->round <= CONFIRMED; sweep->round++) {
+        for (uint32_t i = 0; i < sweep->count; i++) {
+            double value = sweep->levels[i].value;
+            bool close = value <= sweet * NEIGHBOUR && value >= sweet / NEIGHBOUR;
+            if ((close || (int)i == found.best) && !run_level(sweep, value))
+                return;
+        }
+    }
+}
+
 static void search(struct sweep *sweep)
 {
     double value = 1, before = 0;
@@ -305,6 +323,7 @@ static void search(struct sweep *sweep)
         if (!run_level(sweep, value))
             return;
     }
+    confirm(sweep);
 }
 
 void sweep_run(struct sweep *sweep)
