@@ -254,6 +254,9 @@ struct weir_stage {
     int (*call)(void *self, struct weir_env *env, struct weir_context *context, struct weir_batch *in,
                 struct weir_out *out);
     bool (*unordered)(const void *self); /* of call: results leave as they come; may be NULL */
+    /* Of call: no more calls come, and none is under way; the last thing on their loop. What belongs to the loop, such
+     * as connections, is closed here. May be NULL. */
+    void (*end_task)(void *self, struct weir_env *env);
 };
 
 /* The consumer has these records now: their time since they were produced goes into the histogram of waits. For stages

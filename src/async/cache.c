@@ -240,6 +240,18 @@ int cache_get(struct weir_context *context, struct cache *cache, const void *key
     return error;
 }
 
+const struct cache_value *cache_find(struct weir_context *context, struct cache *cache, const void *key,
+                                     size_t key_size)
+{
+    struct entry *entry = find(cache, hash_bytes(key, key_size), key, key_size);
+    if (!entry || entry->fetching || entry->expires <= weir_now(context))
+        return NULL;
+    entry->holders++;
+    touch(cache, entry);
+    *(entry->value.found ? &cache->counters.hits : &cache->counters.negative_hits) += 1;
+    return &entry->value;
+}
+
 void cache_release(struct cache *cache, const struct cache_value *value)
 {
     (void)cache;

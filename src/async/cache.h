@@ -39,6 +39,9 @@ void cache_free(struct cache *cache);                         /* nobody holds a 
 /* 0 with *ret set, or the failure of the fetch, -ENOMEM, -ETIMEDOUT, -ECANCELED. */
 int cache_get(struct weir_context *context, struct cache *cache, const void *key, size_t key_size, cache_fetch *fetch,
               void *argument, int64_t deadline_ns, const struct cache_value **ret);
+/* What is there, held as by cache_get; NULL: nothing, or it is being fetched. Does not wait. */
+const struct cache_value *cache_find(struct weir_context *context, struct cache *cache, const void *key,
+                                     size_t key_size);
 void cache_release(struct cache *cache, const struct cache_value *value); /* NULL is allowed */
 
 struct cache_counters {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "codec/json_pointer.h"
+#include "codec/json_walk.h"
 
 #include <string.h>
 
@@ -153,4 +154,10 @@ bool json_text_find(struct json_text json, const char *pointer, struct json_text
     }
     *ret = at;
     return *pointer == 0;
+}
+
+bool json_text_string(struct json_text string, char *out, size_t *ret_length)
+{
+    return string.size >= 2 && string.data[0] == '"' && string.data[string.size - 1] == '"' &&
+           json_unescape(string.data + 1, string.size - 2, out, ret_length);
 }

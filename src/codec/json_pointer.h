@@ -22,4 +22,7 @@ bool json_text_value(const char **p, const char *end, struct json_text *ret);
 bool json_text_find(struct json_text json, const char *pointer, struct json_text *ret);
 /* The first element of an array at *state NULL, then the next; false at the end. */
 bool json_text_element(struct json_text array, const char **state, struct json_text *ret);
+/* What a string (with its quotes) reads as: never longer; out has room for string.size bytes. False: it is none, or
+ * has a bad escape. */
+bool json_text_string(struct json_text string, char *out, size_t *ret_length);
 #endif

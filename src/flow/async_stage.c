@@ -313,6 +313,8 @@ static int run_stage(struct weir_context *context, void *argument)
         weir_scope_cancel(&scope);
     wait_for_running(stage, context, 0);
     weir_scope_close(&scope);
+    if (stage->ops->end_task)
+        stage->ops->end_task(stage->node.self, &stage->node.env);
     return 0;
 }
 

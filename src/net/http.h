@@ -73,6 +73,9 @@ const char *http_outcome_name(enum http_outcome outcome);
 /* "nobody listens there"; static. */
 const char *http_outcome_words(enum http_outcome outcome);
 
+/* Can https and proxies be spoken? */
+bool http_has_https(void);
+
 struct http_client;
 
 struct http_client_options {

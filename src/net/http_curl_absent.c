@@ -4,6 +4,11 @@
 
 #include <errno.h>
 
+bool http_has_https(void)
+{
+    return false;
+}
+
 int http_curl_perform(struct http_call *call)
 {
     return http_fail(call->reply, HTTP_UNSUPPORTED, -ENOTSUP);

@@ -24,24 +24,41 @@ extern const char *const calls_order_names[];
      "none: records leave as they are answered"}
 /* clang-format on */
 
+struct calls_work;
 struct calls {
     struct limiter limiter;
+    struct calls_work *first, *last; /* things to call for, in the order in which they came */
+    bool led;                        /* one of the tasks that wait for them makes the calls */
+    /* Copies for the report, which comes from another thread. */
+    _Atomic uint32_t limit;
+    _Atomic uint64_t good, overloads, others, grown, shrunk;
+    _Atomic int64_t waited_ns;
 };
 
 /* Reads `concurrency`; -EINVAL with words. */
 int calls_open(struct calls *calls, struct weir_env *env, const char *concurrency, int64_t most, int order);
 
-/* One call, for `count` selected rows of a batch from `first` on. What it found is kept by the caller in `argument`.
- * Sets *outcome for the limiter (it is LIMITER_GOOD before). A negative errno ends the batch and the run. */
-typedef int calls_call(struct weir_context *context, void *argument, uint32_t first, uint32_t count,
+/* Things of one calls_run: `count` from `first` on. */
+struct calls_piece {
+    void *argument; /* as given to calls_run */
+    uint32_t first, count;
+    struct calls_work *work; /* private */
+};
+/* One call, for the things of `count` pieces. What it found is kept by the caller in their arguments. Sets *outcome for
+ * the limiter (it is LIMITER_GOOD before). A negative errno ends the batches and the run. */
+typedef int calls_call(struct weir_context *context, const struct calls_piece *pieces, uint32_t count,
                        enum limiter_outcome *outcome);
 
-/* Makes the calls for a batch, `group` rows each, as tasks under the limit; returns when all have ended: 0 or the first
- * error. In the task of an asynchronous stage's call. */
+/* Has calls made for `count` things, up to `group` of them in each, as tasks under the limit; returns when all have
+ * ended: 0 or the first error. In the task of an asynchronous stage's call. While the limit is reached, what comes
+ * meanwhile waits and then goes along in one call, whichever batch it is from. With a `batch` the things are its
+ * selected rows, of which is told when each is begun with. */
 int calls_run(struct calls *calls, struct weir_env *env, struct weir_context *context, const struct weir_batch *batch,
-              uint32_t group, calls_call *call, void *argument);
+              uint32_t count, uint32_t group, calls_call *call, void *argument);
 
-/* Facts for the report: limit, and how calls went. */
-void calls_report(const struct calls *calls, struct weir_facts *facts);
+/* After the limiter was used by other ways than calls_run: what the report shows. */
+void calls_publish(struct calls *calls);
+/* Facts for the report: the limit and how it came about; `answers`: also how calls went. */
+void calls_report(struct calls *calls, struct weir_facts *facts, bool answers);
 
 #endif

@@ -26,6 +26,8 @@ const struct weir_part *const weir_parts[] = {
     &stage_sample.part,
     &stage_burn.part,
     &stage_delay.part,
+    &stage_call.part,
+    &stage_lookup.part,
     &sink_stdout.part,
     &sink_file.part,
 #ifdef WEIR_HAVE_SQLITE

@@ -49,14 +49,14 @@ static int hold_loop(struct weir_context *context, int64_t duration)
     return 0;
 }
 
-static int delay_one(struct weir_context *context, void *argument, uint32_t first, uint32_t count,
+static int delay_one(struct weir_context *context, const struct calls_piece *pieces, uint32_t count,
                      enum limiter_outcome *outcome)
 {
-    const struct delay_batch *delay = argument;
+    const struct delay_batch *delay = pieces->argument;
     (void)count;
     (void)outcome;
     /* Drawn by the record's place in its source, so that a run can be repeated. */
-    uint64_t place = delay->batch->position + weir_batch_row(delay->batch, first);
+    uint64_t place = delay->batch->position + weir_batch_row(delay->batch, pieces->first);
     uint64_t bits = hash_u64(delay->self->seed + delay->batch->source * 0x51ed270bULL + place * 0x9e3779b97f4a7c15ULL);
     double drawn = (double)(bits >> 11) * 0x1p-53;
     int64_t duration = delay->self->time + (int64_t)(drawn * (double)delay->self->spread);
@@ -68,7 +68,7 @@ static int delay_call(void *state, struct weir_env *env, struct weir_context *co
 {
     struct stage_delay *self = state;
     struct delay_batch delay = {self, in};
-    int error = calls_run(&self->calls, env, context, in, 1, delay_one, &delay);
+    int error = calls_run(&self->calls, env, context, in, in->count, 1, delay_one, &delay);
     if (error < 0)
         return error;
     weir_out_emit(out, weir_batch_reference(in));
@@ -82,7 +82,7 @@ static bool delay_unordered(const void *state)
 
 static void delay_report(void *state, struct weir_facts *facts)
 {
-    calls_report(&((struct stage_delay *)state)->calls, facts);
+    calls_report(&((struct stage_delay *)state)->calls, facts, true);
 }
 
 static const struct weir_option delay_options[] = {

@@ -14,7 +14,7 @@ from conftest import BINARY, environment
 FLEET = "sources:\n  readings: {type: generate, keys: 20, rate: 20/s}\n"
 SCREEN = "sinks:\n  screen: {type: stdout}\n"
 # Parts that talk to somebody: their own tests run them against one.
-NEEDS_A_PEER = {"http", "mqtt", "postgres", "influxdb", "model", "tcp", "udp", "websocket", "redis", "spead"}
+NEEDS_A_PEER = {"http", "call", "mqtt", "postgres", "influxdb", "model", "tcp", "udp", "websocket", "redis", "spead"}
 
 
 def parts():
@@ -35,6 +35,9 @@ def example_of(weir, kind, name):
 
 def prepare(folder, source):
     """The files that an example reads: whatever it asks for."""
+    if "lookup" in source:
+        rows = [f"s{i},hall {i % 3},{20 + i}" for i in range(10)]
+        (folder / source["lookup"]["file"]).write_text("\n".join(["sensor,location,max_value", *rows]) + "\n")
     if source.get("type") != "file":
         return
     path = folder / str(source["path"]).replace("*", "a")
@@ -54,6 +57,8 @@ def test_example(weir, tmp_path, kind, name):
     assert name in json.dumps(sections[section]) or name == "null"
     text = ("" if "sources" in sections else FLEET) + example + ("" if "sinks" in sections else SCREEN)
     (tmp_path / "example.yaml").write_text(text)
+    for stage in sections.get("stages", []):
+        prepare(tmp_path, stage if isinstance(stage, dict) else {})
     assert weir("check", "example.yaml").status == 0 or kind == "source"
     if name in NEEDS_A_PEER:
         pytest.skip("needs somebody to talk to")
