@@ -23,8 +23,9 @@ ALLOWED = {
     "sim": ["base", "async", "wire", "data", "codec", "net", "measure"],
     "load": ["base", "async", "wire", "data", "codec", "net", "measure", "sim"],
     "serve": ["base", "async", "flow", "measure"],
+    "micro": ["base", "async", "wire", "data", "codec", "expr", "flow", "measure"],
     "app": ["base", "async", "wire", "data", "codec", "expr", "net", "flow", "measure", "conf", "parts", "sim", "load",
-            "serve"],
+            "serve", "micro"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:"([^"]+)"|<(weir/[^>]+)>)')

@@ -22,6 +22,7 @@ enum app_exit {
     APP_INTERRUPTED = 130 /* Ctrl-C twice: records in flight were dropped (and counted) */
 };
 
+int cmd_bench(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_tap(int argc, char **argv);
 int cmd_check(int argc, char **argv);

@@ -10,6 +10,7 @@ static const struct app_command table[] = {
     {"run", "run a pipeline, show how it does, report how it went", cmd_run},
     {"tap", "look at the records that leave one part of a pipeline", cmd_tap},
     {"profile", "run a pipeline, tell where its time goes and what could be won", cmd_profile},
+    {"bench", "how long small things take, and whether they take longer than they did", cmd_bench},
     {"compare", "the same work one thing after the other and concurrently, side by side", cmd_compare},
     {"sweep", "put a server under load at rising concurrency, tell which to use", cmd_sweep},
     {"check", "validate a configuration, draw its graph, show what it resolves to", cmd_check},
