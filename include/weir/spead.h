@@ -146,10 +146,13 @@ struct weir_spead_endpoint {
 struct weir_spead_statistics {
     struct weir_spead_counters total;
     uint32_t sources;
-    uint64_t datagrams;           /* taken from the kernel (TCP, captures: packets) */
-    uint64_t receive_calls;       /* calls of the kernel that brought something */
-    uint64_t sleeps;              /* how often the thread slept */
-    uint64_t kernel_drops;        /* datagrams that the kernel dropped because the socket's buffer was full */
+    uint64_t datagrams;     /* taken from the kernel (TCP, captures: packets) */
+    uint64_t receive_calls; /* calls of the kernel that brought something */
+    uint64_t sleeps;        /* how often the thread slept */
+    /* What the kernel dropped because the socket's buffer was full. It counts buffers, and with GRO one of them holds
+     * several packets: as many as the message that came next, is taken to be. */
+    uint64_t kernel_drops, kernel_drop_buffers;
+    uint32_t message_packets;     /* most packets that came in one message */
     uint64_t socket_buffer;       /* bytes, as granted; the smallest */
     uint64_t memory, memory_peak; /* bytes of payloads, free ones that are kept too */
     uint32_t heaps_held;          /* partial, waiting, and not yet released */

@@ -17,13 +17,14 @@ enum { RUNS_MAX = 99, PASSES = 5, BATCH_BYTES = 512 * 1024, RING_BYTES = 64 << 2
 struct bench_arguments {
     const char *heap_size, *packet, *max_heaps, *batch, *burst, *ratio, *recv_buffer, *send_buffer, *send_cpu,
         *recv_cpu;
-    const char *bytes, *runs, *passes, *rate, *seconds, *senders, *bind;
+    const char *bytes, *runs, *passes, *rate, *seconds, *senders, *bind, *soak;
     struct app_list against;
     bool json, quiet, no_offload;
 };
 struct bench {
     struct spead_pass_options pass;
     double bytes, seconds; /* at least, of each pass */
+    double soak;           /* seconds at 90 % of what was found; 0: none */
     long long runs, passes;
     double rate; /* bytes/s; 0: find the sustainable one */
     const struct app_list *against;
@@ -89,6 +90,7 @@ static int plan_run(const struct bench_arguments *a, struct bench *bench)
         (a->passes && app_count("--passes", a->passes, 1, RUNS_MAX, &bench->passes)) ||
         (a->bytes && real("--bytes", a->bytes, &bench->bytes)) ||
         (a->seconds && real("--seconds", a->seconds, &bench->seconds)) || (a->rate && real("--rate", a->rate, &rate)) ||
+        (a->soak && real("--soak", a->soak, &bench->soak)) ||
         (a->ratio && real("--burst-rate-ratio", a->ratio, &bench->pass.burst_rate_ratio)))
         return -EINVAL;
     bench->pass.send_cpu = (int)send_cpu;
@@ -125,6 +127,7 @@ static int parse(int argc, char **argv, struct bench_arguments *a, const char **
         {"passes", 0, "N", "that must all be good for a rate to be good (5)", .value = &a->passes},
         {"runs", 0, "N", "repeat it all and take the median (1)", .value = &a->runs},
         {"rate", 0, "GBPS", "one pass at this rate, and what was lost where", .value = &a->rate},
+        {"soak", 0, "S", "then at 90 % of the rate found for so long, and what was lost where", .value = &a->soak},
         {"senders", 0, "N", "with --rate: so many; the first sends half of it all (1)", .value = &a->senders},
         {"against", 0, "COMMAND", "measure this too, in turn: the last number it prints is its Gb/s",
          .list = &a->against},
@@ -155,6 +158,7 @@ static int parse(int argc, char **argv, struct bench_arguments *a, const char **
 /* ---- Sustainable rate ------------------------------------------------------------------------------------------- */
 
 #define GBPS 8e-9
+#define SOAK_SHARE 0.9 /* of the sustainable rate */
 
 static void say_rate(const struct bench *bench, double rate, double actual, bool good)
 {
@@ -302,84 +306,28 @@ static void json_series(struct weir_buffer *out, const struct series *series)
     buffer_string(out, "]");
 }
 
-static int print_json(const struct bench *bench, const struct series *series, size_t others)
-{
-    struct weir_buffer out = {0};
-    double ours = median(series[0].gbps, series[0].count);
-    buffer_format(&out,
-                  "{\"heap_size\": %" PRIu64 ", \"packet\": %" PRIu64 ", \"max_heaps\": %u, \"batch\": %u, \"passes\": "
-                  "%lld, \"sustainable_gbps\": %.4f, \"runs\": ",
-                  bench->pass.heap_size, bench->pass.packet_size, bench->pass.max_heaps, bench->pass.batch,
-                  bench->passes, ours);
-    json_series(&out, &series[0]);
-    buffer_string(&out, ", \"against\": [");
-    for (size_t i = 1; i <= others; i++) {
-        double theirs = median(series[i].gbps, series[i].count);
-        buffer_format(&out, "%s{\"command\": ", i > 1 ? ", " : "");
-        buffer_json_string(&out, series[i].command, strlen(series[i].command));
-        if (series[i].count)
-            buffer_format(&out, ", \"gbps\": %.4f, \"ratio\": %.4f, \"runs\": ", theirs, ours / theirs);
-        else
-            buffer_string(&out, ", \"gbps\": null, \"ratio\": null, \"runs\": ");
-        json_series(&out, &series[i]);
-        buffer_string(&out, "}");
-    }
-    buffer_string(&out, "]}\n");
-    if (!out.failed)
-        fwrite(out.data, 1, out.size, stdout);
-    bool failed = out.failed;
-    buffer_free(&out);
-    return failed ? APP_FAILED : APP_OK;
-}
-
-static int bench_sustainable(const struct bench *bench)
-{
-    static struct series series[APP_LIST_MAX + 1];
-    size_t others = bench->against->count;
-    for (long long run = 0; run < bench->runs; run++) {
-        double rate = 0;
-        if (find_sustainable(bench, &rate) < 0)
-            return APP_FAILED;
-        series[0].gbps[series[0].count++] = rate * GBPS;
-        for (size_t i = 0; i < others; i++) {
-            struct series *other = &series[i + 1];
-            other->command = bench->against->values[i];
-            if (run_other(bench, other->command, &other->gbps[other->count]) == 0)
-                other->count++;
-        }
-    }
-    if (bench->json)
-        return print_json(bench, series, others);
-    double ours = median(series[0].gbps, series[0].count);
-    printf("Sustainable rate: %.3f Gb/s\n", ours);
-    for (size_t i = 1; i <= others; i++) {
-        double theirs = median(series[i].gbps, series[i].count);
-        if (series[i].count)
-            printf("Against:          %.3f Gb/s, weir %.2f times as much: %s\n", theirs, ours / theirs,
-                   series[i].command);
-    }
-    return APP_OK;
-}
-
 /* ---- At a given rate --------------------------------------------------------------------------------------------- */
 
-static void print_pass_json(const struct bench *bench, const struct spead_pass *pass)
+static void json_pass(const struct bench *bench, double rate, const struct spead_pass *pass, struct weir_buffer *out)
 {
-    printf("{\"heap_size\": %" PRIu64 ", \"packet\": %" PRIu64
-           ", \"senders\": %u, \"rate_gbps\": %.4f, \"gbps\": %.4f, "
-           "\"seconds\": %.3f, \"heaps_sent\": %" PRIu64 ", \"heaps_received\": %" PRIu64
-           ", \"heaps_incomplete\": %" PRIu64 ", \"heaps_shed\": %" PRIu64 ", \"heaps_refused\": %" PRIu64
-           ", \"heaps_unseen\": %" PRIu64 ", \"other_heaps_lost\": %" PRIu64 ", ",
-           bench->pass.heap_size, bench->pass.packet_size, bench->pass.senders, bench->rate * GBPS,
-           pass->bytes_per_second * GBPS, pass->seconds, pass->heaps_sent, pass->heaps_received, pass->heaps_incomplete,
-           pass->heaps_shed, pass->heaps_refused, spead_pass_unseen(pass), pass->other_heaps_lost);
-    printf("\"packets_sent\": %" PRIu64 ", \"packets_received\": %" PRIu64 ", \"kernel_drops\": %" PRIu64
-           ", \"packets_bad\": %" PRIu64 ", \"packets_unexplained\": %" PRIu64
-           ", \"sources\": %u, \"socket_buffer\": %" PRIu64 ", \"memory_peak\": %" PRIu64 ", \"wakeups\": %" PRIu64
-           ", \"pauses\": %" PRIu64 ", \"send_cpu_seconds\": %.3f, \"receive_cpu_seconds\": %.3f}\n",
-           pass->packets_sent, pass->packets_received, pass->kernel_drops, pass->packets_bad,
-           spead_pass_unexplained(pass), pass->sources, pass->socket_buffer, pass->memory_peak, pass->wakeups,
-           pass->pauses, pass->send_cpu_seconds, pass->receive_cpu_seconds);
+    buffer_format(
+        out,
+        "{\"heap_size\": %" PRIu64 ", \"packet\": %" PRIu64 ", \"senders\": %u, \"rate_gbps\": %.4f, \"gbps\": %.4f, "
+        "\"seconds\": %.3f, \"heaps_sent\": %" PRIu64 ", \"heaps_received\": %" PRIu64
+        ", \"heaps_incomplete\": %" PRIu64 ", \"heaps_shed\": %" PRIu64 ", \"heaps_refused\": %" PRIu64
+        ", \"heaps_unseen\": %" PRIu64 ", \"other_heaps_lost\": %" PRIu64 ", ",
+        bench->pass.heap_size, bench->pass.packet_size, bench->pass.senders, rate * GBPS, pass->bytes_per_second * GBPS,
+        pass->seconds, pass->heaps_sent, pass->heaps_received, pass->heaps_incomplete, pass->heaps_shed,
+        pass->heaps_refused, spead_pass_unseen(pass), pass->other_heaps_lost);
+    buffer_format(out,
+                  "\"packets_sent\": %" PRIu64 ", \"packets_received\": %" PRIu64 ", \"kernel_drops\": %" PRIu64
+                  ", \"kernel_drop_buffers\": %" PRIu64 ", \"packets_bad\": %" PRIu64
+                  ", \"packets_unexplained\": %" PRIu64 ", \"sources\": %u, \"socket_buffer\": %" PRIu64
+                  ", \"memory_peak\": %" PRIu64 ", \"wakeups\": %" PRIu64 ", \"pauses\": %" PRIu64
+                  ", \"send_cpu_seconds\": %.3f, \"receive_cpu_seconds\": %.3f}",
+                  pass->packets_sent, pass->packets_received, pass->kernel_drops, pass->kernel_drop_buffers,
+                  pass->packets_bad, spead_pass_unexplained(pass), pass->sources, pass->socket_buffer,
+                  pass->memory_peak, pass->wakeups, pass->pauses, pass->send_cpu_seconds, pass->receive_cpu_seconds);
 }
 
 static void print_pass(const struct bench *bench, const struct spead_pass *pass)
@@ -402,22 +350,113 @@ static void print_pass(const struct bench *bench, const struct spead_pass *pass)
                pass->other_heaps_lost);
 }
 
-static int bench_rate(const struct bench *bench)
+/* One pass at a rate. 0, or a negative errno that was said. */
+static int run_rate(const struct bench *bench, double rate, double seconds, struct spead_pass *ret)
 {
     struct spead_pass_options options = bench->pass;
-    struct spead_pass pass;
     struct weir_error error = {0};
-    double bytes = bench->rate * bench->seconds;
-    options.rate = bench->rate;
-    options.heaps = (uint64_t)(bytes / (double)options.heap_size) + 2;
-    if (spead_pass_run(&options, &pass, &error) < 0) {
+    options.rate = rate;
+    options.heaps = (uint64_t)(rate * seconds / (double)options.heap_size) + 2;
+    int code = spead_pass_run(&options, ret, &error);
+    if (code)
         app_report(&error);
+    return code;
+}
+
+/* Prints a line of JSON. */
+static int print_line(struct weir_buffer *out)
+{
+    buffer_string(out, "\n");
+    bool failed = out->failed;
+    if (!failed)
+        fwrite(out->data, 1, out->size, stdout);
+    buffer_free(out);
+    return failed ? APP_FAILED : APP_OK;
+}
+
+static int bench_rate(const struct bench *bench)
+{
+    struct spead_pass pass;
+    struct weir_buffer out = {0};
+    if (run_rate(bench, bench->rate, bench->seconds, &pass) < 0)
         return APP_FAILED;
-    }
-    if (bench->json)
-        print_pass_json(bench, &pass);
-    else
+    if (!bench->json) {
         print_pass(bench, &pass);
+        return APP_OK;
+    }
+    json_pass(bench, bench->rate, &pass, &out);
+    return print_line(&out);
+}
+
+/* ---- The result ------------------------------------------------------------------------------------------------- */
+
+/* soak: NULL: there was none. */
+static int print_json(const struct bench *bench, const struct series *series, size_t others,
+                      const struct spead_pass *soak)
+{
+    struct weir_buffer out = {0};
+    double ours = median(series[0].gbps, series[0].count);
+    buffer_format(&out,
+                  "{\"heap_size\": %" PRIu64 ", \"packet\": %" PRIu64 ", \"max_heaps\": %u, \"batch\": %u, \"passes\": "
+                  "%lld, \"sustainable_gbps\": %.4f, \"runs\": ",
+                  bench->pass.heap_size, bench->pass.packet_size, bench->pass.max_heaps, bench->pass.batch,
+                  bench->passes, ours);
+    json_series(&out, &series[0]);
+    buffer_string(&out, ", \"against\": [");
+    for (size_t i = 1; i <= others; i++) {
+        double theirs = median(series[i].gbps, series[i].count);
+        buffer_format(&out, "%s{\"command\": ", i > 1 ? ", " : "");
+        buffer_json_string(&out, series[i].command, strlen(series[i].command));
+        if (series[i].count)
+            buffer_format(&out, ", \"gbps\": %.4f, \"ratio\": %.4f, \"runs\": ", theirs, ours / theirs);
+        else
+            buffer_string(&out, ", \"gbps\": null, \"ratio\": null, \"runs\": ");
+        json_series(&out, &series[i]);
+        buffer_string(&out, "}");
+    }
+    buffer_string(&out, "]");
+    if (soak) {
+        buffer_string(&out, ", \"soak\": ");
+        json_pass(bench, ours / GBPS * SOAK_SHARE, soak, &out);
+    }
+    buffer_string(&out, "}");
+    return print_line(&out);
+}
+
+static int bench_sustainable(const struct bench *bench)
+{
+    static struct series series[APP_LIST_MAX + 1];
+    size_t others = bench->against->count;
+    for (long long run = 0; run < bench->runs; run++) {
+        double rate = 0;
+        if (find_sustainable(bench, &rate) < 0)
+            return APP_FAILED;
+        series[0].gbps[series[0].count++] = rate * GBPS;
+        for (size_t i = 0; i < others; i++) {
+            struct series *other = &series[i + 1];
+            other->command = bench->against->values[i];
+            if (run_other(bench, other->command, &other->gbps[other->count]) == 0)
+                other->count++;
+        }
+    }
+    double ours = median(series[0].gbps, series[0].count);
+    struct spead_pass soak;
+    bool soaked = bench->soak > 0 && ours > 0;
+    if (soaked && run_rate(bench, ours / GBPS * SOAK_SHARE, bench->soak, &soak) < 0)
+        return APP_FAILED;
+    if (bench->json)
+        return print_json(bench, series, others, soaked ? &soak : NULL);
+    printf("Sustainable rate: %.3f Gb/s\n", ours);
+    for (size_t i = 1; i <= others; i++) {
+        double theirs = median(series[i].gbps, series[i].count);
+        if (series[i].count)
+            printf("Against:          %.3f Gb/s, weir %.2f times as much: %s\n", theirs, ours / theirs,
+                   series[i].command);
+    }
+    if (soaked) {
+        printf("At %.0f %% of it:\n", 100 * SOAK_SHARE);
+        print_pass(bench, &soak);
+    }
     return APP_OK;
 }
 

@@ -343,8 +343,11 @@ static void add_receiver(struct spead_pass *pass, const struct receiver_report *
     const struct weir_spead_counters *total = &report->statistics.total;
     pass->heaps_received = report->heaps;
     pass->receive_cpu_seconds = report->cpu_seconds;
-    pass->packets_received = report->statistics.datagrams;
-    pass->kernel_drops = report->statistics.kernel_drops;
+    /* Stop items come after what is measured. */
+    pass->packets_received = report->statistics.datagrams - total->of[WEIR_SPEAD_STOPS] -
+                             total->of[WEIR_SPEAD_PACKETS_AFTER_STOP];
+    pass->kernel_drop_buffers = report->statistics.kernel_drop_buffers;
+    pass->message_packets = report->statistics.message_packets;
     pass->socket_buffer = report->statistics.socket_buffer;
     pass->memory_peak = report->statistics.memory_peak;
     pass->sources = report->statistics.sources;
@@ -353,6 +356,15 @@ static void add_receiver(struct spead_pass *pass, const struct receiver_report *
     pass->heaps_shed = total->of[WEIR_SPEAD_HEAPS_SHED];
     pass->heaps_refused = total->of[WEIR_SPEAD_HEAPS_HEADLESS] + total->of[WEIR_SPEAD_HEAPS_TOO_LARGE] +
                           total->of[WEIR_SPEAD_HEAPS_NO_MEMORY];
+}
+
+/* The kernel counts buffers, of up to so many packets each: what is missing is what was in them, if they can hold it.
+ */
+static void attribute_drops(struct spead_pass *pass)
+{
+    uint64_t missing = pass->packets_sent > pass->packets_received ? pass->packets_sent - pass->packets_received : 0;
+    uint64_t most = pass->kernel_drop_buffers * (pass->message_packets ? pass->message_packets : 1);
+    pass->kernel_drops = missing < most ? missing : most;
 }
 
 static int talk(const struct spead_pass_options *options, struct child *receiver, struct child *sender,
@@ -383,6 +395,7 @@ static int talk(const struct spead_pass_options *options, struct child *receiver
         .no_memory = sent.no_memory,
     };
     add_receiver(ret, &got);
+    attribute_drops(ret);
     uint64_t largest = 0, others = 0, received = 0;
     for (uint32_t i = 0; i < options->senders; i++) {
         ret->heaps_sent += sent.heaps[i];

@@ -36,6 +36,8 @@ struct spead_pass {
     /* What became of the rest. Packets: sent = received + kernel drops + lost. Heaps: sent = received + incomplete +
      * shed + refused + never begun. */
     uint64_t packets_received, kernel_drops, packets_bad;
+    uint64_t kernel_drop_buffers; /* as the kernel counts: of up to message_packets each */
+    uint32_t message_packets;
     uint64_t heaps_incomplete, heaps_shed, heaps_refused;
     uint64_t socket_buffer, memory_peak;
     uint32_t sources;

@@ -190,7 +190,9 @@ void spead_show_statistics(struct weir_buffer *out, struct weir_spead_receiver *
         uint64_t number;
         const char *words;
     } more[] = {
-        {all.kernel_drops, "packets dropped by the kernel, as the socket's buffer was full"},
+        {all.kernel_drops, all.kernel_drops == all.kernel_drop_buffers
+                               ? "packets dropped by the kernel, as the socket's buffer was full"
+                               : "packets, about, dropped by the kernel, as the socket's buffer was full"},
         {all.capture_other, "records that are not UDP"},
         {all.capture_fragments, "fragments of IP packets"},
         {all.capture_truncated, "packets that the capture has cut short"},
@@ -227,11 +229,13 @@ void spead_show_statistics_json(struct weir_buffer *out, struct weir_spead_recei
     show_counters_json(out, &all.total);
     buffer_format(
         out,
-        ", \"kernel_drops\": %llu, \"datagrams\": %llu, \"receive_calls\": %llu, \"sleeps\": %llu, "
+        ", \"kernel_drops\": %llu, \"kernel_drop_buffers\": %llu, \"datagrams\": %llu, \"receive_calls\": %llu, "
+        "\"sleeps\": %llu, "
         "\"socket_buffer\": %llu, \"memory\": %llu, \"memory_peak\": %llu, \"heaps_held\": %u, \"sources\": [",
-        (unsigned long long)all.kernel_drops, (unsigned long long)all.datagrams, (unsigned long long)all.receive_calls,
-        (unsigned long long)all.sleeps, (unsigned long long)all.socket_buffer, (unsigned long long)all.memory,
-        (unsigned long long)all.memory_peak, all.heaps_held);
+        (unsigned long long)all.kernel_drops, (unsigned long long)all.kernel_drop_buffers,
+        (unsigned long long)all.datagrams, (unsigned long long)all.receive_calls, (unsigned long long)all.sleeps,
+        (unsigned long long)all.socket_buffer, (unsigned long long)all.memory, (unsigned long long)all.memory_peak,
+        all.heaps_held);
     for (uint32_t i = 0; i < count; i++) {
         buffer_format(out, "%s{\"source\": \"%s\", ", i ? ", " : "", sources[i].name);
         show_counters_json(out, &sources[i].counters);

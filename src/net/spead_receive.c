@@ -407,7 +407,13 @@ void weir_spead_receiver_statistics(struct weir_spead_receiver *receiver, struct
     statistics.datagrams = receiver->datagrams;
     statistics.receive_calls = receiver->receive_calls;
     statistics.sleeps = receiver->sleeps;
+    for (uint32_t i = 0; i < receiver->endpoint_count; i++) {
+        if (receiver->endpoints[i]->count_drops)
+            receiver->endpoints[i]->count_drops(receiver, receiver->endpoints[i]);
+    }
     statistics.kernel_drops = receiver->drops;
+    statistics.kernel_drop_buffers = receiver->drop_buffers;
+    statistics.message_packets = receiver->message_packets;
     statistics.socket_buffer = receiver->buffer;
     statistics.capture_other = receiver->capture.other;
     statistics.capture_fragments = receiver->capture.fragments;

@@ -2,6 +2,7 @@
 /* UDP: many datagrams by one call, and with GRO many in one. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -21,8 +22,9 @@ struct udp_state {
     struct iovec vectors[RECEIVE_BATCH];
     struct sockaddr_in6 names[RECEIVE_BATCH]; /* the larger of the two kinds */
     _Alignas(struct cmsghdr) uint8_t controls[RECEIVE_BATCH][CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(uint32_t))];
-    uint32_t batch;  /* datagrams to ask for */
-    uint32_t kernel; /* drops, as last told */
+    uint32_t batch;   /* datagrams to ask for */
+    uint32_t kernel;  /* drops, as last told */
+    uint32_t packets; /* in the last message */
     uint8_t *buffers;
     struct spead_source *latest; /* who sent the last message */
     uint32_t gone;               /* sources that were gone then */
@@ -32,22 +34,46 @@ struct udp_state {
 
 /* ---- Receiving ------------------------------------------------------------------------------------------------- */
 
-/* What the kernel says about a message: the size of its segments (0: it is one datagram), drops so far. */
+/* The kernel has dropped `total` buffers so far, those newly told of with about so many packets each. */
+static void count_drops(struct weir_spead_receiver *receiver, struct udp_state *state, uint32_t total, uint32_t packets)
+{
+    if ((int32_t)(total - state->kernel) <= 0) /* known from elsewhere since this message was queued */
+        return;
+    receiver->drop_buffers += total - state->kernel;
+    receiver->drops += (uint64_t)(total - state->kernel) * packets;
+    state->kernel = total;
+}
+
+/* What was dropped after the last message that was taken. */
+static void count_late_drops(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint)
+{
+    struct udp_state *state = endpoint->state;
+    uint32_t memory[16]; /* the kernel has SK_MEMINFO_VARS (9) of them */
+    socklen_t length = sizeof memory;
+    if (getsockopt(endpoint->fd, SOL_SOCKET, SO_MEMINFO, memory, &length) == 0 &&
+        length > SK_MEMINFO_DROPS * sizeof *memory)
+        count_drops(receiver, state, memory[SK_MEMINFO_DROPS], state->packets ? state->packets : 1);
+}
+
+/* What the kernel says about a message of `size` bytes: the size of its segments (0: it is one datagram), drops so
+ * far. */
 static int read_controls(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint,
-                         struct msghdr *message)
+                         struct msghdr *message, size_t size)
 {
     struct udp_state *state = endpoint->state;
     int segment = 0;
+    uint32_t drops = state->kernel;
     for (struct cmsghdr *control = CMSG_FIRSTHDR(message); control; control = CMSG_NXTHDR(message, control)) {
         if (control->cmsg_level == SOL_UDP && control->cmsg_type == UDP_GRO) {
             memcpy(&segment, CMSG_DATA(control), sizeof segment);
         } else if (control->cmsg_level == SOL_SOCKET && control->cmsg_type == SO_RXQ_OVFL) {
-            uint32_t drops;
             memcpy(&drops, CMSG_DATA(control), sizeof drops);
-            receiver->drops += drops - state->kernel;
-            state->kernel = drops;
         }
     }
+    state->packets = segment > 0 ? (uint32_t)((size + (size_t)segment - 1) / (size_t)segment) : 1;
+    if (state->packets > receiver->message_packets)
+        receiver->message_packets = state->packets;
+    count_drops(receiver, state, drops, state->packets);
     return segment;
 }
 
@@ -68,7 +94,7 @@ static void take_message(struct weir_spead_receiver *receiver, struct receive_en
     struct msghdr *head = &message->msg_hdr;
     const uint8_t *data = state->buffers + (size_t)index * RECEIVE_STRIDE;
     size_t size = message->msg_len, at = 0;
-    int segment = head->msg_controllen > 0 ? read_controls(receiver, endpoint, head) : 0;
+    int segment = head->msg_controllen > 0 ? read_controls(receiver, endpoint, head, size) : 0;
     struct spead_source *source = receive_source(receiver, head->msg_name, head->msg_namelen, now_ns);
     state->latest = source;
     if (!source)
@@ -254,7 +280,7 @@ int receive_open_udp(struct weir_spead_receiver *receiver, const struct weir_spe
     if (!endpoint)
         return weir_fail(error, -ENOMEM, "no memory for %s", wanted->address);
     *endpoint = (struct receive_endpoint){
-        .transport = WEIR_SPEAD_UDP, .fd = -1, .service = service, .close = close_udp};
+        .transport = WEIR_SPEAD_UDP, .fd = -1, .service = service, .close = close_udp, .count_drops = count_late_drops};
     int failed = open_socket(receiver, wanted, endpoint, error);
     if (failed == 0)
         failed = make_state(endpoint, error);

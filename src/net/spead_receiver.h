@@ -30,6 +30,8 @@ struct receive_endpoint {
     int fd; /* what to poll; -1: always ready */
     int (*service)(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint, int64_t now_ns);
     void (*close)(struct receive_endpoint *endpoint);
+    /* Counts what the kernel dropped since the last message came. May be NULL. */
+    void (*count_drops)(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint);
     bool ended;
     uint64_t buffer; /* of the socket, as granted */
     void *state;
@@ -58,7 +60,8 @@ struct weir_spead_receiver {
     struct weir_error failure;
     char warning[512];
     uint64_t datagrams, receive_calls, sleeps;
-    uint64_t drops;                /* by the kernel */
+    uint64_t drops, drop_buffers;  /* by the kernel: packets, and what it counts */
+    uint32_t message_packets;      /* most in one message */
     uint64_t buffer;               /* of the sockets, the smallest */
     struct capture_counts capture; /* of captures that are closed */
 };
