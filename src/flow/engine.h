@@ -63,6 +63,7 @@ struct child {
     uint32_t input; /* of the node's inputs */
 };
 struct fanout {
+    uint32_t from; /* plan index of what emits */
     struct child *children;
     struct weir_engine_node **sides; /* take what a stage emits to its side */
     struct exchange_port *exchanges;

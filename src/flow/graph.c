@@ -126,9 +126,10 @@ static void make_async_edges(struct pipeline *pipeline, struct target *target, u
     }
 }
 
-static int make_edge(struct pipeline *pipeline, const struct entrance *entrances, uint32_t entrance_count,
+static int make_edge(const struct build *build, const struct entrance *entrances, uint32_t entrance_count,
                      struct target *target)
 {
+    struct pipeline *pipeline = build->pipeline;
     uint32_t *parts = memory_zeroed(pipeline->source_count, sizeof *parts);
     if (!parts)
         return -ENOMEM;
@@ -144,6 +145,7 @@ static int make_edge(struct pipeline *pipeline, const struct entrance *entrances
         const struct plan_node *plan = target->sink->node.plan;
         options.to = plan->name;
         options.last = true;
+        options.merge = graph_joins_ways(build, plan);
         options.policy = plan->when_full;
         if (plan->queue_bytes)
             options.limit = (size_t)plan->queue_bytes;
@@ -248,6 +250,7 @@ static int build_fanout(const struct build *build, struct lane *lane, uint32_t f
     int error = allocate_fanout(pipeline, fanout);
     if (error < 0)
         return error;
+    fanout->from = from;
     for (uint32_t to = from + 1; to < build->count; to++) {
         const struct plan_node *node = plan_node(pipeline, to);
         if (!is_stage(pipeline, to) || is_cut(build, from, to))
@@ -436,7 +439,7 @@ static int build_all(struct build *build, struct entrance *entrances, struct tar
     if (error >= 0)
         error = make_source_edges(pipeline);
     for (uint32_t i = 0; error >= 0 && i < target_count; i++)
-        error = make_edge(pipeline, entrances, entrance_count, &targets[i]);
+        error = make_edge(build, entrances, entrance_count, &targets[i]);
     for (uint32_t i = 0; error >= 0 && i < pipeline->lane_count; i++)
         error = build_lane(build, &pipeline->lanes[i], entrances, entrance_count, targets, target_count);
     for (uint32_t i = 0; error >= 0 && i < pipeline->sink_count; i++) {
@@ -472,7 +475,8 @@ int graph_build(struct pipeline *pipeline)
     build.partitions = memory_zeroed(build.count, sizeof *build.partitions);
     build.cut = memory_zeroed((size_t)build.count * build.count, sizeof *build.cut);
     build.comes_from = memory_zeroed((size_t)build.count * pipeline->source_count, sizeof *build.comes_from);
-    int error = build.partitions && build.cut && build.comes_from ? graph_cut(&build) : -ENOMEM;
+    build.mixed = memory_zeroed(build.count, sizeof *build.mixed);
+    int error = build.partitions && build.cut && build.comes_from && build.mixed ? graph_cut(&build) : -ENOMEM;
     if (error >= 0) {
         entrances = memory_zeroed(pipeline->source_count + pipeline->exchange_count, sizeof *entrances);
         targets = memory_zeroed(pipeline->exchange_count * pipeline->lane_count + pipeline->sink_count + 1,
@@ -484,6 +488,7 @@ int graph_build(struct pipeline *pipeline)
     memory_free(build.partitions);
     memory_free(build.cut);
     memory_free(build.comes_from);
+    memory_free(build.mixed);
     return error;
 }
 

@@ -14,6 +14,7 @@ struct build {
     struct pipeline *pipeline;
     struct partition *partitions;
     bool *cut;        /* count × count: [from * count + to]: an exchange lies between */
+    bool *mixed;      /* of a node: what it emits is not in the order of its source, as ways meet before it */
     bool *comes_from; /* count × sources: records of the source come to the node */
     uint32_t count;
 };
@@ -38,6 +39,9 @@ static inline uint32_t input_of(const struct plan_node *node, uint32_t i)
 {
     return node->part->kind == WEIR_STAGE && stage_ops(node->part)->inputs ? i : 0;
 }
+
+/* Do records of one source come to the node by more than one way, or out of order? Then they are put in order. */
+bool graph_joins_ways(const struct build *build, const struct plan_node *node);
 
 /* Decides how each node is spread over lanes, where exchanges go, and which sources' records come where. -ENOMEM. */
 int graph_cut(struct build *build);

@@ -101,15 +101,19 @@ static void note_meeting(const struct build *build, uint32_t to)
         build->pipeline->sources[s].meets |= build->comes_from[(size_t)to * sources + s];
 }
 
-/* True when records of one source come to an input by more than one way: then they have to be put in order again. */
-static bool joins_ways(const struct build *build, const struct plan_node *node)
+bool graph_joins_ways(const struct build *build, const struct plan_node *node)
 {
     uint32_t sources = build->pipeline->source_count;
+    if (node->part->kind == WEIR_STAGE && stage_ops(node->part)->inputs)
+        return false; /* each is a stream of its own */
+    for (uint32_t i = 0; i < node->from_count; i++)
+        if (build->mixed[node->from[i]])
+            return true;
     for (uint32_t s = 0; s < sources; s++) {
         uint32_t ways = 0;
         for (uint32_t i = 0; i < node->from_count; i++)
             ways += build->comes_from[(size_t)node->from[i] * sources + s];
-        if (ways > 1 && !stage_ops(node->part)->inputs)
+        if (ways > 1)
             return true;
     }
     return false;
@@ -122,7 +126,7 @@ static struct exchange *cut_before(struct build *build, uint32_t to, const char 
     struct exchange *exchange = add_exchange(build, key);
     if (!exchange)
         return NULL;
-    exchange->joins = joins_ways(build, node);
+    exchange->joins = graph_joins_ways(build, node);
     exchange->consumers[exchange->consumer_count++] = to;
     for (uint32_t i = 0; i < node->from_count; i++) {
         exchange->producers[exchange->producer_count++] = node->from[i];
@@ -150,16 +154,19 @@ static int cut_plain(struct build *build, uint32_t to)
     const struct plan_node *node = plan_node(pipeline, to);
     for (uint32_t i = 0; i < node->from_count; i++) {
         uint32_t from = node->from[i];
-        if (same_partition(build->partitions[from], build->partitions[to]))
+        if (pipeline->lane_count == 1 && !build->mixed[from])
+            continue;
+        if (same_partition(build->partitions[from], build->partitions[to]) && !build->mixed[from])
             continue;
         const char *key = stage_key(pipeline, to);
-        struct exchange *exchange = find_exchange(pipeline, from, key);
+        struct exchange *exchange = build->mixed[from] ? NULL : find_exchange(pipeline, from, key);
         build->cut[from * build->count + to] = true;
         if (!exchange) {
             exchange = add_exchange(build, key);
             if (!exchange)
                 return -ENOMEM;
             exchange->producers[exchange->producer_count++] = from;
+            exchange->joins = build->mixed[from];
         }
         exchange->consumer_inputs[exchange->consumer_count] = input_of(node, i);
         exchange->consumers[exchange->consumer_count++] = to;
@@ -180,13 +187,16 @@ int graph_cut(struct build *build)
         build->partitions[to] = own_partition(pipeline, to, build->partitions);
         note_sources(build, to);
         note_meeting(build, to);
+        bool joins = graph_joins_ways(build, node);
         if (node_is_async(node))
             error = cut_async(build, to);
-        if (node->part->kind != WEIR_STAGE || !stage_key(pipeline, to))
+        else if (node->part->kind != WEIR_STAGE)
             continue;
-        if (joins_ways(build, node))
+        else if (!stage_key(pipeline, to))
+            build->mixed[to] = joins; /* which does not matter here, but to who comes behind */
+        else if (joins)
             error = cut_before(build, to, stage_key(pipeline, to)) ? 0 : -ENOMEM;
-        else if (pipeline->lane_count > 1)
+        else
             error = cut_plain(build, to);
     }
     return error;

@@ -151,30 +151,169 @@ uint64_t turn_discard_data(struct turn *turn, enum outcome outcome)
     return records;
 }
 
+/* ---- Combining -------------------------------------------------------------------------------------------------- */
+
 enum { COMBINE_MAX = 256 };
 
-/* The list of DATA messages becomes a single message where that is possible: more than one, of one schema. */
-static void merge_data(struct message *data, struct weir_pool *pool)
+/* The list by way; what came by the same way stays in its order. */
+static struct message *sort_by_way(struct message *list)
 {
-    struct weir_batch *batches[COMBINE_MAX];
-    uint32_t count = 0;
-    for (struct message *message = data; message; message = message->next) {
-        if (count == COMBINE_MAX || !weir_schema_equal(data->batch->schema, message->batch->schema))
-            return;
-        batches[count++] = message->batch;
+    struct message *sorted = NULL, **end = &sorted;
+    while (list) {
+        uint32_t way = UINT32_MAX;
+        for (const struct message *message = list; message; message = message->next)
+            way = message->way < way ? message->way : way;
+        for (struct message **link = &list; *link;) {
+            if ((*link)->way == way) {
+                *end = *link;
+                *link = (*link)->next;
+                end = &(*end)->next;
+            } else {
+                link = &(*link)->next;
+            }
+        }
     }
-    if (count < 2)
-        return;
-    struct weir_batch *merged = weir_batch_merge(pool, batches, count);
-    if (!merged)
-        return; /* out of memory: all rows are there, in the order of the parts */
-    for (struct message *message = data->next, *next; message; message = next) {
-        next = message->next;
-        message_free(message);
+    *end = NULL;
+    return sorted;
+}
+
+static bool same_columns(const struct message *a, const struct message *b)
+{
+    return weir_schema_equal(a->batch->schema, b->batch->schema);
+}
+
+/* The messages up to `end`, all of one schema, become a single one. False: no memory; then they stay as far as they
+ * are. */
+static bool merge_messages(struct message *first, const struct message *end, struct weir_pool *pool)
+{
+    while (first->next != end) {
+        struct weir_batch *batches[COMBINE_MAX];
+        uint32_t count = 0;
+        for (struct message *message = first; message != end && count < COMBINE_MAX; message = message->next)
+            batches[count++] = message->batch;
+        struct weir_batch *merged = weir_batch_merge(pool, batches, count);
+        if (!merged)
+            return false;
+        for (uint32_t i = 1; i < count; i++) {
+            struct message *next = first->next;
+            first->next = next->next;
+            message_free(next);
+        }
+        weir_batch_release(first->batch);
+        first->batch = merged;
     }
-    data->next = NULL;
-    weir_batch_release(data->batch);
-    data->batch = merged;
+    return true;
+}
+
+/* Messages of different schemas, each one way or piece of one. */
+struct ways {
+    struct message *list;
+    struct message **places; /* of the list, in its order */
+    uint32_t *at;            /* the next selected row of each */
+    uint32_t count;
+};
+
+static uint64_t position_at(const struct ways *ways, uint32_t way)
+{
+    const struct weir_batch *batch = ways->places[way]->batch;
+    return ways->at[way] < batch->count ? weir_batch_position(batch, weir_batch_row(batch, ways->at[way])) : UINT64_MAX;
+}
+
+/* Which way has the next record, and up to which position it goes on; false: there are no more. */
+static bool next_way(const struct ways *ways, uint32_t *ret_way, uint64_t *ret_until)
+{
+    uint32_t best = UINT32_MAX;
+    uint64_t lowest = 0, second = UINT64_MAX;
+    for (uint32_t i = 0; i < ways->count; i++) {
+        if (ways->at[i] == ways->places[i]->batch->count)
+            continue;
+        uint64_t position = position_at(ways, i);
+        if (best == UINT32_MAX || position < lowest) {
+            second = best == UINT32_MAX ? second : lowest;
+            lowest = position;
+            best = i;
+        } else if (position < second) {
+            second = position;
+        }
+    }
+    *ret_way = best;
+    *ret_until = second;
+    return best != UINT32_MAX;
+}
+
+/* Those of the way's next records that come before anything of the others: one at least. */
+static struct message *take_run(struct ways *ways, uint32_t way, uint64_t until, struct weir_pool *pool)
+{
+    struct weir_batch *batch = ways->places[way]->batch;
+    uint32_t first = ways->at[way], end = first + 1;
+    while (end < batch->count && weir_batch_position(batch, weir_batch_row(batch, end)) < until)
+        end++;
+    struct message *message = memory_zeroed(1, sizeof *message);
+    struct weir_batch *run = message ? weir_batch_derive(pool, batch, batch->schema) : NULL;
+    uint32_t *rows = run ? weir_batch_allocate(run, (end - first) * sizeof *rows) : NULL;
+    if (!rows) {
+        weir_batch_release(run);
+        memory_free(message);
+        return NULL;
+    }
+    for (uint32_t i = first; i < end; i++)
+        rows[i - first] = weir_batch_row(batch, i);
+    weir_batch_select(run, rows, end - first);
+    message->kind = MESSAGE_DATA;
+    message->batch = run;
+    message->way = ways->places[way]->way;
+    ways->at[way] = end;
+    return message;
+}
+
+/* Ways with different columns: in turns, as far as each has the next records. NULL: no memory; the list stays. */
+static struct message *interleave(struct message *list, struct weir_pool *pool)
+{
+    struct ways ways = {.list = list};
+    struct message *made = NULL, **end = &made, *run = NULL;
+    uint32_t way, most = 0;
+    uint64_t until;
+    for (const struct message *message = list; message; message = message->next)
+        most++;
+    ways.places = memory_zeroed(most, sizeof(struct message *));
+    ways.at = memory_zeroed(most, sizeof *ways.at);
+    for (struct message *message = list; ways.places && ways.at && message; message = message->next)
+        ways.places[ways.count++] = message;
+    bool good = ways.count == most;
+    while (good && next_way(&ways, &way, &until)) {
+        run = take_run(&ways, way, until, pool);
+        good = run != NULL;
+        *end = run;
+        end = run ? &run->next : end;
+    }
+    struct message *gone = good ? list : made;
+    for (struct message *next; gone; gone = next) {
+        next = gone->next;
+        message_free(gone);
+    }
+    memory_free(ways.places);
+    memory_free(ways.at);
+    return good ? made : NULL;
+}
+
+/* All in the order of position; of equal ones the lower way first. Batches of one schema become a single one. */
+static struct message *merge_data(struct message *data, struct weir_pool *pool)
+{
+    bool same = true, merged = true;
+    data = sort_by_way(data);
+    for (const struct message *message = data->next; message; message = message->next)
+        same = same && same_columns(data, message);
+    if (same) {
+        (void)merge_messages(data, NULL, pool); /* no memory: all rows are there, in the order of the parts */
+        return data;
+    }
+    for (struct message *first = data, *end; first && merged; first = end) {
+        for (end = first->next; end && end->way == first->way && same_columns(first, end);)
+            end = end->next;
+        merged = merge_messages(first, end, pool);
+    }
+    struct message *mixed = merged ? interleave(data, pool) : NULL;
+    return mixed ? mixed : data;
 }
 
 struct turn *turn_combine(struct turn **parts, uint32_t count, struct weir_pool *pool)
@@ -190,7 +329,7 @@ struct turn *turn_combine(struct turn **parts, uint32_t count, struct weir_pool 
     }
     if (!data)
         return turn;
-    merge_data(data, pool);
+    data = merge_data(data, pool);
     struct message *data_last = data;
     while (data_last->next)
         data_last = data_last->next;

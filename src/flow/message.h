@@ -36,6 +36,7 @@ struct message {
         int64_t time;
         uint64_t epoch;
     };
+    uint32_t way; /* DATA: plan index of what emitted it; of two records with one position the lower comes first */
     struct receipt *receipt;       /* BLOCK */
     struct weir_buffer encoded;    /* DATA on its way to a sink that encodes */
     struct memory_budget *charged; /* with its capacity; or NULL */
@@ -73,8 +74,9 @@ uint64_t turn_records(const struct turn *turn);
 /* Takes the DATA and BLOCK messages out, in order; the caller owns the list. */
 struct message *turn_take_data(struct turn *turn);
 
-/* Makes one turn of its parts, which it takes over: batches of one schema are merged in the order of position, control
- * messages (the same in every part) are kept once. `pool`: the calling thread's. */
+/* Makes one turn of its parts, which it takes over: batches are put in the order of position, those of one schema as
+ * one batch, those of several piece by piece; of records with the same position the one of the lower way comes first.
+ * Control messages (the same in every part) are kept once. `pool`: the calling thread's. */
 struct turn *turn_combine(struct turn **parts, uint32_t count, struct weir_pool *pool);
 
 void message_free(struct message *message);

@@ -294,7 +294,7 @@ void weir_out_emit_side(struct weir_out *out, struct weir_batch *batch)
 
 /* ---- Fan-out --------------------------------------------------------------------------------------------------- */
 
-static bool append_batch(struct lane *lane, uint32_t output, struct weir_batch *batch)
+static bool append_batch(struct lane *lane, uint32_t output, uint32_t way, struct weir_batch *batch)
 {
     struct message *message = turn_append(lane->outputs[output].pending, MESSAGE_DATA);
     if (!message) {
@@ -303,6 +303,7 @@ static bool append_batch(struct lane *lane, uint32_t output, struct weir_batch *
         return false;
     }
     message->batch = weir_batch_reference(batch);
+    message->way = way;
     return true;
 }
 
@@ -366,12 +367,12 @@ static int32_t exchange_column(const struct exchange *exchange, const struct wei
 }
 
 /* Hands the rows[0 … count) to a target lane as a dense copy: it then works on memory of its own, front to back. */
-static void scatter_part(struct lane *lane, uint32_t output, struct weir_batch *batch, const uint32_t *rows,
-                         uint32_t count)
+static void scatter_part(struct lane *lane, uint32_t output, uint32_t way, struct weir_batch *batch,
+                         const uint32_t *rows, uint32_t count)
 {
     struct weir_batch *part = weir_batch_compact(lane->machine.pool, batch, rows, count);
     if (part) {
-        append_batch(lane, output, part);
+        append_batch(lane, output, way, part);
         weir_batch_release(part);
         return;
     }
@@ -379,12 +380,12 @@ static void scatter_part(struct lane *lane, uint32_t output, struct weir_batch *
     receipt_settle(batch, rows, count, OUTCOME_REFUSED);
 }
 
-static void scatter(struct lane *lane, const struct exchange_port *port, struct weir_batch *batch)
+static void scatter(struct lane *lane, const struct exchange_port *port, uint32_t way, struct weir_batch *batch)
 {
     int32_t column = exchange_column(port->exchange, batch->schema);
     uint32_t targets = port->exchange->targets, counts[ENGINE_LANES_MAX] = {0}, starts[ENGINE_LANES_MAX];
     if (column < 0 || targets == 1) {
-        append_batch(lane, port->first_output, batch);
+        append_batch(lane, port->first_output, way, batch);
         return;
     }
     uint32_t *rows = pool_take(lane->machine.pool, (size_t)batch->count * (sizeof *rows + 1));
@@ -403,7 +404,7 @@ static void scatter(struct lane *lane, const struct exchange_port *port, struct 
         rows[starts[lanes[i]]++] = weir_batch_row(batch, i);
     for (uint32_t target = 0; target < targets; target++)
         if (counts[target])
-            scatter_part(lane, port->first_output + target, batch, rows + starts[target] - counts[target],
+            scatter_part(lane, port->first_output + target, way, batch, rows + starts[target] - counts[target],
                          counts[target]);
     pool_give(rows);
 }
@@ -444,10 +445,10 @@ static void store_here(struct lane *lane, struct sink *sink, struct weir_batch *
     lane->child_ns += (uint64_t)spent;
 }
 
-static void scatter_timed(struct lane *lane, const struct exchange_port *port, struct weir_batch *batch)
+static void scatter_timed(struct lane *lane, const struct exchange_port *port, uint32_t way, struct weir_batch *batch)
 {
     int64_t start = weir_now(&lane->machine.context);
-    scatter(lane, port, batch);
+    scatter(lane, port, way, batch);
     uint64_t spent = (uint64_t)(weir_now(&lane->machine.context) - start);
     count_up(&lane->hand_over.calls, 1);
     count_up(&lane->hand_over.busy_ns, spent);
@@ -459,9 +460,9 @@ void fanout_data(struct lane *lane, struct fanout *fanout, struct weir_batch *ba
     for (uint32_t i = 0; i < fanout->child_count; i++)
         node_receive(fanout->children[i].node, fanout->children[i].input, batch);
     for (uint32_t i = 0; i < fanout->exchange_count; i++)
-        scatter_timed(lane, &fanout->exchanges[i], batch);
+        scatter_timed(lane, &fanout->exchanges[i], fanout->from, batch);
     for (uint32_t i = 0; i < fanout->sink_count; i++)
-        append_batch(lane, fanout->sink_outputs[i], batch);
+        append_batch(lane, fanout->sink_outputs[i], fanout->from, batch);
     for (uint32_t i = 0; i < fanout->null_sink_count; i++)
         store_here(lane, fanout->null_sinks[i], batch);
 }
