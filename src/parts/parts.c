@@ -12,6 +12,7 @@ const struct weir_part *const weir_parts[] = {
     &source_generate.part,
     &source_http.part,
     &source_spead.part,
+    &source_adc.part,
     &stage_filter.part,
     &stage_derive.part,
     &stage_select.part,
@@ -24,6 +25,11 @@ const struct weir_part *const weir_parts[] = {
     &stage_fill.part,
     &stage_throttle.part,
     &stage_sample.part,
+    &stage_unpack.part,
+    &stage_power.part,
+#ifdef WEIR_HAVE_FFTW
+    &stage_spectrum.part,
+#endif
     &stage_burn.part,
     &stage_delay.part,
     &stage_call.part,
@@ -40,6 +46,9 @@ const struct weir_part *const weir_parts[] = {
 const struct weir_left_out weir_left_out[] = {
 #ifndef WEIR_HAVE_SQLITE
     {WEIR_SINK, "sqlite", "libsqlite3-dev"},
+#endif
+#ifndef WEIR_HAVE_FFTW
+    {WEIR_STAGE, "spectrum", "libfftw3-dev"},
 #endif
     {.name = NULL},
 };

@@ -8,11 +8,15 @@
 #define PARTS_PARTS_H
 #include <weir/part.h>
 
-extern const struct weir_source source_file, source_generate, source_http, source_spead;
+extern const struct weir_source source_file, source_generate, source_http, source_spead, source_adc;
 extern const struct weir_stage stage_filter, stage_derive, stage_select, stage_normalize, stage_rolling, stage_burn;
 extern const struct weir_stage stage_aggregate, stage_alert, stage_join, stage_dedup, stage_fill, stage_throttle,
     stage_sample;
 extern const struct weir_stage stage_delay, stage_call, stage_lookup;
+extern const struct weir_stage stage_power, stage_unpack;
+#ifdef WEIR_HAVE_FFTW
+extern const struct weir_stage stage_spectrum;
+#endif
 extern const struct weir_sink sink_stdout, sink_file, sink_null;
 #ifdef WEIR_HAVE_SQLITE
 extern const struct weir_sink sink_sqlite;
