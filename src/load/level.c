@@ -7,9 +7,10 @@
 
 #include "base/memory.h"
 
-#define UNSUSTAINED 0.95     /* of what was due */
-#define TOLERANCE_LEAST 0.02 /* of goodput: less is noise wherever one measures */
-#define TOLERANCE_MOST 0.05
+#define UNSUSTAINED 0.95 /* of what was due */
+/* Of goodput. Nobody should wait longer for less than that, and it is as much as weir's own turn-around costs. */
+#define TOLERANCE_LEAST 0.04
+#define TOLERANCE_MOST 0.06
 
 /* ---- Adding up -------------------------------------------------------------------------------------------------- */
 

@@ -17,6 +17,10 @@
 /* How long attempts that the window has cut are waited for, at least. */
 #define DRAIN_LEAST_NS (1 * CLOCK_SECOND)
 
+/* A closed level's window is at least so many response times long, as the warm-up had them: users that wait for long go
+ * in step, and a window must not cut their steps in the middle. But no more than so many times what was asked for. */
+#define RESPONSES_LEAST 2
+#define LONGER_MOST 5
 #define AT_ONCE (-1) /* an attempt that is due when it begins */
 
 struct user {
@@ -48,7 +52,8 @@ struct generator {
     uint32_t users, idle;          /* open: tasks, and those that wait for an arrival */
     struct random random;
     int64_t cpu_before, queued_before;
-    struct edge edge; /* the last of them */
+    struct edge edge;                 /* the last of them */
+    int64_t warmup_sum, warmup_count; /* of response times before the window */
 };
 
 /* ---- Accounts --------------------------------------------------------------------------------------------------- */
@@ -126,6 +131,10 @@ static void account(struct generator *generator, const struct http_reply *reply,
         atomic_fetch_add_explicit(&progress->ended, 1, memory_order_relaxed);
         if (end == LOAD_GOOD)
             atomic_fetch_add_explicit(&progress->good, 1, memory_order_relaxed);
+    }
+    if (generator->begin == INT64_MAX) {
+        generator->warmup_sum += to - from;
+        generator->warmup_count++;
     }
     if ((to <= generator->begin && from < generator->begin) || from >= generator->end)
         return;
@@ -307,6 +316,15 @@ static int spawn_users(struct weir_context *context, struct generator *generator
     return error;
 }
 
+static int64_t window_of(const struct generator *generator)
+{
+    int64_t wanted = generator->options->duration_ns;
+    if (generator->options->kind != LOAD_CLOSED || generator->warmup_count == 0)
+        return wanted;
+    return lesser(greater(wanted, RESPONSES_LEAST * (generator->warmup_sum / generator->warmup_count)),
+                  LONGER_MOST * wanted);
+}
+
 /* Closed and open: warm-up, window, and the end of what the window has cut. */
 static int watch_level(struct weir_context *context, struct generator *generator, bool real)
 {
@@ -319,7 +337,7 @@ static int watch_level(struct weir_context *context, struct generator *generator
     if (error)
         return error;
     now = weir_now(context);
-    begin_window(generator, now, now + options->duration_ns, real);
+    begin_window(generator, now, now + window_of(generator), real);
     error = weir_sleep_until(context, generator->end);
     end_window(generator, weir_now(context), real);
     if (error == 0)

@@ -77,7 +77,7 @@ struct load_options {
     double rate_offset;      /* open, constant: share of the interval by which this generator is later than the first */
     uint32_t in_flight_most; /* open; 0: LOAD_IN_FLIGHT_MOST */
     int64_t warmup_ns;       /* at least so long; a closed level also until each user has had an answer */
-    int64_t duration_ns;     /* of the window; once: not used */
+    int64_t duration_ns;     /* of the window, or longer where answers take long; once: not used */
     uint64_t seed;
     struct load_progress *progress; /* NULL: nobody watches */
 };

@@ -15,7 +15,7 @@ const uint32_t sweep_default_level_count = sizeof sweep_default_levels / sizeof 
 #define LITTLE_GAIN 1.25 /* goodput, by so many more users */
 #define CLOSE 1.08       /* levels that differ by less are the same to it */
 #define LINEAR 0.9       /* of the highest goodput for each user: there is no queue yet */
-#define PLATEAU 0.98     /* of the highest goodput */
+#define PLATEAU 0.96     /* of the highest goodput */
 #define NEAR 0.93        /* just below the knee */
 #define NEIGHBOUR 1.2    /* closer than that to the answer */
 

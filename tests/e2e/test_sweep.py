@@ -74,7 +74,7 @@ def web():
 def test_names_the_level_and_says_why(server):
     """The smallest thing first: a table, and one sentence with the concurrency to use."""
     url = server("--workers", "4", "--service", "20ms", "--timeout", "200ms")
-    outcome = sweep(url, "-c", "1,4,16,200", "--csv", "levels.csv", "--svg", "plot.svg")
+    outcome = sweep(url, "-c", "1,4,16,200")
     assert "◄ use this" in outcome.stdout and "concurrency  throughput  goodput  success" in outcome.stdout
     assert "\nUse a concurrency of " in outcome.stdout and "\n    concurrency: " in outcome.stdout
     assert "More does not help: at " in outcome.stdout
@@ -105,3 +105,151 @@ def test_fields_of_json(server, tmp_path):
     assert [row["concurrency"] for row in rows] == ["1", "4", "8", "200"]
     assert float(rows[1]["goodput_per_second"]) == pytest.approx(report["levels"][1]["goodput_per_second"])
     assert xml.etree.ElementTree.parse(tmp_path / "plot.svg").getroot().tag.endswith("svg")
+
+
+def test_burst(server):
+    """--once: each level one burst. 40 requests on 4 workers of 10 ms, of which those past 60 ms come too late."""
+    url = server("--workers", "4", "--service", "10ms", "--timeout", "60ms", "--queue", "1000")
+    report = run(["sweep", url, "--once", "-c", "4,100", "--repeats", "1", "--keep-going", "--json"], status=0).json()
+    small, large = report["levels"]
+    assert report["load"] == "once" and small["attempts"] == 4 and large["attempts"] == 100
+    assert large["success_ratio"] < 0.5 and large["errors"]["status"] > 50
+    assert large["littles_law_gap"] < 0.05
+    # The trap: the raw rate is the highest where the fewest succeed.
+    assert large["throughput_per_second"] > small["throughput_per_second"]
+    assert report["throughput_peak"]["concurrency"] == 100
+    if small["success_ratio"] == 1:
+        assert report["sweet_spot"]["concurrency"] == 4
+
+
+def test_rates(server):
+    url = server("--workers", "4", "--service", "5ms")
+    for arrivals in ("poisson", "constant"):
+        report = sweep(url, "--rate", "100,200/s", "--arrivals", arrivals, "--json").json()
+        assert report["load"] == "open" and report["arrivals"] == arrivals
+        assert [level["rate_per_second"] for level in report["levels"]] == [100, 200]
+        assert [level["concurrency"] for level in report["levels"]] == [None, None]
+        assert all(level["offered_per_second"] > 0 for level in report["levels"])
+    assert "\n    rate: " in sweep(url, "--rate", "150", "--arrivals", "constant", "--success", "0").stdout
+
+
+def test_finds_the_levels(server):
+    url = server("--workers", "3", "--service", "10ms")
+    report = run(["sweep", url, "--auto", "-d", "60ms", "--warmup", "10ms", "--most", "30", "--json"], status=0).json()
+    levels = [level["concurrency"] for level in report["levels"]]
+    assert levels == sorted(levels) and {1, 4} <= set(levels) and max(levels) <= 30
+    assert report["sweet_spot"]["concurrency"] in levels
+
+
+def test_request_and_what_is_expected(web, tmp_path):
+    (tmp_path / "body").write_bytes(b"some\x01bytes")
+    options = ["-c", "1", "-d", "20ms", "--warmup", "0ms", "--repeats", "1", "--json"]
+
+    def errors(*more, status=0):
+        return run(["sweep", web.url + "a?b=c", *options, *more], cwd=tmp_path, status=status).json()["levels"][0]["errors"]
+
+    assert errors("-H", "X-Try: 17", "--body", "@body", "--method", "PUT") == {}
+    assert web.seen[-1] == ("PUT", "/a?b=c", "17", b"some\x01bytes")
+    assert errors("--body", "text", "--expect-body", "hell", "--expect-status", "2xx,404") == {}
+    assert web.seen[-1] == ("POST", "/a?b=c", None, b"text")
+    assert list(errors("--expect-body", "heaven", status=3)) == ["body"]
+    assert list(errors("--expect-status", "201", status=3)) == ["status"]
+
+
+def test_stops_where_success_collapses(server):
+    url = server("--workers", "2", "--service", "10ms", "--timeout", "50ms", "--queue", "0")
+    report = sweep(url, "-c", "2,40,41,42", "--json").json()
+    assert report["ended"] == "collapsed" and [level["concurrency"] for level in report["levels"]] == [2, 40]
+    report = sweep(url, "-c", "2,40,41", "--json", "--keep-going").json()
+    assert report["ended"] == "complete" and len(report["levels"]) == 3
+    outcome = sweep(url, "-c", "2,40,41")
+    assert "Ended at 40, where less than 50.0 % of the answers are good; --keep-going" in outcome.stdout
+
+
+def test_no_level_will_do(server):
+    url = server("--workers", "2", "--service", "20ms")
+    outcome = sweep(url, "-c", "1,2", "--p99", "1ms", status=3)
+    assert "No concurrency will do" in outcome.stdout and "the p99 was over 1.00 ms" in outcome.stdout
+    report = sweep(url, "-c", "1,2", "--p99", "1ms", "--json", status=3).json()
+    assert report["sweet_spot"] is None and report["sweet_spot_reason"] == "too_slow"
+
+
+def test_nobody_listens(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and never listens
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
+        outcome = sweep(url, "-c", "1,2", status=1)
+        assert outcome.stdout == "" and "nothing to measure" in outcome.stderr and "refused" in outcome.stderr
+        report = sweep(url, "--json", status=1).json()
+        assert report["levels"] == [] and report["ended"] == "refused" and report["sweet_spot"] is None
+
+
+def test_target_dies_in_the_middle(tmp_path):
+    peer = Peer(tmp_path, "server", "--listen", "127.0.0.1:0", "--workers", "4", "--service", "5ms")
+    url = f"http://127.0.0.1:{peer.port}/"
+    args = [BINARY, "sweep", url, "-c", "1,2,3,4,5,6,7,8", "-d", "200ms", "--warmup", "10ms", "--repeats", "1", "--json"]
+    with subprocess.Popen([str(arg) for arg in args], stdout=subprocess.PIPE, env=environment()) as process:
+        time.sleep(0.7 * SLOWNESS)
+        peer.process.kill()
+        peer.process.communicate()
+        report = json.loads(process.communicate(timeout=30 * SLOWNESS)[0])
+    assert process.returncode == 1 and report["ended"] in ("died", "refused")
+    assert len(report["levels"]) < 8
+    for level in report["levels"][:-1]:  # what was measured before stands
+        assert level["success_ratio"] == 1 and not level["died"]
+
+
+def test_ctrl_c_keeps_what_was_measured(server):
+    url = server("--workers", "4", "--service", "5ms")
+    args = [str(BINARY), "sweep", url, "-c", "1,2,4", "-d", "600s", "--warmup", "10ms", "--repeats", "1", "--json"]
+    with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as process:
+        time.sleep(0.6 * SLOWNESS)
+        process.send_signal(signal.SIGINT)
+        report = json.loads(process.communicate(timeout=30 * SLOWNESS)[0])
+    assert process.returncode == 0 and report["ended"] == "interrupted"
+    assert [level["concurrency"] for level in report["levels"]] == [1] and report["levels"][0]["attempts"] > 0
+    assert report["levels"][0]["interrupted"]
+
+
+def test_hanging_target(tmp_path):
+    """It takes connections and never answers: timeouts, and no level to use."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        report = sweep(url, "-c", "2", "--timeout", "50ms", "--json", status=3).json()
+    level = report["levels"][0]
+    assert level["success_ratio"] == 0 and level["timeouts"] > 0 and level["errors"] == {"timeout": level["timeouts"]}
+    assert report["verdict"].startswith("No concurrency will do")
+
+
+def test_as_wrk_has_it(server):
+    url = server("--workers", "4", "--service", "2ms")
+    report = run(["sweep", "-c8", "-t", "2", "-d", "0.2s", "--warmup", "20ms", "-H", "A: b", "--json", url], status=0).json()
+    assert report["threads"] == 2 and len(report["levels"]) == 1 and report["levels"][0]["concurrency"] == 8
+    assert 0.15 < report["levels"][0]["seconds"] < 3 * SLOWNESS
+
+
+@pytest.mark.parametrize("args, words", [
+    (["http://192.0.2.1/"], "--remote"),
+    (["http://127.0.0.1.example.com/"], "--remote"),
+    (["ftp://127.0.0.1/"], "not a URL to measure"),
+    (["http://127.0.0.1/", "-c", "0"], "not a list of levels"),
+    (["http://127.0.0.1/", "-c", "1,x"], "not a list of levels"),
+    (["http://127.0.0.1/", "-c", "1.5"], "not a list of levels"),
+    (["http://127.0.0.1/", "--rate", "10", "-c", "1"], "levels are given twice"),
+    (["http://127.0.0.1/", "--rate", "10", "--once"], "different ways"),
+    (["http://127.0.0.1/", "--success", "101%"], "success"),
+    (["http://127.0.0.1/", "-H", "nonsense"], "Name: value"),
+    (["http://127.0.0.1/", "--expect-status", "2x"], "list of statuses"),
+    (["http://127.0.0.1/", "--arrivals", "bursty"], "poisson and constant"),
+    (["http://127.0.0.1/", "--timeout", "soon"], "not a duration"),
+    ([], "URL is missing"),
+])
+def test_mistakes(args, words):
+    outcome = run(["sweep", *args], status=2)
+    assert words in outcome.stderr and outcome.stdout == ""
+
+
+def test_help():
+    text = run(["sweep", "--help"], status=0).stdout
+    for word in ("--concurrency LIST", "--success RATIO", "--auto", "--once", "--rate LIST", "--svg FILE", "Little's law"):
+        assert word in text
