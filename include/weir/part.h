@@ -202,6 +202,18 @@ int weir_emit_schema(struct weir_context *context, struct weir_emitter *out, str
  * The engine sets source, sequence and receipts. Returns 0 or -ECANCELED. */
 int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, struct weir_batch *batch);
 int weir_emit_block(struct weir_context *context, struct weir_emitter *out, const struct weir_block *block);
+/* The easy way, for sources of which many tasks emit a record now and then: hands on one record, produced now, with a
+ * value for each field of the schema; waits while there is no credit. Records are in the order in which they are handed
+ * on. Each is a batch of its own: who has many at a time uses weir_emit_batch, and no source uses both. Texts (of
+ * WEIR_SYMBOL and WEIR_TEXT; NULL: null) are copied; arrays are not possible. Returns 0, -ECANCELED or -ENOMEM. */
+union weir_value {
+    double f64;
+    int64_t i64; /* also WEIR_TIME */
+    bool truth;
+    const char *text;
+};
+int weir_emit_record(struct weir_context *context, struct weir_emitter *out, struct weir_schema *schema,
+                     const union weir_value *values);
 /* True when a lane waits for data: hand on what there is. False: filling the batch further costs nobody anything. */
 bool weir_emit_wanted(struct weir_emitter *out);
 /* How many rows (bytes) the next batch (block) should have at most: adapts to the time that a record takes downstream.

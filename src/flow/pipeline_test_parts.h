@@ -401,7 +401,7 @@ static struct pipeline_snapshot *run(struct rig *rig, bool simulated, uint64_t s
     return snapshot;
 }
 
-static int by_sum(const void *a, const void *b)
+__attribute__((unused)) static int by_sum(const void *a, const void *b)
 {
     const struct row *x = a, *y = b;
     if (x->position != y->position)
@@ -416,7 +416,8 @@ static int by_position(const void *a, const void *b)
 }
 
 /* What the sum by key must be, row by row, computed one record after the other. */
-static void check_sums(struct collection *collection, int64_t records, int64_t keys, int64_t sieve_of)
+__attribute__((unused)) static void check_sums(struct collection *collection, int64_t records, int64_t keys,
+                                               int64_t sieve_of)
 {
     double *sums = memory_zeroed((size_t)keys, sizeof *sums);
     size_t at = 0;

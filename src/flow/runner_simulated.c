@@ -15,6 +15,8 @@
 
 #include <errno.h>
 
+enum { PEER_TURNS_MOST = 1000 }; /* until it waits, before anything else begins */
+
 static void machine_entry(void *argument)
 {
     struct machine *machine = argument;
@@ -93,6 +95,19 @@ void simulated_end(struct pipeline *pipeline)
     memory_free(pipeline->peer);
 }
 
+static bool runnable(struct machine *machine, int64_t now)
+{
+    return !machine->done && (!waiter_parked(&machine->waiter) || machine->wake_at <= now);
+}
+
+/* Whom the pipeline talks to was there before it. */
+static void settle_peer(struct pipeline *pipeline)
+{
+    for (int turn = 0; pipeline->peer && turn < PEER_TURNS_MOST && runnable(pipeline->peer, pipeline_now(pipeline));
+         turn++)
+        coroutine_resume(pipeline->peer->coroutine);
+}
+
 int simulated_start(struct pipeline *pipeline)
 {
     if (make_peer(pipeline) < 0)
@@ -107,6 +122,7 @@ int simulated_start(struct pipeline *pipeline)
         machine->wake_at = INT64_MAX;
         waiter_wake(&machine->waiter);
     }
+    settle_peer(pipeline);
     return 0;
 }
 
@@ -114,11 +130,6 @@ static uint64_t draw(struct pipeline *pipeline)
 {
     pipeline->random += 0x9e3779b97f4a7c15ULL;
     return hash_u64(pipeline->random);
-}
-
-static bool runnable(struct machine *machine, int64_t now)
-{
-    return !machine->done && (!waiter_parked(&machine->waiter) || machine->wake_at <= now);
 }
 
 /* The peer comes after the pipeline's own. NULL: there is no such machine. */

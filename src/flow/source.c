@@ -220,27 +220,16 @@ void source_mark_rows(const struct source *source, struct weir_batch *batch)
     batch->watermarks = marks;
 }
 
-int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, struct weir_batch *batch)
+/* There is credit. Takes over the reference; does not wait. */
+static int emit_now(struct source *source, struct weir_batch *batch)
 {
-    struct source *source = out->source;
-    if (!batch)
-        return out_of_memory(source);
-    if (!batch->count) { /* no records, nothing to account for */
-        weir_batch_release(batch);
-        return source->limit_reached || weir_stopping(context) ? -ECANCELED : 0;
-    }
-    int error = wait_for_credit(source, context);
-    if (error < 0) {
-        weir_batch_release(batch);
-        return error;
-    }
     struct turn *turn = NULL;
     if (!source->schema || !weir_schema_equal(source->schema, batch->schema)) {
         weir_schema_release(source->schema);
         source->schema = weir_schema_reference(batch->schema);
         source->schema_new = true;
     }
-    error = trim_to_limit(source, batch);
+    int error = trim_to_limit(source, batch);
     source_mark_rows(source, batch);
     if (error >= 0 && batch->count == 0) {
         weir_batch_release(batch);
@@ -259,12 +248,95 @@ int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, stru
         return out_of_memory(source);
     }
     message->batch = batch;
-    turn->grain = batch->rows;
     turn->receipt = receipt_hold((struct receipt *)batch->receipts[0]);
     count_up(&source->emitted, batch->count);
     grow_ramp(source);
     submit(source, turn);
     return 0;
+}
+
+int weir_emit_batch(struct weir_context *context, struct weir_emitter *out, struct weir_batch *batch)
+{
+    struct source *source = out->source;
+    if (!batch)
+        return out_of_memory(source);
+    if (!batch->count) { /* no records, nothing to account for */
+        weir_batch_release(batch);
+        return source->limit_reached || weir_stopping(context) ? -ECANCELED : 0;
+    }
+    int error = wait_for_credit(source, context);
+    if (error < 0) {
+        weir_batch_release(batch);
+        return error;
+    }
+    return emit_now(source, batch);
+}
+
+static int set_text(struct weir_batch *batch, uint32_t column, const char *text)
+{
+    size_t length = text ? strlen(text) : 0;
+    char *copy = text ? weir_batch_allocate(batch, length + 1) : NULL;
+    if (text && !copy)
+        return -ENOMEM;
+    if (text)
+        memcpy(copy, text, length);
+    *(struct weir_text *)weir_batch_column_data(batch, column) = (struct weir_text){copy, (uint32_t)length};
+    return 0;
+}
+
+/* One that there is no room for is null, and counted. */
+static int set_symbol(struct source *source, uint32_t *to, const char *text)
+{
+    *to = text ? symbols_intern(source->machine.pipeline->symbols, text, strlen(text)) : WEIR_SYMBOL_NULL;
+    if (*to == SYMBOLS_FULL) {
+        *to = WEIR_SYMBOL_NULL;
+        pipeline_count(source->machine.pipeline, source->node.plan->name, "no room for another symbol", NULL, 1);
+    }
+    return 0;
+}
+
+static int set_value(struct source *source, struct weir_batch *batch, uint32_t column, union weir_value value)
+{
+    void *to = weir_batch_column_data(batch, column);
+    switch (batch->schema->fields[column].type) {
+    case WEIR_F64:
+        *(double *)to = value.f64;
+        return 0;
+    case WEIR_TIME:
+    case WEIR_I64:
+        *(int64_t *)to = value.i64;
+        return 0;
+    case WEIR_BOOL:
+        *(uint8_t *)to = value.truth;
+        return 0;
+    case WEIR_SYMBOL:
+        return set_symbol(source, to, value.text);
+    case WEIR_TEXT:
+        return set_text(batch, column, value.text);
+    default:
+        return -EINVAL;
+    }
+}
+
+int weir_emit_record(struct weir_context *context, struct weir_emitter *out, struct weir_schema *schema,
+                     const union weir_value *values)
+{
+    struct source *source = out->source;
+    int error = wait_for_credit(source, context); /* before its place in the order is known */
+    if (error < 0)
+        return error;
+    struct weir_batch *batch = weir_batch_new(source->machine.pool, schema, 1);
+    for (uint32_t i = 0; batch && i < schema->count && error == 0; i++)
+        error = set_value(source, batch, i, values[i]);
+    if (!batch || error < 0) {
+        weir_batch_release(batch);
+        return error == -EINVAL ? weir_fail(&source->node.error, error, "%s: weir_emit_record has no arrays",
+                                            source->node.plan->name)
+                                : out_of_memory(source);
+    }
+    batch->position = atomic_load_explicit(&source->emitted, memory_order_relaxed);
+    batch->produced = weir_now(context);
+    return emit_now(source, batch);
 }
 
 /* Cuts the block behind the last record that the limit allows. */

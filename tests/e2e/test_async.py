@@ -91,3 +91,11 @@ def test_a_simulated_run_is_the_same_each_time(pipeline, tmp_path):
         return (tmp_path / "out.ndjson").read_bytes()
 
     assert run(1) == run(1) != run(2)
+
+
+def test_the_source_in_the_documentation_is_the_one_that_is_tested():
+    code = (ROOT / "examples" / "source_line.c").read_text()
+    shown = re.findall(r"^```c\n(.*?)^```$", (ROOT / "docs" / "async.md").read_text(), re.M | re.S)
+    assert shown == [code]
+    assert len(code.splitlines()) < 60
+    assert set(re.findall(r"#include <(\S+)>", code)) <= {"errno.h", "math.h", "stdlib.h", "weir/part.h", "weir/task.h"}
