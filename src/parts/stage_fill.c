@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fill: what is not there. Nulls get the last value of their key; and where records of a key should come at an
- * interval, those that did not come are put in, with the last value or on a straight line from it to the next.
+ * fill: what is not there. Nulls get the last value of their key, or one on a straight line from that to the next; and
+ * where records of a key should come at an interval, those that did not come are put in.
  *
  *     came:      10 ──── null ──── (none) ──── (none) ──── 16
  *     forward:   10       10         10          10        16
+ *     linear:    10       11.5       13          14.5      16
  *
- * A record that is older than the newest of its key passes as it is. Nothing waits: a gap is filled when the record
- * behind it comes; so the nulls of records that are there are only ever filled forward.
+ * A record that is older than the newest of its key passes as it is. Forward, nothing waits: a gap is filled when the
+ * record behind it comes. Linear, nulls wait for the value behind them: parts/fill_line.c.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "data/symbols.h"
+#include "parts/fill_line.h"
 #include "parts/grouping.h"
 #include "parts/numeric.h"
 #include "parts/parts.h"
 #include "parts/values.h"
 
-enum { FIELDS_MOST = 64, LIMIT_MOST = 10000 };
+enum { FIELDS_MOST = LINE_FIELDS_MOST, LIMIT_MOST = 10000, ROWS_MOST = 4096 };
 #define SPAN_MOST 3.2e17 /* ns: ten years */
 
 static const char *const methods[] = {"forward", "linear", "none", NULL};
@@ -39,10 +43,15 @@ struct missing { /* a record that is put in before `row` */
     int64_t time;
 };
 
+struct place { /* of a record that goes out */
+    uint64_t position;
+    uint32_t entry;
+};
+
 struct fill {
     struct weir_list fields, by; /* options */
     int method;
-    int64_t every, limit;
+    int64_t every, limit, within;
 
     struct grouping grouping;
     uint32_t columns[FIELDS_MOST];
@@ -52,6 +61,18 @@ struct fill {
     size_t missing_count, missing_capacity;
     uint64_t *values; /* a value for each missing record and field */
     size_t values_capacity;
+
+    struct line line; /* linear */
+    struct weir_schema *schema;
+    uint32_t *nulls, *passing; /* rows */
+    struct place *order;       /* of what goes out */
+    size_t nulls_capacity, passing_capacity, order_capacity;
+    struct kept_row *from;
+    size_t from_capacity;
+    int64_t watermark;
+    uint32_t source;
+    uint64_t sequence, put_in, waited;
+    struct weir_symbols *symbols;
 };
 
 static const char *fill_key_column(const void *self)
@@ -61,15 +82,19 @@ static const char *fill_key_column(const void *self)
 
 static int fill_open(void *self, struct weir_env *env)
 {
-    const struct fill *fill = self;
+    struct fill *fill = self;
+    fill->watermark = INT64_MIN;
+    fill->symbols = env->symbols;
     if (fill->fields.count > FIELDS_MOST)
         return weir_fail_at(env->error, -EINVAL, env->mark, "%s: field takes at most %d columns", env->name,
                             (int)FIELDS_MOST);
-    if (!fill->every && fill->method != FORWARD)
+    if (!fill->every && fill->method == NONE)
         return weir_fail_at(
             env->error, -EINVAL, env->mark,
-            "%s: method: %s is for records that are put in, and needs every: how often they should come", env->name,
-            methods[fill->method]);
+            "%s: method: none is for records that are put in, and needs every: how often they should come", env->name);
+    if (fill->within && fill->method != LINEAR)
+        return weir_fail_at(env->error, -EINVAL, env->mark, "%s: within is for method: linear, where records wait",
+                            env->name);
     if (!fill->every && !fill->fields.count)
         return weir_fail_at(env->error, -EINVAL, env->mark,
                             "%s: nothing to fill: give field: COLUMN, or every: how often records should come",
@@ -80,7 +105,12 @@ static int fill_open(void *self, struct weir_env *env)
 static void fill_close(void *self, struct weir_env *env)
 {
     struct fill *fill = self;
-    (void)env;
+    line_free(&fill->line, env);
+    weir_schema_release(fill->schema);
+    memory_free(fill->nulls);
+    memory_free(fill->passing);
+    memory_free(fill->order);
+    memory_free(fill->from);
     grouping_free(&fill->grouping);
     memory_free(fill->states);
     memory_free(fill->missing);
@@ -104,6 +134,27 @@ static int find_field(struct fill *fill, struct weir_env *env, const struct weir
     return 0;
 }
 
+/* What waits must mean the same after a change of the schema. */
+static int bind_line(struct fill *fill, struct weir_env *env, struct weir_schema *in)
+{
+    struct line *line = &fill->line;
+    bool changed = fill->schema && line->key_values != fill->grouping.count;
+    for (uint32_t f = 0; f < fill->fields.count; f++) {
+        enum weir_type type = in->fields[fill->columns[f]].type;
+        changed = changed || (fill->schema && line->types[f] != type);
+        line->types[f] = type;
+    }
+    if (changed)
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "%s: the type of a field or the key of the records has changed on the way", env->name);
+    line->limit = fill->limit;
+    line->within = fill->within;
+    line_init(line, (uint32_t)fill->fields.count, fill->grouping.count);
+    weir_schema_release(fill->schema);
+    fill->schema = weir_schema_reference(in);
+    return 0;
+}
+
 static int fill_bind(void *self, struct weir_env *env, struct weir_schema *in, struct weir_schema **out)
 {
     struct fill *fill = self;
@@ -115,49 +166,43 @@ static int fill_bind(void *self, struct weir_env *env, struct weir_schema *in, s
     int error = grouping_bind(&fill->grouping, env, &fill->by, in);
     for (uint32_t f = 0; !error && f < fill->fields.count; f++)
         error = find_field(fill, env, in, f);
+    if (!error && fill->method == LINEAR)
+        error = bind_line(fill, env, in);
     if (!error)
         error = weir_key_state_define(
             env,
-            &(struct weir_key_options){.size = sizeof(struct fill_key) + fill->fields.count * sizeof(struct last)});
+            &(struct weir_key_options){.size = fill->method == LINEAR ? line_key_size((uint32_t)fill->fields.count)
+                                                                      : sizeof(struct fill_key) +
+                                                                            fill->fields.count * sizeof(struct last)});
     if (!error)
         *out = weir_schema_reference(in);
     return error;
 }
 
-/* On the line from (a_time, a) to (b_time, b); integers to the nearest. */
-static uint64_t on_line(enum weir_type type, const struct last *a, int64_t b_time, uint64_t b, int64_t time)
-{
-    double part = (double)(time - a->time) / (double)(b_time - a->time), from, to, value;
-    uint64_t bits;
-    if (type == WEIR_I64) {
-        int64_t whole = llround((1 - part) * (double)(int64_t)a->bits + part * (double)(int64_t)b);
-        memcpy(&bits, &whole, sizeof bits);
-        return bits;
-    }
-    memcpy(&from, &a->bits, sizeof from);
-    memcpy(&to, &b, sizeof to);
-    value = (1 - part) * from + part * to;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
 /* ---- Records come ---------------------------------------------------------------------------------------------- */
+
+/* How many records should have come between two times of a key; 0 too when they are too many. */
+static int64_t missing_between(const struct fill *fill, struct weir_env *env, int64_t before, int64_t time)
+{
+    int64_t gap;
+    if (!fill->every || __builtin_sub_overflow(time, before, &gap))
+        return 0;
+    int64_t count = gap / fill->every + (gap % fill->every >= fill->every - gap % fill->every) - 1; /* to the nearest */
+    if (count > fill->limit) {
+        weir_count(env, "gaps too long to fill", NULL, 1);
+        return 0;
+    }
+    return count > 0 ? count : 0;
+}
 
 /* Notes the records that should have come between the key's newest and `row`. */
 static int fill_gap(struct fill *fill, struct weir_env *env, const struct weir_batch *in, uint32_t row,
                     const struct fill_key *key, int64_t time)
 {
     const size_t fields = fill->fields.count;
-    int64_t gap, count;
-    if (!fill->every || __builtin_sub_overflow(time, key->time, &gap))
+    int64_t count = missing_between(fill, env, key->time, time);
+    if (!count)
         return 0;
-    count = gap / fill->every + (gap % fill->every >= fill->every - gap % fill->every) - 1; /* to the nearest */
-    if (count <= 0)
-        return 0;
-    if (count > fill->limit) {
-        weir_count(env, "gaps too long to fill", NULL, 1);
-        return 0;
-    }
     size_t needed = fill->missing_count + (size_t)count;
     if ((needed > fill->missing_capacity &&
          numeric_reserve(&fill->missing, &fill->missing_capacity, 2 * needed, sizeof *fill->missing) < 0) ||
@@ -171,12 +216,9 @@ static int fill_gap(struct fill *fill, struct weir_env *env, const struct weir_b
         for (uint32_t f = 0; f < fields; f++) {
             const struct weir_field *field = &in->schema->fields[fill->columns[f]];
             const struct last *last = &key->lasts[f];
-            uint64_t next = value_read_bits(field, in->columns[fill->columns[f]].data, row);
             values[f] = value_null_of(field->type);
             if (fill->method == FORWARD && last->known)
                 values[f] = last->bits;
-            if (fill->method == LINEAR && last->known && !value_is_null(field->type, next))
-                values[f] = on_line(field->type, last, time, next, when);
         }
     }
     return 0;
@@ -286,6 +328,249 @@ static int fill_batch(struct fill *fill, struct weir_env *env, struct weir_batch
     return error;
 }
 
+/* ---- Linear ---------------------------------------------------------------------------------------------------- */
+
+static uint64_t read_values(const struct fill *fill, const struct weir_env *env, const struct weir_batch *in,
+                            uint32_t row, uint64_t *values)
+{
+    uint64_t nulls = 0;
+    for (uint32_t f = 0; f < fill->fields.count; f++) {
+        const struct weir_field *field = &in->schema->fields[fill->columns[f]];
+        values[f] = value_read_bits(field, in->columns[fill->columns[f]].data, row);
+        nulls |= (uint64_t)value_is_null(field->type, values[f]) << f;
+    }
+    if (env)
+        grouping_values(&fill->grouping, env, in, row, values + fill->fields.count);
+    return nulls;
+}
+
+/* Copies of the rows that have a null, which may have to wait. *ret_count of them; NULL: none, or no memory. */
+static struct kept_rows *copy_nulls(struct fill *fill, struct weir_env *env, const struct weir_batch *in,
+                                    const struct weir_batch *keyed, uint32_t *ret_count)
+{
+    bool wanted[WEIR_FIELDS_MAX];
+    uint64_t values[FIELDS_MOST];
+    uint32_t count = 0;
+    memset(wanted, true, sizeof wanted);
+    for (uint32_t i = 0; i < keyed->count; i++)
+        if (read_values(fill, NULL, in, weir_batch_row(keyed, i), values))
+            fill->nulls[count++] = weir_batch_row(keyed, i);
+    *ret_count = count;
+    return count ? kept_rows_new(env, in, fill->nulls, count, wanted) : NULL;
+}
+
+/* The records that should have come between the key's newest and this one; `values` has its key. */
+static int put_missing(struct fill *fill, struct weir_env *env, struct line_key *key, const struct line_entry *record,
+                       const uint64_t *values)
+{
+    const uint32_t fields = (uint32_t)fill->fields.count, keys = fill->grouping.count;
+    uint64_t missing[FIELDS_MOST + GROUPING_COLUMNS_MOST];
+    int64_t count = fill->every && key->begun ? missing_between(fill, env, key->time, record->time) : 0;
+    for (uint32_t f = 0; f < fields; f++)
+        missing[f] = value_null_of(fill->line.types[f]);
+    memcpy(missing + fields, values + fields, keys * sizeof *values);
+    for (int64_t i = 1; i <= count; i++) {
+        struct line_entry entry = *record;
+        entry.rows = NULL;
+        entry.time = key->time + i * fill->every;
+        int waits = line_take(&fill->line, env, key, &entry, missing,
+                              fields == 64 ? UINT64_MAX : (UINT64_C(1) << fields) - 1);
+        if (waits <= 0 && (line_expire_key(&fill->line, key, waits < 0 ? INT64_MAX : INT64_MIN) < 0 ||
+                           line_put(&fill->line, &entry, missing) < 0))
+            return -ENOMEM;
+    }
+    fill->put_in += (uint64_t)count;
+    return 0;
+}
+
+/* One record. 1: it waits, or goes out with those that did; 0: it passes as it is. */
+static int line_row(struct fill *fill, struct weir_env *env, const struct weir_batch *in, uint32_t row,
+                    struct line_key *key, struct kept_rows *rows, uint32_t kept)
+{
+    uint64_t values[FIELDS_MOST + GROUPING_COLUMNS_MOST];
+    const int64_t time = in->columns[in->schema->time].i64[row];
+    if (time == WEIR_TIME_NULL || (key->begun && time < key->time))
+        return 0;
+    struct line_entry record = {.rows = rows,
+                                .row = kept,
+                                .time = time,
+                                .produced = weir_batch_produced(in, row),
+                                .position = weir_batch_position(in, row)};
+    uint64_t nulls = read_values(fill, env, in, row, values);
+    int error = line_expire_key(&fill->line, key, weir_row_watermark(env, in, row, fill->watermark));
+    if (!error)
+        error = put_missing(fill, env, key, &record, values);
+    if (error)
+        return error;
+    key->time = time;
+    key->begun = true;
+    if (nulls && !rows) /* no memory to wait in: neither it nor those before it */
+        return line_expire_key(&fill->line, key, INT64_MAX);
+    int waits = line_take(&fill->line, env, key, &record, values, nulls);
+    return waits < 0 ? line_expire_key(&fill->line, key, INT64_MAX) : waits;
+}
+
+static int by_position(const void *a, const void *b)
+{
+    const struct place *x = a, *y = b;
+    if (x->position != y->position)
+        return x->position < y->position ? -1 : 1;
+    return x->entry < y->entry ? -1 : x->entry > y->entry;
+}
+
+static int order_released(struct fill *fill)
+{
+    const size_t count = fill->line.released_count;
+    int error = numeric_reserve(&fill->order, &fill->order_capacity, count, sizeof *fill->order);
+    if (!error)
+        error = numeric_reserve(&fill->from, &fill->from_capacity, count, sizeof *fill->from);
+    for (uint32_t i = 0; i < count && !error; i++)
+        fill->order[i] = (struct place){line_released(&fill->line, i)->position, i};
+    if (!error && count > 1)
+        qsort(fill->order, count, sizeof *fill->order, by_position);
+    return error;
+}
+
+/* Time and key of those that were put in, and the fields of all. */
+static void write_values(const struct fill *fill, struct weir_batch *batch, uint32_t row,
+                         const struct line_entry *entry)
+{
+    const struct weir_field *fields = batch->schema->fields;
+    const uint32_t count = (uint32_t)fill->fields.count;
+    if (!entry->rows) {
+        ((int64_t *)weir_batch_column_data(batch, (uint32_t)batch->schema->time))[row] = entry->time;
+        for (uint32_t k = 0; k < fill->grouping.count; k++) {
+            uint32_t column = fill->grouping.columns[k];
+            void *data = weir_batch_column_data(batch, column);
+            if (fields[column].type == WEIR_TEXT)
+                ((struct weir_text *)data)[row] = symbols_text(fill->symbols, (uint32_t)entry->values[count + k]);
+            else
+                value_write_bits(&fields[column], data, row, entry->values[count + k]);
+        }
+    }
+    for (uint32_t f = 0; f < count; f++)
+        value_write_bits(&fields[fill->columns[f]], weir_batch_column_data(batch, fill->columns[f]), row,
+                         entry->values[f]);
+}
+
+/* A batch of what goes out: `count` of them from `first` on. */
+static struct weir_batch *make_released(const struct fill *fill, struct weir_env *env, uint32_t first, uint32_t count)
+{
+    struct weir_batch *batch = weir_batch_new(env->pool, fill->schema, count);
+    uint64_t *positions = batch ? weir_batch_allocate(batch, count * sizeof *positions) : NULL;
+    int64_t *produced = positions ? weir_batch_allocate(batch, count * sizeof *produced) : NULL;
+    int error = produced ? 0 : -ENOMEM;
+    for (uint32_t i = 0; i < count && !error; i++) {
+        const struct line_entry *entry = line_released(&fill->line, fill->order[first + i].entry);
+        fill->from[i] = (struct kept_row){entry->rows, entry->row};
+        positions[i] = entry->position;
+        produced[i] = entry->produced;
+    }
+    for (uint32_t c = 0; c < fill->schema->count && !error; c++)
+        error = kept_rows_column(batch, c, fill->from, fill->schema, c);
+    if (error) {
+        weir_batch_release(batch);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        write_values(fill, batch, i, line_released(&fill->line, fill->order[first + i].entry));
+    batch->positions = positions;
+    batch->position = positions[0];
+    batch->produced_rows = produced;
+    batch->produced = produced[0];
+    batch->source = fill->source;
+    batch->sequence = fill->sequence;
+    return batch;
+}
+
+static void count_line(struct fill *fill, struct weir_env *env)
+{
+    weir_count(env, "values not filled", NULL, fill->line.given_up);
+    weir_count(env, "records put in", NULL, fill->put_in);
+    weir_count(env, "records that waited", NULL, fill->waited);
+    fill->line.given_up = fill->put_in = fill->waited = 0;
+}
+
+/* Rows that pass, with the columns of `in`, merged with what was let go. */
+static int emit_line(struct fill *fill, struct weir_env *env, struct weir_batch *in, struct weir_batch *keyed,
+                     uint32_t passing, struct weir_out *out)
+{
+    struct weir_batch *made = grouping_filter(env, in, keyed, fill->passing, passing);
+    int error = made ? order_released(fill) : -ENOMEM;
+    if (!error && fill->line.released_count) {
+        struct weir_batch *both[] = {make_released(fill, env, 0, (uint32_t)fill->line.released_count), made};
+        struct weir_batch *merged = both[0] ? weir_batch_merge(env->pool, both, 2) : NULL;
+        weir_batch_release(both[0]);
+        weir_batch_release(made);
+        made = merged;
+        error = made ? 0 : -ENOMEM;
+    }
+    if (error)
+        weir_batch_release(made);
+    else
+        weir_out_emit(out, made);
+    return error;
+}
+
+static int line_batch(struct fill *fill, struct weir_env *env, struct weir_batch *in, struct weir_batch *keyed,
+                      struct weir_out *out)
+{
+    uint32_t null_count = 0, at = 0, passing = 0;
+    int error = numeric_reserve(&fill->nulls, &fill->nulls_capacity, in->count, sizeof *fill->nulls);
+    if (!error)
+        error = numeric_reserve(&fill->passing, &fill->passing_capacity, in->count, sizeof *fill->passing);
+    if (error)
+        return error;
+    struct kept_rows *rows = copy_nulls(fill, env, in, keyed, &null_count);
+    if (null_count && !rows)
+        weir_notice(env, "no room to wait",
+                    "there is no memory for more records to wait for a value in: their nulls stay; give the pipeline "
+                    "more with run: {memory: ...}, or lower this stage's limit or within");
+    fill->source = in->source;
+    fill->sequence = in->sequence;
+    for (uint32_t i = 0; i < keyed->count && !error; i++) {
+        uint32_t row = weir_batch_row(keyed, i);
+        bool null = at < null_count && fill->nulls[at] == row;
+        int waits = line_row(fill, env, in, row, fill->states[i], null ? rows : NULL, at);
+        at += null;
+        error = waits < 0 ? waits : 0;
+        fill->waited += waits > 0;
+        if (waits <= 0)
+            fill->passing[passing++] = row;
+        if (waits <= 0 && null)
+            kept_rows_release(env, rows);
+    }
+    for (; at < null_count; at++)
+        kept_rows_release(env, rows);
+    if (!error)
+        error = emit_line(fill, env, in, keyed, passing, out);
+    line_forget_released(&fill->line, env);
+    count_line(fill, env);
+    return error;
+}
+
+static int fill_on_watermark(void *self, struct weir_env *env, int64_t time_ns, struct weir_out *out)
+{
+    struct fill *fill = self;
+    fill->watermark = time_ns;
+    if (fill->method != LINEAR)
+        return 0;
+    int error = line_expire(&fill->line, time_ns);
+    if (!error)
+        error = order_released(fill);
+    for (uint32_t first = 0; !error && first < fill->line.released_count; first += ROWS_MOST) {
+        size_t left = fill->line.released_count - first;
+        struct weir_batch *batch = make_released(fill, env, first, left < ROWS_MOST ? (uint32_t)left : ROWS_MOST);
+        error = batch ? 0 : -ENOMEM;
+        weir_out_emit(out, batch);
+    }
+    line_forget_released(&fill->line, env);
+    count_line(fill, env);
+    return error < 0 ? weir_fail(env->error, error, "%s: out of memory; give the pipeline more with run: {memory: ...}",
+                                 env->name)
+                     : 0;
+}
+
 static int fill_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
 {
     struct fill *fill = self;
@@ -294,7 +579,7 @@ static int fill_process(void *self, struct weir_env *env, struct weir_batch *in,
         return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     int error = grouping_states(&fill->grouping, env, &keyed, fill->states);
     if (!error && keyed->count)
-        error = fill_batch(fill, env, in, keyed, out);
+        error = fill->method == LINEAR ? line_batch(fill, env, in, keyed, out) : fill_batch(fill, env, in, keyed, out);
     grouping_done(&fill->grouping);
     return error < 0 ? weir_fail(env->error, error, "%s: out of memory; give the pipeline more with run: {memory: ...}",
                                  env->name)
@@ -312,8 +597,8 @@ static const struct weir_option fill_options[] = {
      .offset = offsetof(struct fill, method),
      .fallback = "forward",
      .choices = methods,
-     .help = "forward: with the last value of the key; linear: records that are put in get values on a line between "
-             "their neighbours, and nulls stay; none: nulls stay"},
+     .help = "forward: with the last value of the key; linear: on a line from it to the next value, for which records "
+             "wait; none: nulls stay, and records are only put in"},
     {.name = "every",
      .type = WEIR_OPTION_DURATION,
      .offset = offsetof(struct fill, every),
@@ -326,7 +611,15 @@ static const struct weir_option fill_options[] = {
      .fallback = "100",
      .least = 1,
      .most = LIMIT_MOST,
-     .help = "a gap of more missing records than this is left as it is, and counted"},
+     .help = "a gap of more missing records or nulls than this is left as it is, and counted"},
+    {.name = "within",
+     .type = WEIR_OPTION_DURATION,
+     .offset = offsetof(struct fill, within),
+     .fallback = "0s",
+     .least = 0,
+     .most = SPAN_MOST,
+     .help = "linear: a record waits at most so much event time for the next value, then its nulls stay; 0s: until the "
+             "limit or the end"},
     {.name = "by",
      .type = WEIR_OPTION_STRINGS,
      .offset = offsetof(struct fill, by),
@@ -348,4 +641,5 @@ const struct weir_stage stage_fill = {
     .key = fill_key_column,
     .bind = fill_bind,
     .process = fill_process,
+    .on_watermark = fill_on_watermark,
 };

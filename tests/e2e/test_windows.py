@@ -475,10 +475,6 @@ def fill_model(records, method, every, limit):
             when, put = mine["time"] + n * every, None
             if method == "forward" and mine["last"]:
                 put = mine["last"][1]
-            if method == "linear" and mine["last"] and value is not None:
-                before, was = mine["last"]
-                part = (when - before) / (time - before)
-                put = (1 - part) * was + part * value
             made.append((key, when, put, None))
         mine["time"] = time
         if value is not None:
@@ -490,8 +486,7 @@ def fill_model(records, method, every, limit):
 
 
 @pytest.mark.threads
-@pytest.mark.parametrize("method,every,limit", [("forward", None, 100), ("forward", 2, 100), ("linear", 2, 5),
-                                                ("none", 0.5, 3)])
+@pytest.mark.parametrize("method,every,limit", [("forward", None, 100), ("forward", 2, 100), ("none", 0.5, 3)])
 def test_fill(pipeline, tmp_path, method, every, limit):
     stream = Stream(14, disorder=0.5)
     for record in stream.records:
