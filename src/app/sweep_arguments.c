@@ -34,7 +34,8 @@ static const char description[] =
     "client      share of its time that weir's busiest thread worked; from 95 % on weir itself is the limit\n"
     "\n"
     "To use is the level with the highest goodput that succeeds often enough (--success) and fast enough (--p99); of\n"
-    "levels that are equally good, the lowest. -c, -t and -d are as wrk has them: weir sweep -c 100 -t 2 -d 10s URL.\n"
+    "those within 4 % of it, the lowest. Where answers take long, a level is measured for longer than --duration.\n"
+    "-c, -t and -d are as wrk has them: weir sweep -c 100 -t 2 -d 10s URL.\n"
     "\n"
     "Exit codes: 0 measured, also when Ctrl-C ended it; 1 nobody answered, or the target died; 2 a mistake on the\n"
     "command line; 3 measured, but no level will do.";

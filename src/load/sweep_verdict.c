@@ -7,6 +7,7 @@
 #include "base/units.h"
 #include "load/sweep.h"
 #include "load/sweep_private.h"
+#include "measure/text.h"
 
 enum { TEXT = 48 };
 
@@ -70,8 +71,8 @@ static void put_none(const struct sweep *sweep, const struct judgement *found, s
 static void put_answer(const struct sweep *sweep, const struct load_level *sweet, struct weir_buffer *out)
 {
     char level[TEXT], rate[TEXT], success[TEXT], p50[TEXT], p99[TEXT];
-    buffer_format(out, "Use a %s of %s: %s good answers, %s success, p50 %s, p99 %s.\n", noun(sweep),
-                  sweep_show_level(sweet, level, sizeof level), sweep_show_rate(sweet->goodput, rate, sizeof rate),
+    buffer_format(out, "Use a %s of %s: %s good answers a second, %s success, p50 %s, p99 %s.\n", noun(sweep),
+                  sweep_show_level(sweet, level, sizeof level), text_rate(sweet->goodput, rate, sizeof rate),
                   sweep_show_share(sweet->success, success, sizeof success),
                   sweep_show_time(sweet->response.p50, p50, sizeof p50),
                   sweep_show_time(sweet->response.p99, p99, sizeof p99));

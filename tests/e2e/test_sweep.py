@@ -135,7 +135,8 @@ def test_rates(server):
 
 def test_finds_the_levels(server):
     url = server("--workers", "3", "--service", "10ms")
-    report = run(["sweep", url, "--auto", "-d", "60ms", "--warmup", "10ms", "--most", "30", "--json"], status=0).json()
+    args = ["sweep", url, "--auto", "-d", "60ms", "--warmup", "10ms", "--most", "30", "--json"]
+    report = run(args, status=0).json()
     levels = [level["concurrency"] for level in report["levels"]]
     assert levels == sorted(levels) and {1, 4} <= set(levels) and max(levels) <= 30
     assert report["sweet_spot"]["concurrency"] in levels
@@ -146,7 +147,8 @@ def test_request_and_what_is_expected(web, tmp_path):
     options = ["-c", "1", "-d", "20ms", "--warmup", "0ms", "--repeats", "1", "--json"]
 
     def errors(*more, status=0):
-        return run(["sweep", web.url + "a?b=c", *options, *more], cwd=tmp_path, status=status).json()["levels"][0]["errors"]
+        report = run(["sweep", web.url + "a?b=c", *options, *more], cwd=tmp_path, status=status).json()
+        return report["levels"][0]["errors"]
 
     assert errors("-H", "X-Try: 17", "--body", "@body", "--method", "PUT") == {}
     assert web.seen[-1] == ("PUT", "/a?b=c", "17", b"some\x01bytes")
@@ -187,7 +189,8 @@ def test_nobody_listens(tmp_path):
 def test_target_dies_in_the_middle(tmp_path):
     peer = Peer(tmp_path, "server", "--listen", "127.0.0.1:0", "--workers", "4", "--service", "5ms")
     url = f"http://127.0.0.1:{peer.port}/"
-    args = [BINARY, "sweep", url, "-c", "1,2,3,4,5,6,7,8", "-d", "200ms", "--warmup", "10ms", "--repeats", "1", "--json"]
+    args = [BINARY, "sweep", url, "-c", "1,2,3,4,5,6,7,8", "-d", "200ms", "--warmup", "10ms", "--repeats", "1",
+            "--json"]
     with subprocess.Popen([str(arg) for arg in args], stdout=subprocess.PIPE, env=environment()) as process:
         time.sleep(0.7 * SLOWNESS)
         peer.process.kill()
@@ -223,7 +226,8 @@ def test_hanging_target(tmp_path):
 
 def test_as_wrk_has_it(server):
     url = server("--workers", "4", "--service", "2ms")
-    report = run(["sweep", "-c8", "-t", "2", "-d", "0.2s", "--warmup", "20ms", "-H", "A: b", "--json", url], status=0).json()
+    args = ["sweep", "-c8", "-t", "2", "-d", "0.2s", "--warmup", "20ms", "-H", "A: b", "--json", url]
+    report = run(args, status=0).json()
     assert report["threads"] == 2 and len(report["levels"]) == 1 and report["levels"][0]["concurrency"] == 8
     assert 0.15 < report["levels"][0]["seconds"] < 3 * SLOWNESS
 
@@ -251,5 +255,6 @@ def test_mistakes(args, words):
 
 def test_help():
     text = run(["sweep", "--help"], status=0).stdout
-    for word in ("--concurrency LIST", "--success RATIO", "--auto", "--once", "--rate LIST", "--svg FILE", "Little's law"):
+    for word in ("--concurrency LIST", "--success RATIO", "--auto", "--once", "--rate LIST", "--svg FILE",
+                 "Little's law"):
         assert word in text
