@@ -9,8 +9,10 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/files.h"
 #include "app/peers.h"
 #include "app/signals.h"
+#include "app/spectra.h"
 #include "app/status.h"
 #include "base/memory.h"
 #include "base/units.h"
@@ -21,6 +23,7 @@
 struct arguments {
     const char *file, *seed;
     bool json, timeline, simulated, keep_sinks;
+    struct spectra spectra;
     struct conf_overrides overrides;
     struct app_list set, fleet;
 };
@@ -165,11 +168,24 @@ static int show(const struct arguments *arguments, const struct compare *compare
     return code;
 }
 
+static int show_spectra(const struct arguments *arguments, const struct compare *compare)
+{
+    const struct plot_histogram histograms[] = {{"wait, sequential", &compare->sequential.snapshot->wait},
+                                                {"wait, concurrent", &compare->concurrent.snapshot->wait},
+                                                {"latency, sequential", &compare->sequential.snapshot->latency},
+                                                {"latency, concurrent", &compare->concurrent.snapshot->latency}};
+    char title[256];
+    snprintf(title, sizeof title, "Times in %s, sequential and concurrent", files_name(arguments->file));
+    return spectra_show(&arguments->spectra, title, histograms, sizeof histograms / sizeof *histograms, NULL,
+                        arguments->json ? STDERR_FILENO : STDOUT_FILENO);
+}
+
 static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 {
     const struct app_option options[] = {
         {"json", 0, NULL, "one JSON object on stdout", .flag = &arguments->json},
         {"timeline", 0, NULL, "draw who produced and consumed when", .flag = &arguments->timeline},
+        SPECTRA_OPTIONS(&arguments->spectra),
         {"simulated", 0, NULL, "on the simulated clock: at once, and the same each time",
          .flag = &arguments->simulated},
         PEERS_OPTION(&arguments->fleet),
@@ -196,7 +212,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
     arguments->file = argv[1];
     arguments->overrides.set = arguments->set.values;
     arguments->overrides.to = arguments->keep_sinks ? NULL : "null";
-    return -1;
+    return spectra_check(&arguments->spectra, arguments->json);
 }
 
 int cmd_compare(int argc, char **argv)
@@ -226,6 +242,8 @@ int cmd_compare(int argc, char **argv)
         code = run_side(&runner, false, &compare.concurrent, &concurrent);
     if (code == APP_OK)
         code = show(&arguments, &compare);
+    if (code == APP_OK)
+        code = show_spectra(&arguments, &compare);
     signals_end(&runner.signals);
     pipeline_snapshot_free(sequential);
     pipeline_snapshot_free(concurrent);

@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/files.h"
 #include "app/peers.h"
 #include "app/run_values.h"
 #include "app/signals.h"
+#include "app/spectra.h"
 #include "app/status.h"
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -26,6 +28,7 @@ enum { TICKS_SIMULATED = 2000 };
 struct arguments {
     const char *file;
     bool quiet, json, enforce, simulated;
+    struct spectra spectra;
     struct run_values values;
     struct app_list fleet;
 };
@@ -53,6 +56,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
     const struct app_option options[] = {
         {"quiet", 'q', NULL, "no status line and no report; problems are still told", .flag = &arguments->quiet},
         {"json", 0, NULL, "the report as one JSON object on stdout", .flag = &arguments->json},
+        SPECTRA_OPTIONS(&arguments->spectra),
+        SPECTRA_HGRM_OPTION(&arguments->spectra),
         {"enforce", 0, NULL, "exit with 3 when a declared goal is missed", .flag = &arguments->enforce},
         RUN_VALUE_OPTIONS(&arguments->values){"simulated", 0, NULL,
                                               "on one thread and a simulated clock: the same each time",
@@ -81,6 +86,10 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
         return code;
     }
     arguments->file = argv[1];
+    code = spectra_check(&arguments->spectra, arguments->json);
+    if (code >= 0) {
+        return code;
+    }
     return run_values_read(&arguments->values);
 }
 
@@ -221,6 +230,16 @@ static int print_report(const struct arguments *arguments, const struct report *
     return code;
 }
 
+static int show_spectra(const struct arguments *arguments, const struct pipeline_snapshot *snapshot)
+{
+    const struct plot_histogram histograms[] = {
+        {"latency", &snapshot->latency}, {"late by", &snapshot->late_by}, {"fetch", &snapshot->fetch}};
+    char title[256];
+    snprintf(title, sizeof title, "Times in %s", files_name(arguments->file));
+    return spectra_show(&arguments->spectra, title, histograms, sizeof histograms / sizeof *histograms,
+                        &snapshot->latency, STDERR_FILENO);
+}
+
 /* The pipeline is done; its result goes into the report and the exit code. */
 static int conclude(struct run *run)
 {
@@ -257,8 +276,9 @@ static int conclude(struct run *run)
         code = APP_GOAL_MISSED;
     }
     int printed = code == APP_USAGE && !arguments->json ? APP_OK : print_report(arguments, &report);
+    int drawn = show_spectra(arguments, snapshot);
     pipeline_snapshot_free(snapshot);
-    return code != APP_OK ? code : printed;
+    return code != APP_OK ? code : printed != APP_OK ? printed : drawn;
 }
 
 /* ---- The run ---------------------------------------------------------------------------------------------------- */

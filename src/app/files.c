@@ -91,3 +91,9 @@ int files_load(const char *path, struct weir_buffer *text)
     close(descriptor);
     return error ? fail("read", path, error) : 0;
 }
+
+const char *files_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash && slash[1] ? slash + 1 : path;
+}

@@ -11,5 +11,7 @@ enum { FILES_SIZE_MAX = 64 << 20 };
 int files_save(const char *path, const struct weir_buffer *text);
 /* 0 or a negative errno. Free the buffer in any case. */
 int files_load(const char *path, struct weir_buffer *text);
+/* The path's last part. */
+const char *files_name(const char *path);
 
 #endif

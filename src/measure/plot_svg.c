@@ -2,11 +2,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/display.h"
+#include "base/memory.h"
 #include "measure/plot_axis.h"
 
 enum { WIDTH = 800, HEIGHT = 480, LEFT = 76, RIGHT = 24, TOP = 44, BOTTOM = 62 };
 enum { PLOT_WIDTH = WIDTH - LEFT - RIGHT, PLOT_HEIGHT = HEIGHT - TOP - BOTTOM };
-enum { LEGEND_LINE = 18, LEGEND_PAD = 8, CHARACTER = 7, POINTS_SHOWN_MOST = 40 };
+enum { LEGEND_LINE = 18, LEGEND_PAD = 8, CHARACTER = 7, POINTS_SHOWN_MOST = 40, TITLE_COLUMNS = 60 };
 
 /* Told apart by colour-blind eyes, too, and by the shape of the dashes without any colour (Okabe and Ito's palette). */
 static const struct {
@@ -43,6 +45,15 @@ static double up(const struct plot_ruler *ruler, double value)
     return TOP + (1 - plot_place(ruler, value)) * PLOT_HEIGHT;
 }
 
+/* What fits above the plot; all of it is in the document's title. */
+static void put_title(struct weir_buffer *out, const char *title)
+{
+    size_t length = strlen(title), columns, fits = display_cut(title, length, TITLE_COLUMNS, &columns);
+    char *cut = fits < length ? memory_format("%.*s…", (int)fits, title) : NULL;
+    put_text(out, cut ? cut : title);
+    memory_free(cut);
+}
+
 static void put_head(const struct plot *plot, struct weir_buffer *out)
 {
     buffer_format(out,
@@ -57,7 +68,7 @@ static void put_head(const struct plot *plot, struct weir_buffer *out)
                   LEFT, TOP - 4, PLOT_WIDTH, PLOT_HEIGHT + 8, WIDTH, HEIGHT);
     buffer_format(out, "<text class=\"title\" x=\"%d\" y=\"26\" text-anchor=\"middle\" font-size=\"16\">",
                   LEFT + PLOT_WIDTH / 2);
-    put_text(out, plot->title);
+    put_title(out, plot->title ? plot->title : "");
     buffer_string(out, "</text>\n");
 }
 
@@ -67,7 +78,7 @@ static void put_ticks_x(const struct plot_ruler *ruler, struct weir_buffer *out)
     for (uint32_t i = 0; i < ruler->tick_count; i++) {
         double x = LEFT + ruler->ticks[i].at * PLOT_WIDTH;
         buffer_format(out, "<path d=\"M%.1f %d V%d\" stroke=\"#e4e4e4\"/><text class=\"tick\" x=\"%.1f\" y=\"%d\">", x,
-                      TOP, HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 18);
+                      TOP, HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 20);
         put_text(out, ruler->ticks[i].text);
         buffer_string(out, "</text>\n");
     }
