@@ -290,7 +290,9 @@ void weir_out_emit_side(struct weir_out *out, struct weir_batch *batch);
  * `rows` is ascending and lives as long as the result: allocate it with weir_batch_allocate on … see weir_filter_rows.
  */
 struct weir_batch *weir_filter(struct weir_env *env, struct weir_batch *in, const uint32_t *rows, uint32_t count);
-/* Settles rows of `in` as refused, for `reason` (a constant string, counted). The stage must not pass them on. */
+/* Settles rows of `in` as refused, for `reason` (a constant string, counted). The stage must not pass them on. A sink
+ * with a commit may refuse rows of batches that write has taken, once, from the commit that follows: the others of them
+ * are stored. */
 void weir_refuse(struct weir_env *env, struct weir_batch *in, const uint32_t *rows, uint32_t count, const char *reason);
 
 /* Keyed state: each key gets `size` bytes that `init` fills. Calling it again in a later bind with another size drops

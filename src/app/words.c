@@ -9,6 +9,7 @@
 #include "app/app.h"
 #include "base/error.h"
 #include "conf/tree.h"
+#include "conf/secret.h"
 
 void app_say(const char *format, ...)
 {
@@ -38,7 +39,8 @@ static bool read_line(const struct weir_mark *mark, char *out, size_t size)
     if (file)
         fclose(file);
     out[strcspn(out, "\r\n")] = 0;
-    return found && !conf_is_secret(out);
+    size_t begin, end;
+    return found && !conf_is_secret(out) && !conf_secret_in_text(out, strlen(out), 0, &begin, &end);
 }
 
 /* How many characters from the mark on are one word. */

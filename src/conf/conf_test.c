@@ -10,7 +10,9 @@
 
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/buffer.h"
 #include "conf/conf.h"
+#include "conf/secret.h"
 #include "conf/option.h"
 
 #define SOURCE "sources: {in: {type: generate}}\n"
@@ -474,9 +476,36 @@ static void test_secrets(void **state)
                   "there are: keys, key_format, rate, burst, every, takes, count, step, waveform, mean, amplitude, "
                   "period, noise, "
                   "drift, fault_rate, fault, seed, start, type, when_full, queue, watermark, idle\n");
+    check_mistake("sources:\n  in: {type: generate, rats: 1, url: http://me:hunter2@host/}\n" SINK,
+                  "t:2:24: generate has no option \"rats\"\n"
+                  "  in: {type: generate, rats: 1, url: http:// ***\n"
+                  "                       ^~~~\n"
+                  "did you mean \"rate\"?\n");
     check_mistake("sources:\n  in: {type: generate, api_token: 'x\n",
                   "t:2:35: the quote that begins here is never closed\n"
                   "add the closing quote\n");
+}
+
+static void test_secrets_within_addresses(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"http://me:pw@host/a", "http://***@host/a"},
+        {"http://me@host", "http://***@host"},
+        {"http://me:p@w@host:80/a@b", "http://***@host:80/a@b"},
+        {"http://host/a@b?token=abc&x=1&api_key=q#f", "http://host/a@b?token=***&x=1&api_key=***#f"},
+        {"see http://a:b@c and https://d:e@f, g", "see http://***@c and https://***@f, g"},
+        {"http://host/a?monkey=1&sensor=2", "http://host/a?monkey=1&sensor=2"},
+        {"me@example.org", "me@example.org"},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        struct weir_buffer out = {0};
+        conf_mask_text(pairs[i][0], &out);
+        buffer_append(&out, "", 1);
+        assert_string_equal(out.data, pairs[i][1]);
+        buffer_free(&out);
+    }
 }
 
 static void test_set_mistakes(void **state)
@@ -541,16 +570,16 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_chain),       cmocka_unit_test(test_branches),
-        cmocka_unit_test(test_names),       cmocka_unit_test(test_without_stages),
-        cmocka_unit_test(test_settings),    cmocka_unit_test(test_overrides),
-        cmocka_unit_test(test_environment), cmocka_unit_test(test_aliases),
-        cmocka_unit_test(test_is_default),  cmocka_unit_test(test_unknown_words),
-        cmocka_unit_test(test_units),       cmocka_unit_test(test_shapes),
-        cmocka_unit_test(test_wiring),      cmocka_unit_test(test_syntax),
-        cmocka_unit_test(test_expression),  cmocka_unit_test(test_environment_mistakes),
-        cmocka_unit_test(test_secrets),     cmocka_unit_test(test_set_mistakes),
-        cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_chain),        cmocka_unit_test(test_branches),
+        cmocka_unit_test(test_names),        cmocka_unit_test(test_without_stages),
+        cmocka_unit_test(test_settings),     cmocka_unit_test(test_overrides),
+        cmocka_unit_test(test_environment),  cmocka_unit_test(test_aliases),
+        cmocka_unit_test(test_is_default),   cmocka_unit_test(test_unknown_words),
+        cmocka_unit_test(test_units),        cmocka_unit_test(test_shapes),
+        cmocka_unit_test(test_wiring),       cmocka_unit_test(test_syntax),
+        cmocka_unit_test(test_expression),   cmocka_unit_test(test_environment_mistakes),
+        cmocka_unit_test(test_secrets),      cmocka_unit_test(test_secrets_within_addresses),
+        cmocka_unit_test(test_set_mistakes), cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

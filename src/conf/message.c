@@ -8,35 +8,27 @@
 #include <strings.h>
 
 #include "base/error.h"
+#include "conf/secret.h"
 #include "conf/tree.h"
 
 enum { NAMES_MAX = 256 };
 
-static const char *const secret_words[] = {"password", "token", "secret"};
-
-bool conf_is_secret(const char *name)
-{
-    for (size_t i = 0; i < sizeof secret_words / sizeof *secret_words; i++) {
-        if (strcasestr(name, secret_words[i]))
-            return true;
-    }
-    return false;
-}
-
 /* Where on this line the value of a secret begins, or its end: the rest is not for other eyes. */
 static size_t secret_begin(const char *line, size_t size)
 {
-    for (size_t at = 0; at < size; at++) {
-        for (size_t i = 0; i < sizeof secret_words / sizeof *secret_words; i++) {
+    size_t begin = size, end;
+    (void)conf_secret_in_text(line, size, 0, &begin, &end);
+    for (size_t at = 0; at < begin; at++) {
+        for (size_t i = 0; secret_words[i]; i++) {
             size_t length = strlen(secret_words[i]);
             if (size - at < length || strncasecmp(line + at, secret_words[i], length) != 0)
                 continue;
             const char *colon = memchr(line + at, ':', size - at);
-            if (colon)
+            if (colon && (size_t)(colon - line) + 1 < begin)
                 return (size_t)(colon - line) + 1;
         }
     }
-    return size;
+    return begin;
 }
 
 static const char *line_begin(const struct tree_text *text, int line)
@@ -161,8 +153,7 @@ int conf_fail_unknown(struct conf *conf, const struct tree *at, const char *cons
     va_list args;
     va_start(args, format);
     /* What follows a misspelt "pasword:" is as secret as if it were spelt right. */
-    bool secret = at->kind == TREE_SCALAR &&
-                  error_nearest(at->value, secret_words, sizeof secret_words / sizeof *secret_words) != NULL;
+    bool secret = at->kind == TREE_SCALAR && error_nearest(at->value, secret_words, SECRET_WORDS) != NULL;
     int error = fail(conf, at, secret || (nearest && conf_is_secret(nearest)), hint, format, args);
     va_end(args);
     return error;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "conf/option.h"
+#include "conf/secret.h"
 
 #include <errno.h>
 #include <math.h>
@@ -93,6 +94,8 @@ static int fail_form(struct conf *conf, const struct option_target *target, cons
                      const struct tree *value)
 {
     char meant[64], hint[200], shown[80];
+    size_t begin, end;
+    bool hides = conf_is_secret(option->name) || conf_secret_in_text(value->value, value->size, 0, &begin, &end);
     bool bare = option->type == WEIR_OPTION_DURATION && value->size > 0 && value->size < 20 &&
                 !value->value[strspn(value->value, "0123456789.")];
     const char *nearest = unit_meant(option->type, value->value, meant, sizeof meant);
@@ -102,7 +105,7 @@ static int fail_form(struct conf *conf, const struct option_target *target, cons
     else if (bare)
         snprintf(hint, sizeof hint, "a unit is missing: %sms, or %ss? units: ns us ms s min h d", value->value,
                  value->value);
-    snprintf(shown, sizeof shown, "%.60s", conf_is_secret(option->name) ? "***" : value->value);
+    snprintf(shown, sizeof shown, "%.60s", hides ? "***" : value->value);
     return conf_fail(conf, value, nearest || bare ? hint : examples, "%s of %s: \"%s\" %s", option->name, target->what,
                      shown, forms[option->type].is_not);
 }

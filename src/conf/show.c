@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "conf/conf.h"
 #include "conf/option.h"
+#include "conf/secret.h"
 
 struct unit {
     int64_t factor;
@@ -68,12 +69,18 @@ char *option_show_rate(double rate, char *out, size_t size)
 /* As YAML would need it: in quotes when it could be read otherwise. */
 static void add_text(struct weir_buffer *out, const char *text)
 {
+    struct weir_buffer masked = {0};
+    conf_mask_text(text, &masked);
+    buffer_append(&masked, "", 1);
+    out->failed |= masked.failed;
+    text = masked.failed ? "" : masked.data;
     bool plain = *text && !strpbrk(text, "\"'\\{}[],#&*!|>%@`\n\t") && !strstr(text, ": ") && text[0] != ' ' &&
                  text[0] != '-' && text[0] != '?' && text[strlen(text) - 1] != ':' && text[strlen(text) - 1] != ' ';
     if (plain)
         buffer_string(out, text);
     else
         buffer_json_string(out, text, strlen(text));
+    buffer_free(&masked);
 }
 
 static void add_list(struct weir_buffer *out, const struct weir_list *list, bool map)

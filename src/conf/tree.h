@@ -78,7 +78,5 @@ int conf_fail_unknown(struct conf *conf, const struct tree *at, const char *cons
     __attribute__((format(printf, 4, 5)));
 /* Out of memory, with words. */
 int conf_no_memory(struct conf *conf);
-/* True for an option whose value must not be shown. */
-bool conf_is_secret(const char *name);
 
 #endif

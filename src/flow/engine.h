@@ -218,8 +218,9 @@ struct async_stage {
     _Atomic bool begins;      /* the part says itself when it begins with records */
 };
 
-struct pending { /* written, not yet committed */
-    struct weir_batch *batch;
+struct pending {              /* written, not yet committed */
+    struct weir_batch *batch; /* less the rows that were refused since */
+    const struct weir_batch *written;
     struct pending *next;
 };
 struct sink {
@@ -315,6 +316,8 @@ void source_idle(struct weir_context *context); /* a source's context calls it w
 void source_mark_rows(const struct source *source, struct weir_batch *batch);
 enum step lane_step(struct machine *machine);
 enum step sink_step(struct machine *machine);
+/* Rows of a written batch are not to be settled as stored with the next commit. */
+void sink_forget(struct sink *sink, const struct weir_batch *batch, const uint32_t *rows, uint32_t count);
 int64_t sink_encode(void *owner, struct turn *turn); /* the sink edge's `complete` */
 void lane_count_cost(struct pipeline *pipeline, int64_t busy_ns, uint64_t records);
 

@@ -15,6 +15,11 @@ static struct async_stage *async_of(const struct weir_engine_node *node)
     return (struct async_stage *)((char *)node - offsetof(struct async_stage, node));
 }
 
+static struct sink *sink_of(struct weir_engine_node *node)
+{
+    return (struct sink *)((char *)node - offsetof(struct sink, node));
+}
+
 void weir_notice(struct weir_env *env, const char *kind, const char *format, ...)
 {
     char text[WEIR_ERROR_MAX];
@@ -103,6 +108,8 @@ struct weir_batch *weir_filter(struct weir_env *env, struct weir_batch *in, cons
 
 void weir_refuse(struct weir_env *env, struct weir_batch *in, const uint32_t *rows, uint32_t count, const char *reason)
 {
+    if (env->node && env->node->plan && env->node->plan->part->kind == WEIR_SINK)
+        sink_forget(sink_of(env->node), in, rows, count);
     receipt_settle(in, rows, count, OUTCOME_REFUSED);
     weir_count(env, reason, NULL, count);
 }

@@ -194,10 +194,38 @@ static void hold_until_commit(struct sink *sink, struct weir_batch *batch)
     if (!sink->pending)
         sink->pending_since = weir_now(&sink->machine.context);
     pending->batch = weir_batch_reference(batch);
+    pending->written = batch;
     *sink->pending_end = pending;
     sink->pending_end = &pending->next;
     sink->pending_rows += batch->count;
     count_up(&sink->pending_bytes, weir_batch_bytes(batch));
+}
+
+void sink_forget(struct sink *sink, const struct weir_batch *batch, const uint32_t *rows, uint32_t count)
+{
+    struct pending *pending = sink->pending;
+    uint32_t kept = 0;
+    while (pending && pending->written != batch)
+        pending = pending->next;
+    if (!pending)
+        return;
+    struct weir_batch *rest = weir_batch_derive(sink->machine.pool, pending->batch, batch->schema);
+    uint32_t *selection = rest ? weir_batch_allocate(rest, (pending->batch->count + 1) * sizeof *selection) : NULL;
+    if (!selection) {
+        weir_batch_release(rest);
+        pipeline_count(sink->machine.pipeline, "engine", "out of memory", NULL, count);
+        return;
+    }
+    for (uint32_t i = 0, refused = 0; i < pending->batch->count; i++) {
+        uint32_t row = weir_batch_row(pending->batch, i);
+        while (refused < count && rows[refused] < row)
+            refused++;
+        if (refused == count || rows[refused] != row)
+            selection[kept++] = row;
+    }
+    weir_batch_select(rest, selection, kept);
+    weir_batch_release(pending->batch);
+    pending->batch = rest;
 }
 
 /* The sink wants no more than the first records of this batch. */

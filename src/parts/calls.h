@@ -15,13 +15,15 @@ extern const char *const calls_order_names[];
 /* Rows of a part's option table; `concurrency` and `most` and `order` are fields of its private state. */
 /* clang-format off */
 #define CALLS_OPTIONS(type, fallback)                                                                                  \
-    {"concurrency", WEIR_OPTION_STRING, offsetof(type, concurrency), fallback, 0, 0, NULL, 0,                          \
-     "calls in flight at a time: a number, `fixed` (as `most` says), or `adaptive`: as many as are answered well"},    \
-    {"most", WEIR_OPTION_INTEGER, offsetof(type, most), "1000", 1, LIMITER_MOST, NULL, 0,                              \
-     "the number of `concurrency: fixed`, the ceiling of `adaptive`"},                                                 \
+    CALLS_LIMIT_OPTIONS(type, fallback, "1000"),                                                                       \
     {"order", WEIR_OPTION_CHOICE, offsetof(type, order), "key", 0, 0, calls_order_names, 0,                            \
      "key: calls overlap, records leave in the order in which they came; serial: one call after the other; "           \
      "none: records leave as they are answered"}
+#define CALLS_LIMIT_OPTIONS(type, fallback, most_fallback)                                                             \
+    {"concurrency", WEIR_OPTION_STRING, offsetof(type, concurrency), fallback, 0, 0, NULL, 0,                          \
+     "calls in flight at a time: a number, `fixed` (as `most` says), or `adaptive`: as many as are answered well"},    \
+    {"most", WEIR_OPTION_INTEGER, offsetof(type, most), most_fallback, 1, LIMITER_MOST, NULL, 0,                       \
+     "the number of `concurrency: fixed`, the ceiling of `adaptive`"}
 /* clang-format on */
 
 struct calls_work;

@@ -39,6 +39,7 @@ const struct weir_part *const weir_parts[] = {
 #ifdef WEIR_HAVE_SQLITE
     &sink_sqlite.part,
 #endif
+    &sink_http.part,
     &sink_null.part,
     NULL,
 };

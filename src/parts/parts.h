@@ -17,7 +17,7 @@ extern const struct weir_stage stage_power, stage_unpack;
 #ifdef WEIR_HAVE_FFTW
 extern const struct weir_stage stage_spectrum;
 #endif
-extern const struct weir_sink sink_stdout, sink_file, sink_null;
+extern const struct weir_sink sink_stdout, sink_file, sink_null, sink_http;
 #ifdef WEIR_HAVE_SQLITE
 extern const struct weir_sink sink_sqlite;
 #endif

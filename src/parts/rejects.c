@@ -37,6 +37,13 @@ int rejects_begin(struct rejects *rejects)
     return 0;
 }
 
+int rejects_continue(struct rejects *rejects)
+{
+    off_t end = rejects->fd > 0 ? lseek(rejects->fd - 1, 0, SEEK_END) : 0;
+    rejects->size = end > 0 ? end : 0; /* a device has no end */
+    return 0;
+}
+
 static void add_field(struct weir_buffer *buffer, const char *name, const char *text, size_t length)
 {
     buffer_format(buffer, "%s\"%s\": ", buffer->size ? ", " : "{", name);

@@ -35,6 +35,8 @@ struct rejects { /* zeroed: none */
 int rejects_open(struct rejects *rejects, const struct rejects_options *options, struct weir_env *env);
 /* Empties it, once it is known that it is nobody's input. */
 int rejects_begin(struct rejects *rejects);
+/* Goes on behind what is in it already. */
+int rejects_continue(struct rejects *rejects);
 void rejects_add(struct rejects *rejects, const struct weir_refusal *refusal); /* any thread */
 void rejects_close(struct rejects *rejects);
 

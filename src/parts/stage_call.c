@@ -22,14 +22,16 @@
 enum { GROUP_MOST = 100000, BODY_MOST = 64 << 20 };
 enum failure { FAILURE_REFUSE, FAILURE_NULL, FAILURE_STOP };
 static const char *const failure_names[] = {"refuse", "null", "stop", NULL};
+enum compress { COMPRESS_NONE, COMPRESS_GZIP };
+static const char *const compress_names[] = {"none", "gzip", NULL};
 
 struct stage_call {
     const char *url, *body, *records_at;
     int64_t group;
     struct weir_list send, values, fields;
     struct weir_quoted value;
-    bool repeatable, gzip;
-    int on_failure;
+    bool repeatable;
+    int on_failure, compress;
     struct endpoint_options options;
     const char *concurrency;
     int64_t most;
@@ -273,7 +275,7 @@ static int ask(struct weir_context *context, const struct calls_piece *pieces, u
                                                .body = body.data,
                                                .body_size = body.size,
                                                .content_type = "application/json",
-                                               .gzip = self->gzip,
+                                               .gzip = self->compress == COMPRESS_GZIP,
                                                .repeatable = self->repeatable};
     int error = endpoint_ask(context, &self->endpoint, &question, &answer);
     *outcome = answer.limit;
@@ -381,7 +383,8 @@ static const struct weir_option options[] = {
      .help = "records whose call failed are refused and counted, or passed on with nulls, or the run stops"},
     {.name = "repeatable", .type = WEIR_OPTION_BOOL, FIELD(repeatable), .fallback = "true",
      .help = "asking twice does no harm; false: only what the server surely did not begin with is tried again"},
-    {.name = "gzip", .type = WEIR_OPTION_BOOL, FIELD(gzip), .help = "post compressed bodies"},
+    {.name = "compress", .type = WEIR_OPTION_CHOICE, FIELD(compress), .fallback = "none", .choices = compress_names,
+     .help = "gzip: send bodies with Content-Encoding: gzip"},
     CALLS_OPTIONS(struct stage_call, "adaptive"),
     ENDPOINT_OPTIONS(struct stage_call, options, "10s", "2"),
     {.type = WEIR_OPTION_END},

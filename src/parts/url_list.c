@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "net/http.h"
+#include "net/http_url.h"
 
 /* A piece in braces: a range, or words. */
 struct piece {
@@ -95,7 +97,9 @@ static int append(struct url_list *list, const char *url, const char *name, stru
         list->entries = entries;
         list->capacity = capacity;
     }
-    struct url_entry entry = {memory_string(url), memory_string(name)};
+    char shown[URL_LIST_LENGTH_MOST + 16];
+    struct url_entry entry = {memory_string(url),
+                              memory_string(name == url ? http_url_show(url, shown, sizeof shown) : name)};
     if (!entry.url || !entry.name) {
         memory_free(entry.url);
         memory_free(entry.name);
@@ -107,12 +111,15 @@ static int append(struct url_list *list, const char *url, const char *name, stru
 
 static int check_scheme(const char *url, struct weir_error *error)
 {
-    if (strncmp(url, "http://", 7) == 0)
+    char shown[128];
+    if (strncmp(url, "http://", 7) == 0 || (strncmp(url, "https://", 8) == 0 && http_has_https()))
         return 0;
+    http_url_show(url, shown, sizeof shown);
     if (strncmp(url, "https://", 8) == 0)
-        return weir_fail(error, -EINVAL, "\"%.80s\": https is not there yet; put a proxy that speaks it in between",
-                         url);
-    return weir_fail(error, -EINVAL, "\"%.80s\" does not begin with http://", url);
+        return weir_fail(error, -EINVAL,
+                         "\"%s\": https was left out of this build; install libcurl4-openssl-dev and build again",
+                         shown);
+    return weir_fail(error, -EINVAL, "\"%s\" does not begin with http:// or https://", shown);
 }
 
 static int add_choice(struct url_list *list, const char *pattern, const struct piece *pieces, int count,
@@ -120,6 +127,7 @@ static int add_choice(struct url_list *list, const char *pattern, const struct p
 {
     char url[URL_LIST_LENGTH_MOST], name[URL_LIST_LENGTH_MOST] = "";
     size_t length = 0, named = 0;
+    char choice_shown[64];
     const char *from = pattern;
     uint64_t choices[URL_LIST_PIECES_MOST];
     for (int i = count; i-- > 0; number /= pieces[i].count)
@@ -136,8 +144,8 @@ static int add_choice(struct url_list *list, const char *pattern, const struct p
     if (length < sizeof url)
         length += (size_t)snprintf(url + length, sizeof url - length, "%s", from);
     if (length >= sizeof url)
-        return weir_fail(error, -EINVAL, "an address longer than %d characters: \"%.60s…\"", URL_LIST_LENGTH_MOST - 1,
-                         pattern);
+        return weir_fail(error, -EINVAL, "an address longer than %d characters: \"%s…\"", URL_LIST_LENGTH_MOST - 1,
+                         http_url_show(pattern, choice_shown, sizeof choice_shown));
     return append(list, url, count ? name : url, error);
 }
 
@@ -146,12 +154,14 @@ int url_list_add(struct url_list *list, const char *pattern, struct weir_error *
     struct piece pieces[URL_LIST_PIECES_MOST];
     int count = find_pieces(pattern, pieces), code = check_scheme(pattern, error);
     uint64_t all = 1;
+    char shown[128];
+    http_url_show(pattern, shown, sizeof shown);
     if (count < 0)
-        return weir_fail(error, -E2BIG, "more than %d pieces in braces: \"%.80s\"", URL_LIST_PIECES_MOST, pattern);
+        return weir_fail(error, -E2BIG, "more than %d pieces in braces: \"%s\"", URL_LIST_PIECES_MOST, shown);
     for (int i = 0; i < count && all <= URL_LIST_MOST; i++)
         all *= pieces[i].count;
     if (code >= 0 && all + list->count > URL_LIST_MOST)
-        return weir_fail(error, -E2BIG, "\"%.80s\" stands for more than %d addresses", pattern, URL_LIST_MOST);
+        return weir_fail(error, -E2BIG, "\"%s\" stands for more than %d addresses", shown, URL_LIST_MOST);
     for (uint64_t i = 0; i < all && code >= 0; i++)
         code = add_choice(list, pattern, pieces, count, i, error);
     return code;
