@@ -81,10 +81,9 @@ static void drop_endpoint(struct http_client *client, struct http_endpoint *endp
 
 static void unlink_idle(struct http_client *client, struct http_connection *connection)
 {
-    struct http_connection **at = &connection->endpoint->idle;
-    while (*at != connection)
-        at = &(*at)->below;
-    *at = connection->below;
+    *(connection->above ? &connection->above->below : &connection->endpoint->idle) = connection->below;
+    if (connection->below)
+        connection->below->above = connection->above;
     *(connection->older ? &connection->older->newer : &client->oldest) = connection->newer;
     *(connection->newer ? &connection->newer->older : &client->newest) = connection->older;
     client->counters.idle--;
@@ -217,7 +216,10 @@ static void keep_connection(struct http_client *client, struct http_connection *
 {
     struct http_endpoint *endpoint = connection->endpoint;
     connection->idle_since = now;
+    connection->above = NULL;
     connection->below = endpoint->idle;
+    if (connection->below)
+        connection->below->above = connection;
     endpoint->idle = connection;
     connection->newer = NULL;
     connection->older = client->newest;

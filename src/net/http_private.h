@@ -24,7 +24,7 @@ struct http_exchange {
 struct http_connection {
     struct weir_stream *stream;
     struct http_endpoint *endpoint;
-    struct http_connection *below;         /* in the endpoint's stack of idle ones */
+    struct http_connection *above, *below; /* in the endpoint's stack of idle ones */
     struct http_connection *older, *newer; /* among all idle ones */
     int64_t idle_since;
     bool reused;
