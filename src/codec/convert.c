@@ -36,17 +36,6 @@ static void failed(struct decoder_column *column, uint32_t row, int error)
     convert_null(column, row);
 }
 
-void convert_f64(struct decoder_column *column, uint32_t row, const char *text, size_t length)
-{
-    double value;
-    int error = number_from_text(text, length, &value);
-    if (error) {
-        failed(column, row, error);
-        return;
-    }
-    ((double *)column->data)[row] = value;
-}
-
 /* Digits only. The sum runs downwards, as the negative side reaches further by one. */
 static int integer_of(const char *text, size_t length, int64_t *ret)
 {
@@ -68,6 +57,23 @@ static int integer_of(const char *text, size_t length, int64_t *ret)
     }
     *ret = negative ? value : -value;
     return 0;
+}
+
+/* An integer that a double does not hold exactly is not lost silently. */
+void convert_f64(struct decoder_column *column, uint32_t row, const char *text, size_t length)
+{
+    double value;
+    int64_t exact;
+    int error = number_from_text(text, length, &value);
+    if (error) {
+        failed(column, row, error);
+        return;
+    }
+    if (fabs(value) >= (double)NUMBER_EXACT_MAX && integer_of(text, length, &exact) == 0 &&
+        (fabs(value) >= 0x1p63 || (int64_t)value != exact)) {
+        column->problems[PROBLEM_ROUNDED]++;
+    }
+    ((double *)column->data)[row] = value;
 }
 
 /* A number with point or exponent will do if it is an integer that a double holds exactly. */

@@ -203,6 +203,7 @@ static inline enum refusal plain_record(struct decoder *decoder, const char *dat
         }
         if (__builtin_expect(k >= field_count, 0)) {
             decoder->field_extra[field_count]++;
+            refusal = k >= WEIR_FIELDS_MAX ? REFUSAL_FIELDS : refusal;
         } else if (fields[k].column < 0) {
             decoder->field_extra[k]++;
         } else if (refusal == REFUSAL_NONE) {
@@ -265,6 +266,9 @@ static enum refusal fields_read(struct decoder *decoder, const char *text, const
     for (const char *p = text; p; k++) {
         p = csv_field_next(p, end, layout->delimiter, &field);
         int32_t index = k < layout->field_count ? layout->fields[k].column : -1;
+        if (k >= WEIR_FIELDS_MAX) {
+            return REFUSAL_FIELDS;
+        }
         if (index < 0) {
             decoder->field_extra[k < layout->field_count ? k : layout->field_count]++;
             continue;

@@ -2,6 +2,7 @@
 /* What the decoders share. A block is decoded as a whole or, when memory runs out, not at all: refusals and counts are
  * noted on the way and told at the end. */
 #include "codec/decoder.h"
+#include "codec/json_walk.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +21,7 @@ struct decoder *decoder_new(struct weir_pool *pool, struct weir_symbols *symbols
     }
     decoder->pool = pool;
     decoder->events = *events;
+    decoder->table = symbols;
     decoder->symbols = symbols_cache_new(symbols);
     if (!decoder->symbols) {
         memory_free(decoder);
@@ -187,8 +189,9 @@ static const struct {
     [REFUSAL_CONTROL] = {"control character in a string", "write it as an escape, such as \\n or \\u0000"},
     [REFUSAL_UTF8] = {"invalid UTF-8", "convert the file to UTF-8, for example with iconv"},
     [REFUSAL_MORE_VALUES] = {"more than one value on the line", "put each record on a line of its own"},
-    [REFUSAL_DEPTH] = {"nested too deep", "objects and lists may be nested 1024 deep"},
-    [REFUSAL_SYMBOLS] = {"symbol table full", "raise `memory` under `run`, or declare the field as text"},
+    [REFUSAL_DEPTH] = {"nested too deep", NULL},
+    [REFUSAL_FIELDS] = {"too many fields", NULL},
+    [REFUSAL_SYMBOLS] = {"symbol table full", NULL},
     [REFUSAL_SYMBOL_LONG] = {"symbol too long", "a symbol has at most 65535 bytes; declare the field as text"},
     [REFUSAL_QUOTES] = {"stray quote", "a quote that opens a field needs one that closes it and ends the field, within "
                                        "`line_max`; inside, write it twice"},
@@ -201,27 +204,49 @@ static const struct {
     [REFUSAL_STAMP] = {"bad timestamp", "a timestamp is a whole number; `time_format` says of what unit"},
 };
 
+/* What was over which limit, and what to do about it. False: the refusal is about no limit. */
+static bool tell_limit(const struct decoder *decoder, enum refusal reason, char *detail, size_t size)
+{
+    char limit[32];
+    switch (reason) {
+    case REFUSAL_LONG:
+        snprintf(detail, size, "longer than `line_max`, which is %s; raise it",
+                 units_show_bytes(decoder->layout->line_max, limit, sizeof limit));
+        return true;
+    case REFUSAL_DEPTH:
+        snprintf(detail, size, "over the limit on nesting, which is %d levels; flatten the record before weir reads it",
+                 (int)JSON_DEPTH_MAX);
+        return true;
+    case REFUSAL_FIELDS:
+        snprintf(detail, size, "over the limit on fields, which is %d in a record; split it, or leave some out before",
+                 (int)WEIR_FIELDS_MAX);
+        return true;
+    case REFUSAL_SYMBOLS:
+        snprintf(detail, size,
+                 "over the limit on distinct symbols: `memory` has room for %u; raise it, or declare the field as text",
+                 symbols_count(decoder->table));
+        return true;
+    default:
+        return false;
+    }
+}
+
 static void tell_refusal(const struct decoder *decoder, const struct refusal_note *note)
 {
     const struct weir_block *block = decoder->block;
     struct codec_refusal refusal = {
+        .reason = note->reason == REFUSAL_LONG ? "line too long" : refusals[note->reason].reason,
         .file = block->file,
         .line = block->line + note->line,
         .position = block->position + (decoder->layout->format == CODEC_FRAME ? note->record : note->line),
         .text = block->data + note->offset,
         .length = note->length,
     };
-    if (note->reason == REFUSAL_LONG) {
-        char limit[32];
-        refusal.reason = "line too long";
-        snprintf(refusal.detail, sizeof refusal.detail, "longer than `line_max`, which is %s; raise it",
-                 units_show_bytes(decoder->layout->line_max, limit, sizeof limit));
-    } else {
+    if (!tell_limit(decoder, note->reason, refusal.detail, sizeof refusal.detail)) {
         char place[48] = "";
         if (decoder->layout->format == CODEC_FRAME) {
             snprintf(place, sizeof place, "at byte %llu: ", (unsigned long long)refusal.line - 1);
         }
-        refusal.reason = refusals[note->reason].reason;
         snprintf(refusal.detail, sizeof refusal.detail, "%s%s", place, refusals[note->reason].detail);
     }
     decoder->events.refused(decoder->events.owner, &refusal);
@@ -254,8 +279,8 @@ static void tell_extras(struct decoder *decoder)
 
 static void tell_all(struct decoder *decoder)
 {
-    static const char *const what[PROBLEM_COUNT] = {"type mismatch", "number out of range", "missing field",
-                                                    "duplicate field"};
+    static const char *const what[PROBLEM_COUNT] = {"type mismatch", "number out of range", "integer rounded",
+                                                    "missing field", "duplicate field"};
     for (size_t i = 0; i < decoder->note_count && decoder->events.refused; i++) {
         tell_refusal(decoder, &decoder->notes[i]);
     }

@@ -6,7 +6,7 @@
 #include "codec/ndjson_simdjson.h"
 #include "codec/number.h"
 
-enum problem { PROBLEM_MISMATCH, PROBLEM_RANGE, PROBLEM_MISSING, PROBLEM_DUPLICATE, PROBLEM_COUNT };
+enum problem { PROBLEM_MISMATCH, PROBLEM_RANGE, PROBLEM_ROUNDED, PROBLEM_MISSING, PROBLEM_DUPLICATE, PROBLEM_COUNT };
 
 enum refusal {
     REFUSAL_NONE,
@@ -17,6 +17,7 @@ enum refusal {
     REFUSAL_UTF8,
     REFUSAL_MORE_VALUES,
     REFUSAL_DEPTH,
+    REFUSAL_FIELDS,
     REFUSAL_LONG,
     REFUSAL_SYMBOLS,
     REFUSAL_SYMBOL_LONG,
@@ -58,6 +59,7 @@ enum { DECODER_ORDER = 128, DECODER_EXTRAS = 256 };
 struct decoder {
     struct weir_pool *pool;
     struct symbols_cache *symbols;
+    const struct weir_symbols *table; /* behind it */
     struct decoder_events events;
     struct json_scanner *scanner; /* made when first needed */
 

@@ -145,6 +145,9 @@ static enum refusal items_read(struct influx *influx, struct influx_walk *walk)
     struct influx_item item;
     enum refusal refusal = REFUSAL_NONE;
     for (uint32_t k = 0; influx_next(walk, &item, &refusal); k++) {
+        if (k >= WEIR_FIELDS_MAX + 2) { /* besides the measurement and the time */
+            return REFUSAL_FIELDS;
+        }
         struct decoder_column *column = item.kind == INFLUX_MEASUREMENT ? influx->measurement
                                         : item.kind == INFLUX_STAMP     ? influx->time
                                                                         : column_of(decoder, &item, k, &refusal);

@@ -112,7 +112,8 @@ static int name_fields(struct codec_layout *layout, const struct codec_read_opti
     for (const char *p = line; p; place++) {
         p = csv_field_next(p, end, layout->delimiter, &field);
         if (place == WEIR_FIELDS_MAX) {
-            return weir_fail_at(env->error, -E2BIG, env->mark, "a line has more than %d fields; is `delimiter` right?",
+            return weir_fail_at(env->error, -E2BIG, env->mark,
+                                "a line is over the limit on fields, which is %d; is `delimiter` right?",
                                 (int)WEIR_FIELDS_MAX);
         }
         char *name = options->header                 ? name_of(&field)

@@ -392,6 +392,9 @@ static inline __attribute__((always_inline)) enum refusal record_read(struct dec
         struct decoder_name *name = decoder->order[k < DECODER_ORDER ? k : DECODER_ORDER - 1];
         if (!name_is(name, key, walk->marks[i + 2] - walk->marks[i + 1])) {
             name = name_unexpected(decoder, walk, i + 1, k);
+            if (k >= WEIR_FIELDS_MAX) {
+                return REFUSAL_FIELDS;
+            }
         }
         if (!name || walk->data[walk->marks[i + 2]] != ':') {
             return REFUSAL_NOT_JSON;
@@ -401,6 +404,8 @@ static inline __attribute__((always_inline)) enum refusal record_read(struct dec
         if (__builtin_expect(column && column->seen != row + 1, 1)) {
             column->seen = row + 1;
             found++;
+        } else if (k >= WEIR_FIELDS_MAX) {
+            return REFUSAL_FIELDS;
         } else if (column) {
             column->problems[PROBLEM_DUPLICATE]++; /* the last one counts */
         }

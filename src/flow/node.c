@@ -104,6 +104,14 @@ static int prepare_state(struct weir_engine_node *node)
     if (node->keyed && keyed_slot_size(node->keyed) >= node->key_options.size &&
         keyed_slot_size(node->keyed) < node->key_options.size + 8)
         return 0;
+    const struct memory_budget *budget = &node->pipeline->state_budget;
+    if (node->key_options.size > budget->limit)
+        return weir_fail_at(
+            &node->error, -ENOMEM, node->plan->mark,
+            "%s: what it keeps for a key takes %llu MiB, and `memory: %lluMiB` leaves %llu MiB for that; "
+            "give the run more with run: {memory: ...}, or let the stage keep less",
+            node->plan->name, (unsigned long long)(node->key_options.size >> 20),
+            (unsigned long long)node->pipeline->plan->memory >> 20, (unsigned long long)budget->limit >> 20);
     keyed_free(node->keyed);
     node->keyed = keyed_new(&node->key_options, node->self, &node->pipeline->state_budget, node->pipeline->symbols);
     return node->keyed ? 0 : weir_fail(&node->error, -ENOMEM, "%s: out of memory for keys", node->plan->name);

@@ -182,9 +182,9 @@ int weir_key_states(struct weir_env *env, struct weir_batch **batch, void **stat
         weir_refuse(env, *batch, rows + kept, refused, "too many keys");
         weir_notice(
             env, "too many keys",
-            "no room for the state of more keys (%llu are kept): their records are refused; raise run.memory or "
-            "this stage's limit on keys",
-            (unsigned long long)keyed_count(node->keyed));
+            "over the limit on distinct keys: %llu fill what `memory: %lluMiB` leaves for their state; records of more "
+            "are refused; give the run more with run: {memory: ...}",
+            (unsigned long long)keyed_count(node->keyed), (unsigned long long)node->pipeline->plan->memory >> 20);
         weir_batch_release(node->replaced); /* of an earlier call: `rest` keeps it alive */
         node->replaced = *batch = rest;
     }
