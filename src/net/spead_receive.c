@@ -202,6 +202,8 @@ static void *run(void *argument)
             if (now_ns - idle_since < receiver->options.spin_ns)
                 continue;
         }
+        if (is_over(receiver))
+            break; /* what came last was a stop item */
         uint32_t before = receiver->endpoint_count;
         wait_for_more(receiver, polled, blocked);
         known = !blocked && before == receiver->endpoint_count;

@@ -40,6 +40,7 @@ const struct weir_part *const weir_parts[] = {
     &sink_sqlite.part,
 #endif
     &sink_http.part,
+    &sink_spead.part,
     &sink_null.part,
     NULL,
 };

@@ -18,6 +18,7 @@ extern const struct weir_stage stage_power, stage_unpack;
 extern const struct weir_stage stage_spectrum;
 #endif
 extern const struct weir_sink sink_stdout, sink_file, sink_null, sink_http;
+extern const struct weir_sink sink_spead;
 #ifdef WEIR_HAVE_SQLITE
 extern const struct weir_sink sink_sqlite;
 #endif

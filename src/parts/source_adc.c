@@ -347,7 +347,7 @@ const struct weir_source source_adc = {
         .name = "adc",
         .summary = "a simulated digitiser: arrays of samples, tones in noise",
         .example = "sources:\n"
-                   "  digitiser: {type: adc, sample_rate: 1e6, samples: 4096, tones: [125e3, 250e3], noise: 4, count: 50}\n"
+                   "  digitiser: {type: adc, sample_rate: 1e6, samples: 4096, tones: [125e3, 250e3], count: 50}\n"
                    "stages:\n"
                    "  - power: samples\n"
                    "sinks:\n"

@@ -111,8 +111,8 @@ def naive_spectrum(samples, length, window, hop, real):
 @pytest.mark.parametrize("variant", ["", ", iq: true"])
 def test_spectrum(rows, variant, window, length, overlap, precision):
     hop = round(length * (1 - overlap))
-    for row in rows(ADC + ", count: 2" + variant, f"spectrum: {{length: {length}, window: {window}, overlap: {overlap}, "
-                    f"precision: {precision}, sample_rate: 1000}}"):
+    options = f"length: {length}, window: {window}, overlap: {overlap}, precision: {precision}, sample_rate: 1000"
+    for row in rows(ADC + ", count: 2" + variant, f"spectrum: {{{options}}}"):
         expected = naive_spectrum([flat(x) for x in row["samples"]], length, window, hop, not variant)
         assert row["samples_spectrum"] == pytest.approx(expected, rel=1e-4 if precision == "single" else 1e-9, abs=1e-4)
         peak = expected.index(max(expected)) - (length // 2 if variant else 0)
@@ -140,6 +140,7 @@ def test_spectra_are_averaged_by_key(rows, lanes):
     ("[unpack: {as: index}]", "the same column"),
     pytest.param("[spectrum: {length: 64}]", "48 samples", marks=needs_fft)])
 def test_mistakes(weir, tmp_path, stages, words):
-    (tmp_path / "a.yaml").write_text(f"sources: {{adc: {{{ADC}, count: 1}}}}\nstages: {stages}\nsinks: {{o: 'null'}}\n")
+    (tmp_path / "a.yaml").write_text(f"sources: {{adc: {{{ADC}, count: 1}}}}\nstages: {stages}\n"
+                                     "sinks: {o: 'null'}\n")
     outcome = weir("check", "a.yaml")
     assert outcome.status != 0 and words in outcome.stderr, outcome
