@@ -28,6 +28,7 @@ struct work {
     double *values;
     void **states;
     uint32_t total;
+    struct rolling_column column;
     struct rolling_rows rows;
 };
 
@@ -51,9 +52,9 @@ static int measure(const char *what, uint32_t statistics, uint32_t keys, uint32_
         return 1;
     const size_t page = MEMORY_HUGE_PAGE; /* as flow/keyed.c has them */
     char *states = memory_huge((keys * work.kernel.state_size + page - 1) / page * page);
-    work.values = memory_allocate(sizeof(double) * total);
+    work.values = memory_aligned(64, sizeof(double) * total); /* as in batches */
     work.states = memory_allocate(sizeof(void *) * total);
-    void *columns = memory_allocate(sizeof(double) * BATCH * ROLLING_STATISTICS);
+    void *columns = memory_aligned(64, sizeof(double) * BATCH * ROLLING_STATISTICS);
     if (!states || !work.values || !work.states || !columns) {
         fprintf(stderr, "not enough memory for %" PRIu32 " keys with a window of %" PRIu32 "\n", keys, window);
         return 1;
@@ -66,6 +67,7 @@ static int measure(const char *what, uint32_t statistics, uint32_t keys, uint32_
     }
     for (unsigned s = 0; s < ROLLING_STATISTICS; s++)
         work.rows.columns[s] = (double *)columns + s * BATCH;
+    work.rows.column = keys == 1 ? &work.column : NULL;
     double best = run(&work), time;
     for (uint64_t taken = total; taken < (uint64_t)keys * window * 5 / 4; taken += total)
         best = run(&work); /* until nearly every window is full */

@@ -364,9 +364,10 @@ int rolling_kernel_init(struct rolling_kernel *kernel, const struct rolling_opti
 
     if (keeps || options->recompute || (asked & ASKED_ENDS))
         kernel->process = process_any;
-    else if (!(asked & (ASKED(ROLLING_MIN) | ASKED(ROLLING_MAX))))
+    else if (!(asked & (ASKED(ROLLING_MIN) | ASKED(ROLLING_MAX)))) {
         kernel->process = rolling_moments_choose(asked);
-    else if (asked == ASKED(ROLLING_MIN))
+        kernel->column_work = rolling_column_choose(options);
+    } else if (asked == ASKED(ROLLING_MIN))
         kernel->process = process_min;
     else if (asked == ASKED(ROLLING_MAX))
         kernel->process = process_max;
@@ -379,5 +380,8 @@ int rolling_kernel_init(struct rolling_kernel *kernel, const struct rolling_opti
 
 void rolling_kernel_process(const struct rolling_kernel *kernel, const struct rolling_rows *rows)
 {
-    kernel->process(kernel, rows);
+    if (rows->column && kernel->column_work)
+        rolling_column_process(kernel, rows);
+    else
+        kernel->process(kernel, rows);
 }

@@ -54,6 +54,17 @@ struct rolling_options {
     bool recompute;      /* walk over the window for each record: slow, simple; the oracle */
 };
 
+/* What a column without keys has beside its state: begins as zeroes too. It makes the sums several times faster and may
+ * change the last bit of them, so a key has one from its first record on or never. */
+enum { ROLLING_BLOCK = 8 };
+struct rolling_column { /* private */
+    uint32_t pending;   /* values of a block that is not full yet */
+    uint32_t wait;      /* records that are still to be taken in one by one */
+    bool filling;       /* that is until the window is full of finite numbers */
+    bool blocks;        /* peaks[] is what counts, not the peak of the state */
+    double values[ROLLING_BLOCK], peaks[ROLLING_BLOCK];
+};
+
 /* `values` and the columns are indexed by physical row; only selected rows are read and written. */
 struct rolling_rows {
     void *const *states;       /* of selected row i; the same pointer for the same key */
@@ -61,7 +72,10 @@ struct rolling_rows {
     uint32_t count;
     const double *values;
     void *columns[ROLLING_STATISTICS]; /* one for each statistic asked for */
+    struct rolling_column *column;     /* all rows are of this one key; NULL: of any */
 };
+
+struct rolling_work;
 
 struct rolling_kernel {
     struct rolling_options options;
@@ -71,6 +85,7 @@ struct rolling_kernel {
     size_t suffix_min, suffix_max, tail;
     uint32_t refresh_records;
     void (*process)(const struct rolling_kernel *kernel, const struct rolling_rows *rows);
+    bool (*column_work)(struct rolling_work *work, uint32_t whole, uint32_t padded, uint32_t asked); /* or NULL */
 };
 
 /* -EINVAL when the options make no sense. state_offset: where in a key's state this kernel's begins (multiple of 8). */

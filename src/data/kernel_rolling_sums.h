@@ -168,4 +168,14 @@ struct rolling_rows;
 typedef void rolling_process(const struct rolling_kernel *kernel, const struct rolling_rows *rows);
 /* The fastest on this machine for count, sum, mean, var and stddev, in any combination. */
 rolling_process *rolling_moments_choose(uint32_t statistics);
+
+/* ---- kernel_rolling_column.c: the same statistics of a column without keys ------------------------------------------
+ */
+
+struct rolling_options;
+struct rolling_work;
+typedef bool rolling_column_work(struct rolling_work *work, uint32_t whole, uint32_t padded, uint32_t asked);
+/* The fastest for these options; NULL: there is none. */
+rolling_column_work *rolling_column_choose(const struct rolling_options *options);
+rolling_process rolling_column_process; /* rows with a column, of a kernel that has a column_work */
 #endif

@@ -25,6 +25,7 @@ struct rolled_field {
     uint32_t outputs[ROLLING_WIDE_STATISTICS]; /* columns of the schema that goes out, where asked for */
     struct rolling_kernel kernel;              /* one or the other: see rolling->wide */
     struct rolling_wide wide;
+    struct rolling_column alone; /* of records without a key */
 };
 
 struct rolling {
@@ -47,6 +48,7 @@ struct rolling {
     int32_t time;               /* column of event time, or -1 */
     struct rolled_field *rolled;
     uint32_t rolled_count;
+    size_t state_size;
     struct weir_schema *out;
     void **states;
     size_t states_capacity;
@@ -328,6 +330,9 @@ static int rolling_bind(void *self, struct weir_env *env, struct weir_schema *in
         error = bind_outputs(rolling, env, in);
     if (!error)
         error = weir_key_state_define(env, &(struct weir_key_options){.size = size});
+    for (uint32_t f = 0; size != rolling->state_size && f < rolling->rolled_count; f++)
+        rolling->rolled[f].alone = (struct rolling_column){0}; /* its state has been dropped */
+    rolling->state_size = size;
     if (!error)
         *out = weir_schema_reference(rolling->out);
     return error;
@@ -352,8 +357,9 @@ static void roll_wide(const struct rolling *rolling, struct weir_env *env, const
 /* Fills the batch that goes out, with the columns of one field after the other. */
 static int roll(struct rolling *rolling, struct weir_env *env, struct weir_batch *in, struct weir_batch *made)
 {
+    const bool keyed = rolling_key(rolling)[0] != '\0' || in->schema->key >= 0;
     for (uint32_t f = 0; f < rolling->rolled_count; f++) {
-        const struct rolled_field *rolled = &rolling->rolled[f];
+        struct rolled_field *rolled = &rolling->rolled[f];
         const double *values = numeric_values(in, rolled->column, rolling->scratch);
         void *columns[ROLLING_WIDE_STATISTICS] = {NULL};
         for (uint32_t i = 0; i < rolling->order_count; i++) {
@@ -366,8 +372,11 @@ static int roll(struct rolling *rolling, struct weir_env *env, struct weir_batch
             roll_wide(rolling, env, in, f, values, columns);
             continue;
         }
-        struct rolling_rows rows = {
-            .states = rolling->states, .selection = in->selection, .count = in->count, .values = values};
+        struct rolling_rows rows = {.states = rolling->states,
+                                    .selection = in->selection,
+                                    .count = in->count,
+                                    .values = values,
+                                    .column = keyed ? NULL : &rolled->alone};
         memcpy(rows.columns, columns, sizeof(rows.columns));
         rolling_kernel_process(&rolled->kernel, &rows);
     }
