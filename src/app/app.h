@@ -8,6 +8,7 @@
 #define APP_APP_H
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <weir/part.h>
 
 #ifndef WEIR_VERSION
@@ -105,6 +106,9 @@ int app_report(const struct weir_error *error);
 
 /* True when colours are welcome on this descriptor: a terminal, no NO_COLOR, TERM is not dumb. */
 bool app_colour(int descriptor);
+
+/* Processors that this process may run on. */
+uint32_t app_processors(void);
 
 /* The part, or NULL. */
 const struct weir_part *app_part(enum weir_kind kind, const char *name);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* weir profile FILE: runs a pipeline and says where its time went, and what could be won. */
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,14 +117,6 @@ static void watch(struct profiling *profiling)
     }
 }
 
-static uint32_t processors_of_process(void)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
-    return count > 0 ? (uint32_t)count : 1;
-}
-
 /* ---- At the end ------------------------------------------------------------------------------------------------- */
 
 /* Where a sink writes to stdout, the profile goes to stderr. */
@@ -191,8 +182,7 @@ static int conclude(struct profiling *profiling)
     bool interrupted = atomic_load(&profiling->signals.received) > 1;
     int result = pipeline_result(profiling->pipeline, &error), code = APP_FAILED;
     if (pipeline_times(profiling->pipeline, &times) < 0 ||
-        attribution_make(profiling->plan, times, processors_of_process(), profiling->sampler, profiling->prints,
-                         &made) < 0) {
+        attribution_make(profiling->plan, times, app_processors(), profiling->sampler, profiling->prints, &made) < 0) {
         app_say("out of memory for the profile");
     } else {
         snprintf(made->configuration, sizeof made->configuration, "%s", profiling->arguments->file);

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "conf/conf.h"
 #include "flow/pipeline.h"
+#include "measure/attribution.h"
 #include "measure/report.h"
 #include "serve/board.h"
 #include "serve/server.h"
@@ -240,6 +241,19 @@ static int show_spectra(const struct arguments *arguments, const struct pipeline
                         &snapshot->latency, STDERR_FILENO);
 }
 
+/* Where the time went, for the advice; NULL where that is not known. */
+static struct attribution *attribute(struct run *run)
+{
+    struct pipeline_times *times = NULL;
+    struct attribution *made = NULL;
+    if (run->arguments->simulated || pipeline_times(run->pipeline, &times) < 0)
+        return NULL;
+    if (attribution_make(run->plan, times, app_processors(), NULL, NULL, &made) < 0)
+        made = NULL;
+    pipeline_times_free(times);
+    return made;
+}
+
 /* The pipeline is done; its result goes into the report and the exit code. */
 static int conclude(struct run *run)
 {
@@ -248,7 +262,9 @@ static int conclude(struct run *run)
     struct goal goals[GOALS_MAX];
     const struct arguments *arguments = run->arguments;
     int result = pipeline_result(run->pipeline, &error);
+    struct attribution *attribution = attribute(run);
     if (pipeline_snapshot(run->pipeline, &snapshot) < 0) {
+        attribution_free(attribution);
         app_say("out of memory for the report");
         return APP_FAILED;
     }
@@ -261,6 +277,9 @@ static int conclude(struct run *run)
         .peak_memory = peak_resident(),
         .simulated = arguments->simulated,
         .interrupted = atomic_load(&run->signals.received) > 1,
+        .attribution = attribution,
+        .batch = run->plan->batch,
+        .linger = run->plan->linger,
     };
     report.goal_count = goals_check(&run->plan->goals, snapshot, report.verdict.lag_worst, goals);
     int code = APP_OK;
@@ -278,6 +297,7 @@ static int conclude(struct run *run)
     int printed = code == APP_USAGE && !arguments->json ? APP_OK : print_report(arguments, &report);
     int drawn = show_spectra(arguments, snapshot);
     pipeline_snapshot_free(snapshot);
+    attribution_free(attribution);
     return code != APP_OK ? code : printed != APP_OK ? printed : drawn;
 }
 

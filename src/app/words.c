@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,14 @@ bool app_colour(int descriptor)
 {
     const char *no = getenv("NO_COLOR"), *terminal = getenv("TERM");
     return isatty(descriptor) && !(no && *no) && terminal && strcmp(terminal, "dumb") != 0;
+}
+
+uint32_t app_processors(void)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+    return count > 0 ? (uint32_t)count : 1;
 }
 
 const struct weir_part *app_part(enum weir_kind kind, const char *name)

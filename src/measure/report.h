@@ -14,6 +14,7 @@
 #include "measure/goals.h"
 #include "measure/verdict.h"
 
+struct attribution;
 struct pipeline_snapshot;
 
 struct report {
@@ -26,6 +27,9 @@ struct report {
     uint64_t peak_memory;        /* resident, of the process; bytes */
     bool simulated, interrupted; /* interrupted: what was in flight was dropped */
     const char *failure;         /* words, or NULL */
+    /* For the advice. */
+    const struct attribution *attribution; /* NULL: not known, as in a simulation */
+    int64_t batch, linger;                 /* as configured: 0: auto; ns */
 };
 
 void report_text(const struct report *report, struct weir_buffer *out);

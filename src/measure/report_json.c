@@ -2,6 +2,7 @@
 #include <math.h>
 
 #include "flow/pipeline.h"
+#include "measure/advice.h"
 #include "measure/report.h"
 
 /* A comma where one is due: after anything but an opening bracket. */
@@ -204,6 +205,16 @@ static void put_edges(struct weir_buffer *out, const struct pipeline_snapshot *s
     buffer_string(out, "]");
 }
 
+static void put_advice(struct weir_buffer *out, const struct report *report)
+{
+    struct weir_buffer text = {0};
+    advice_text(report, &text);
+    buffer_append(&text, "", 1);
+    put_text(out, "advice", !text.failed && text.size > 1 ? text.data : NULL);
+    out->failed = out->failed || text.failed;
+    buffer_free(&text);
+}
+
 void report_json(const struct report *report, struct weir_buffer *out)
 {
     const struct pipeline_snapshot *snapshot = report->snapshot;
@@ -237,6 +248,7 @@ void report_json(const struct report *report, struct weir_buffer *out)
     put_count(out, "symbols", snapshot->symbols);
     put_count(out, "keys", snapshot->keys);
     put_verdict(out, report);
+    put_advice(out, report);
     put_goals(out, report);
     put_parts(out, snapshot);
     put_edges(out, snapshot);

@@ -4,6 +4,7 @@
 
 #include "base/units.h"
 #include "flow/pipeline.h"
+#include "measure/advice.h"
 #include "measure/report.h"
 #include "measure/text.h"
 
@@ -356,6 +357,19 @@ static void put_verdict(struct weir_buffer *out, const struct report *report)
     }
 }
 
+static void put_advice(struct weir_buffer *out, const struct report *report)
+{
+    struct weir_buffer text = {0};
+    advice_text(report, &text);
+    buffer_append(&text, "", 1);
+    if (text.size > 1 && !text.failed) {
+        label(out, "advice");
+        put_wrapped(out, text.data);
+    }
+    out->failed = out->failed || text.failed;
+    buffer_free(&text);
+}
+
 void report_text(const struct report *report, struct weir_buffer *out)
 {
     const struct pipeline_snapshot *snapshot = report->snapshot;
@@ -378,4 +392,5 @@ void report_text(const struct report *report, struct weir_buffer *out)
     buffer_string(out, "\n");
     put_goals(out, report);
     put_verdict(out, report);
+    put_advice(out, report);
 }

@@ -148,3 +148,20 @@ def test_what_is_dropped_is_counted(pipeline, tmp_path, policy):
     assert report["records_stored"] == stored
     assert report["records_dropped"] == 2000000 - stored
     assert sum(edge["records_dropped"] for edge in report["edges"]) == report["records_dropped"]
+
+
+def test_advice(weir, tmp_path):
+    """One paragraph: the bottleneck, lanes, batches, and goals that were missed."""
+    (tmp_path / "slow.yaml").write_text("""
+        sources: {made: {type: generate, rate: unlimited, keys: 10, count: 3000}}
+        stages: [{burn: 50us}]
+        sinks: {out: {type: "null"}}
+        run: {lanes: 1}
+        goals: {rate: 1e9}
+    """)
+    outcome = weir("run", "slow.yaml", cwd=tmp_path)
+    words = " ".join(outcome.stderr[outcome.stderr.index("\nadvice "):].split())
+    assert "The bottleneck " in words and "Most is to be won at burn (process)" in words
+    assert "More lanes would " in words and "The goal rate was missed by 100 %" in words
+    advice = weir("run", "slow.yaml", "--json", cwd=tmp_path).json()["advice"]
+    assert "burn" in advice and "More lanes would " in advice and "\n" not in advice
