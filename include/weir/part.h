@@ -163,12 +163,6 @@ struct weir_block {
     int64_t produced;            /* weir_now() when its bytes were read */
 };
 
-/* A source's replayable position: opaque to the engine. */
-struct weir_position {
-    uint64_t sequence; /* batch number */
-    uint64_t position; /* record number */
-};
-
 /* A line that could not be read. */
 struct weir_refusal {
     const char *reason; /* a constant string */
@@ -189,8 +183,6 @@ struct weir_source {
     /* The schema, where the options alone say it, for `weir check`: a new reference, or NULL when out of memory. Not
      * opened. May be NULL: the schema comes with the data. */
     struct weir_schema *(*schema)(const void *self);
-    int (*seek)(void *self, const struct weir_position *from);     /* replayable sources; may be NULL */
-    void (*settled)(void *self, const struct weir_position *upto); /* may be NULL */
     /* A line of one of the source's blocks was refused; told and counted already. Comes from any lane, at the same time
      * as other calls, until close. Must not wait long. May be NULL. */
     void (*refused)(void *self, const struct weir_refusal *refusal);
@@ -255,8 +247,8 @@ struct weir_stage {
     /* `in` belongs to the caller and is immutable; in->count > 0. Emits any number of batches. Does not wait. */
     int (*process)(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out);
     /* Event time has come to time_ns (INT64_MAX: the end of the stream), in all that this instance is given; all that
-     * the parts in front emit at this time has come. For keyed stages: of one without a key only the instance that got
-     * the last batch is told of the end. May be NULL. */
+     * the parts in front emit at this time has come. Each lane's instance is told: a stage that has this and no key is
+     * spread by the key of the source. May be NULL. */
     int (*on_watermark)(void *self, struct weir_env *env, int64_t time_ns, struct weir_out *out);
     /* An asynchronous stage has this instead of process: it waits (for a server, a file, a timer) on `context`. There
      * is one instance, with a thread and a loop of its own; each batch is a task, and many of them run at the same
@@ -346,7 +338,7 @@ struct weir_sink {
     int (*write)(void *self, struct weir_env *env, struct weir_batch *in, const char *bytes, size_t size);
     /* Makes durable what was written. Called when no more input waits, after `commit_rows` or `commit_ns`, and at the
      * end. May be NULL. */
-    int (*commit)(void *self, struct weir_env *env, uint64_t epoch);
+    int (*commit)(void *self, struct weir_env *env);
     /* Completes what was written: once, after the last commit, when all input came and nothing failed. Retried as write
      * is. May be NULL. */
     int (*finish)(void *self, struct weir_env *env);

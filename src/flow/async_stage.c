@@ -108,7 +108,7 @@ void async_turn_emit(struct async_turn *turn, struct weir_batch *batch)
 /* Takes a time or an end out of a turn: it must not overtake the data of turns before. */
 static bool is_held(const struct message *message)
 {
-    return message->kind == MESSAGE_WATERMARK || message->kind == MESSAGE_END || message->kind == MESSAGE_BARRIER;
+    return message->kind == MESSAGE_WATERMARK || message->kind == MESSAGE_END;
 }
 
 static struct message *take_held(struct turn *turn)

@@ -232,7 +232,7 @@ struct sink {
     struct turn *current;
     int64_t retry_since, retry_at; /* 0: not retrying */
     struct pending *pending, **pending_end;
-    uint64_t pending_rows, epoch;
+    uint64_t pending_rows;
     _Atomic uint64_t pending_bytes;
     int64_t pending_since;
     _Atomic bool holds; /* batches that it will let go of by itself */

@@ -21,6 +21,8 @@ static const char *stage_key(struct pipeline *pipeline, uint32_t index)
 {
     const struct weir_stage *stage = stage_ops(plan_node(pipeline, index)->part);
     const char *key = stage->key ? stage->key(plan_node(pipeline, index)->options) : WEIR_UNKEYED;
+    if (!key && stage->on_watermark) /* behind an exchange each lane is told of times, and of the end */
+        key = WEIR_KEY_OF_SOURCE;
     return key && !*key && pipeline->common_key ? pipeline->common_key : key;
 }
 

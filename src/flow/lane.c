@@ -166,14 +166,13 @@ static uint64_t run_message(struct lane *lane, struct input *input, struct messa
     case MESSAGE_END:
         advance_watermark(lane, input, INT64_MAX);
         return 0;
-    case MESSAGE_BARRIER:
     case MESSAGE_BLOCK:
         return 0;
     }
     return 0;
 }
 
-/* Watermarks, barriers and ends go to every output, behind the data. */
+/* Watermarks and ends go to every output, behind the data. */
 static void pass_control(struct lane *lane, const struct input *input, const struct turn *turn, int64_t latest)
 {
     for (uint32_t i = 0; i < input->use_count; i++) {
@@ -182,8 +181,6 @@ static void pass_control(struct lane *lane, const struct input *input, const str
         if (latest > INT64_MIN && (copy = turn_append(pending, MESSAGE_WATERMARK)))
             copy->time = latest;
         for (const struct message *message = turn->first; message; message = message->next) {
-            if (message->kind == MESSAGE_BARRIER && (copy = turn_append(pending, MESSAGE_BARRIER)))
-                copy->epoch = message->epoch;
             if (message->kind == MESSAGE_WATERMARK && (copy = turn_append(pending, MESSAGE_WATERMARK)))
                 copy->time = message->time;
             if (message->kind == MESSAGE_END)

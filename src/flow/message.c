@@ -31,7 +31,6 @@ void message_free(struct message *message)
         weir_schema_release(message->schema);
         break;
     case MESSAGE_WATERMARK:
-    case MESSAGE_BARRIER:
     case MESSAGE_END:
         break;
     }
@@ -333,7 +332,7 @@ struct turn *turn_combine(struct turn **parts, uint32_t count, struct weir_pool 
     struct message *data_last = data;
     while (data_last->next)
         data_last = data_last->next;
-    struct message **place = &turn->first; /* behind the schema, before watermarks, barriers and the end */
+    struct message **place = &turn->first; /* behind the schema, before watermarks and the end */
     while (*place && (*place)->kind == MESSAGE_SCHEMA)
         place = &(*place)->next;
     data_last->next = *place;

@@ -18,7 +18,6 @@ enum message_kind {
     MESSAGE_DATA,      /* a batch */
     MESSAGE_SCHEMA,    /* batches from now on look like this */
     MESSAGE_WATERMARK, /* no record older than `time` will come from this source; WATERMARK_IDLE: do not wait for it */
-    MESSAGE_BARRIER,   /* all before it belongs to checkpoint `epoch` */
     MESSAGE_END,       /* the source has ended */
 };
 
@@ -34,7 +33,6 @@ struct message {
         struct weir_schema *schema;
         struct weir_block block;
         int64_t time;
-        uint64_t epoch;
     };
     uint32_t way; /* DATA: plan index of what emitted it; of two records with one position the lower comes first */
     struct receipt *receipt;       /* BLOCK */

@@ -327,11 +327,13 @@ static void test_simulated_time_is_reproducible(void **state)
 static void test_event_time_is_the_least_of_sources(void **state)
 {
     (void)state;
-    for (int idle = 0; idle < 2; idle++) {
+    for (int round = 0; round < 4; round++) {
         struct rig rig;
-        int64_t latest = INT64_MIN, before_end = INT64_MIN;
-        struct clocking clocking = {&latest, &before_end};
-        rig_init(&rig, 1);
+        bool idle = round % 2;
+        uint32_t lanes = round < 2 ? 1 : 3;
+        int64_t latest[] = {INT64_MIN, INT64_MIN, INT64_MIN}, before_end[] = {INT64_MIN, INT64_MIN, INT64_MIN};
+        struct clocking clocking = {latest, before_end};
+        rig_init(&rig, lanes);
         rig.counting[0].pause_ns = CLOCK_SECOND;
         rig.counting[1] = (struct counting){
             .records = 20, .keys = 1, .most_rows = 1, .seed = 1, .pause_ns = 3600 * CLOCK_SECOND};
@@ -342,8 +344,10 @@ static void test_event_time_is_the_least_of_sources(void **state)
         add(&rig, &sink_nothing.part, "nothing", NULL, (int)clock, -1);
         struct pipeline_snapshot *snapshot = run(&rig, true, 3, 0);
         assert_int_equal(snapshot->records_stored, 20020);
-        assert_true(latest == INT64_MAX);
-        assert_int_equal(before_end, idle ? 19999 * 1000 : 19 * 1000);
+        for (uint32_t lane = 0; lane < lanes; lane++) { /* also without a key: each instance */
+            assert_true(latest[lane] == INT64_MAX);
+            assert_int_equal(before_end[lane], idle ? 19999 * 1000 : 19 * 1000);
+        }
         pipeline_snapshot_free(snapshot);
         rig_free(&rig);
     }

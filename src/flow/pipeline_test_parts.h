@@ -220,7 +220,8 @@ static int sieve_process(void *self, struct weir_env *env, struct weir_batch *in
     return kept ? 0 : -ENOMEM;
 }
 
-/* Tells how event time comes to it: the newest, and the newest while the slow source was still to come. */
+/* Tells how event time comes to it, on each lane: the newest, and the newest while the slow source was still to come.
+ */
 struct clocking {
     int64_t *latest, *before_end;
 };
@@ -236,12 +237,11 @@ static int clocking_process(void *self, struct weir_env *env, struct weir_batch 
 static int clocking_watermark(void *self, struct weir_env *env, int64_t time_ns, struct weir_out *out)
 {
     struct clocking *clocking = self;
-    (void)env;
     (void)out;
-    assert_true(time_ns > *clocking->latest);
-    *clocking->latest = time_ns;
+    assert_true(time_ns > clocking->latest[env->lane]);
+    clocking->latest[env->lane] = time_ns;
     if (time_ns != INT64_MAX)
-        *clocking->before_end = time_ns;
+        clocking->before_end[env->lane] = time_ns;
     return 0;
 }
 
@@ -320,11 +320,10 @@ static const struct weir_sink sink_collecting = {
     .write = collecting_write,
     .keep_order = true};
 
-static int committing_commit(void *self, struct weir_env *env, uint64_t epoch)
+static int committing_commit(void *self, struct weir_env *env)
 {
     (void)self;
     (void)env;
-    (void)epoch;
     return 0;
 }
 static const struct weir_sink sink_committing = {

@@ -128,7 +128,7 @@ static int call_timed(struct sink *sink, int (*call)(struct sink *sink, void *ar
 static int call_commit(struct sink *sink, void *argument)
 {
     (void)argument;
-    return sink->ops->commit(sink->node.self, &sink->node.env, sink->epoch);
+    return sink->ops->commit(sink->node.self, &sink->node.env);
 }
 
 static enum step commit(struct sink *sink)
@@ -136,7 +136,6 @@ static enum step commit(struct sink *sink)
     int error = call_timed(sink, call_commit, NULL);
     if (error < 0)
         return retry_or_fail(sink, error);
-    sink->epoch++;
     settle_pending(sink, true);
     return STEP_RAN;
 }

@@ -463,10 +463,9 @@ static int sink_write(void *state, struct weir_env *env, struct weir_batch *in, 
 }
 
 /* For the run that stored no record: its output is an empty file (with a header), not that of the run before. */
-static int sink_commit(void *state, struct weir_env *env, uint64_t epoch)
+static int sink_commit(void *state, struct weir_env *env)
 {
     struct sink_file *self = state;
-    (void)epoch;
     int error = prepare(self, env);
     if (error == 0)
         error = put_header(self, env);

@@ -406,10 +406,9 @@ static int settle_rejected(struct sink_http *self, struct weir_env *env)
     return error;
 }
 
-static int http_commit(void *state, struct weir_env *env, uint64_t epoch)
+static int http_commit(void *state, struct weir_env *env)
 {
     struct sink_http *self = state;
-    (void)epoch;
     int error = send_current(self, env);
     if (error < 0)
         return fail_write(self, env, error);

@@ -335,11 +335,10 @@ static int sink_write(void *state, struct weir_env *env, struct weir_batch *in, 
     return error == -ENOMEM ? weir_fail(env->error, error, "%s: out of memory", env->name) : error;
 }
 
-static int sink_commit(void *state, struct weir_env *env, uint64_t epoch)
+static int sink_commit(void *state, struct weir_env *env)
 {
     struct sink_spead *self = state;
     int error = 0;
-    (void)epoch;
     for (uint32_t i = 0; error == 0 && i < (uint32_t)self->max_heaps; i++)
         error = empty_slot(env, &self->slots[(self->next + i) % (uint32_t)self->max_heaps]);
     return error;

@@ -496,10 +496,9 @@ static void release_batches(struct sink_sqlite *self)
     self->batch_count = 0;
 }
 
-static int sink_commit(void *state, struct weir_env *env, uint64_t epoch)
+static int sink_commit(void *state, struct weir_env *env)
 {
     struct sink_sqlite *self = state;
-    (void)epoch;
     if (self->batch_count == 0)
         return 0;
     int error = begin(self, env);

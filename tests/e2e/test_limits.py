@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a record may be at most: over a limit it is refused, the next is read; and the message names the limit, its value
-and what to do."""
+"""What a record may be at most: over a limit it is refused, the next is read; and the message names the limit, its
+value and what to do."""
 import json
 
 import pytest
