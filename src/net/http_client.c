@@ -91,7 +91,7 @@ int http_fail(struct http_reply *reply, enum http_outcome outcome, int error)
     return error;
 }
 
-static int fail_fault(struct http_reply *reply, enum http_fault fault)
+int http_fail_fault(struct http_reply *reply, enum http_fault fault)
 {
     bool large = fault == HTTP_FAULT_HEAD_SIZE || fault == HTTP_FAULT_BODY_SIZE || fault == HTTP_FAULT_FIELD_COUNT;
     reply->fault = fault;
@@ -218,7 +218,7 @@ static int read_head(struct http_call *call, struct http_connection *connection)
         bool end = false;
         int64_t got = http_head_parse(head, bytes->data, bytes->size);
         if (got < 0)
-            return fail_fault(reply, head->fault);
+            return http_fail_fault(reply, head->fault);
         if (got > 0 && head->status == 101)
             return http_fail(reply, HTTP_UPGRADED, -EPROTO);
         if (got > 0 && head->status >= 200)
@@ -234,9 +234,9 @@ static int read_head(struct http_call *call, struct http_connection *connection)
         if (error)
             return error;
         if (end)
-            return fail_fault(reply, HTTP_FAULT_CUT_HEAD);
+            return http_fail_fault(reply, HTTP_FAULT_CUT_HEAD);
     }
-    return fail_fault(reply, HTTP_FAULT_HEAD_SIZE);
+    return http_fail_fault(reply, HTTP_FAULT_HEAD_SIZE);
 }
 
 /* Moves the content of what has come to the front. *fed: bytes looked at; *end: where content ends. */
@@ -266,10 +266,10 @@ static int read_body(struct http_call *call, struct http_connection *connection,
     struct http_body body;
     size_t fed = head->size, end = head->size;
     if (http_body_start(&body, head, strcmp(call->method, "HEAD") == 0, &limits) < 0)
-        return fail_fault(reply, body.fault);
+        return http_fail_fault(reply, body.fault);
     for (;;) {
         if (feed_body(&body, bytes, &fed, &end) < 0)
-            return fail_fault(reply, body.fault);
+            return http_fail_fault(reply, body.fault);
         if (body.done)
             break;
         bool over = false;
@@ -279,7 +279,7 @@ static int read_body(struct http_call *call, struct http_connection *connection,
         if (error)
             return error;
         if (over && http_body_end(&body) < 0)
-            return fail_fault(reply, body.fault);
+            return http_fail_fault(reply, body.fault);
         if (over)
             break;
     }
@@ -302,7 +302,7 @@ static bool asks_for_coding(const struct http_request *request)
     return false;
 }
 
-static int check_coding(struct http_call *call)
+int http_check_coding(struct http_call *call)
 {
     const struct http_exchange *exchange = call->reply->exchange;
     const struct http_field *field = http_head_find(&exchange->head, exchange->bytes.data, "content-encoding");
@@ -320,7 +320,7 @@ static int read_reply(struct http_call *call, struct http_connection *connection
     if (error)
         return error;
     reply->status = reply->exchange->head.status;
-    error = check_coding(call);
+    error = http_check_coding(call);
     if (error == 0)
         error = read_body(call, connection, &rest);
     reply->head = &reply->exchange->head;

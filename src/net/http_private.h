@@ -88,6 +88,10 @@ bool http_message_valid(const struct http_request *request);
 /* Sets outcome and error of the reply; returns error. */
 int http_fail(struct http_reply *reply, enum http_outcome outcome, int error);
 
+int http_fail_fault(struct http_reply *reply, enum http_fault fault);
+/* -EPROTO (HTTP_ENCODED) when the reply is compressed and that was not asked for. */
+int http_check_coding(struct http_call *call);
+
 /* http_gzip.c. Appends the compressed body; 0, -ENOTSUP or -ENOMEM. */
 int http_gzip(const void *body, size_t size, struct weir_buffer *out);
 

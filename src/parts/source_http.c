@@ -18,6 +18,7 @@
 #include "base/units.h"
 #include "codec/codec.h"
 #include "net/http.h"
+#include "parts/endpoint.h"
 #include "parts/http_records.h"
 #include "parts/parts.h"
 #include "parts/url_list.h"
@@ -26,8 +27,8 @@
 enum {
     GATHERED_MOST = 256 * 1024, /* bytes of answers that wait to be handed on; then sensors wait */
     FAILURES_MOST = 3,          /* in a row, until a sensor is asked less often */
-    FAILING_SHOWN = 5,
-    FIELDS_MOST = 32,
+    FAILING_SHOWN = 3,          /* of each reason */
+    REASONS_SHOWN = 6,
     HURRY_MS = 100, /* pause after a failure when `every` is 0 */
 };
 
@@ -39,10 +40,10 @@ struct sensor {
     struct source_http *self;
     const char *url, *name;
     struct breaker breaker;
-    int64_t first_asked, due;
-    _Atomic int64_t span_ns; /* from the first to the last time it was asked */
-    _Atomic uint64_t asked;
-    _Atomic int failing; /* enum http_outcome; HTTP_DONE: it answers */
+    int64_t due, first_asked;
+    _Atomic int64_t span_ns; /* from when it was first asked until it was last asked */
+    _Atomic uint64_t asked, answered;
+    _Atomic int failing; /* why; HTTP_DONE: it answers */
 };
 
 struct source_http {
@@ -52,8 +53,7 @@ struct source_http {
     const char *spread;
     int overrun;
     int64_t retries, count, body_most;
-    struct weir_list headers;
-    const char *user, *password, *token;
+    struct endpoint_access access;
     struct http_records records;
     int format;
     const char *records_at;
@@ -66,7 +66,8 @@ struct source_http {
     struct url_list list;
     struct sensor *sensors;
     struct http_client *client;
-    struct http_pair pairs[FIELDS_MOST];
+    struct http_pair pairs[ENDPOINT_FIELDS_MOST];
+    uint32_t pair_count;
     struct retry_budget budget;
     struct codec_read_options read;
     struct codec_layout *layout;
@@ -88,12 +89,16 @@ static bool worth_again(enum http_outcome outcome, int status)
            outcome == HTTP_UNREACHABLE || (outcome == HTTP_BAD_STATUS && (status == 429 || status >= 500));
 }
 
-static void tell_failure(struct sensor *sensor, enum http_outcome outcome, const char *words)
+/* Why a sensor fails: an outcome of the client, or that its answer says nothing. */
+enum { REASON_UNREADABLE = HTTP_OUTCOMES, REASONS };
+
+static void tell_failure(struct sensor *sensor, int reason, const char *words)
 {
     struct source_http *self = sensor->self;
     self->failed++;
-    weir_count(self->env, "reads failed", http_outcome_name(outcome), 1);
-    if (atomic_exchange(&sensor->failing, (int)outcome) == HTTP_DONE)
+    weir_count(self->env, "reads failed",
+               reason == REASON_UNREADABLE ? "unreadable" : http_outcome_name((enum http_outcome)reason), 1);
+    if (atomic_exchange(&sensor->failing, reason) == HTTP_DONE)
         weir_notice(self->env, "sensor failed", "sensor %s: %s", sensor->name, words);
 }
 
@@ -118,10 +123,11 @@ static int take_answer(struct weir_context *context, struct sensor *sensor, cons
     int error = http_records_append(&self->records, field ? type : NULL, reply->body, reply->body_size, sensor->name,
                                     weir_wall_time(context), &self->gathered, &count, &words);
     if (error < 0) {
-        tell_failure(sensor, HTTP_MALFORMED, words.text);
+        tell_failure(sensor, REASON_UNREADABLE, words.text);
         return error;
     }
     self->good++;
+    sensor->answered++;
     if (atomic_exchange(&sensor->failing, HTTP_DONE) != HTTP_DONE)
         weir_notice(self->env, "sensor is back", "sensor %s answers again", sensor->name);
     weir_event_signal(&self->ready, false);
@@ -135,10 +141,10 @@ static int read_sensor(struct weir_context *context, struct sensor *sensor)
     const struct retry_options retry = {(uint32_t)self->retries + 1, 50 * CLOCK_MILLISECOND, CLOCK_SECOND};
     struct http_request request = {.url = sensor->url,
                                    .fields = self->pairs,
-                                   .field_count = (uint32_t)self->headers.count,
-                                   .user = self->user,
-                                   .password = self->password,
-                                   .bearer = self->token,
+                                   .field_count = self->pair_count,
+                                   .user = self->access.user,
+                                   .password = self->access.password,
+                                   .bearer = self->access.token,
                                    .body_most = (uint64_t)self->body_most};
     int64_t asked = weir_now(context), deadline = asked + self->timeout;
     retry_budget_earn(&self->budget);
@@ -160,7 +166,7 @@ static int read_sensor(struct weir_context *context, struct sensor *sensor)
             return error;
         int64_t until = weir_now(context) + retry_wait(&retry, attempt + 1, hash_u64(self->random++));
         if (!again || until >= deadline || !retry_budget_take(&self->budget)) {
-            tell_failure(sensor, outcome, words);
+            tell_failure(sensor, (int)outcome, words);
             return error;
         }
         self->retried++;
@@ -291,7 +297,11 @@ static int gather(struct source_http *self, struct weir_context *context)
 static int source_run(void *state, struct weir_context *context, struct weir_emitter *out)
 {
     struct source_http *self = state;
-    const struct http_client_options options = {.connections_most = self->list.count, .idle_most = self->list.count};
+    const struct http_client_options options = {.connections_most = self->list.count,
+                                                .idle_most = self->list.count,
+                                                .ca_file = self->access.ca,
+                                                .proxy = self->access.proxy,
+                                                .insecure = self->access.insecure};
     struct weir_scope scope;
     int64_t now = weir_now(context);
     self->out = out;
@@ -380,11 +390,11 @@ static int source_open(void *state, struct weir_env *env)
     struct source_http *self = state;
     self->env = env;
     self->random = env->seed;
-    if (self->headers.count > FIELDS_MOST)
-        return weir_fail(env->error, -E2BIG, "more than %d `headers`", FIELDS_MOST);
-    for (size_t i = 0; i < self->headers.count; i++)
-        self->pairs[i] = (struct http_pair){self->headers.items[i].name.text, self->headers.items[i].value.text};
-    int error = read_spread(self, env);
+    int error = endpoint_check_access(env, &self->access);
+    if (error >= 0)
+        error = endpoint_pairs(env, &self->access.headers, self->pairs, &self->pair_count);
+    if (error >= 0)
+        error = read_spread(self, env);
     if (error >= 0)
         error = list_sensors(self, env);
     if (error < 0)
@@ -422,22 +432,45 @@ static void source_close(void *state, struct weir_env *env)
 
 /* ---- Report ------------------------------------------------------------------------------------------------------ */
 
+/* "connection refused: s1, s2, s3 and 14 more; timed out …: s5". The commonest reason comes first. */
+static void add_reason(struct source_http *self, int reason, uint32_t count, struct weir_buffer *text)
+{
+    uint32_t shown = 0;
+    buffer_format(text, "%s%s: ", text->size ? "; " : "",
+                  reason == REASON_UNREADABLE ? "the answer cannot be read"
+                                              : http_outcome_words((enum http_outcome)reason));
+    for (uint32_t i = 0; i < self->list.count && shown < FAILING_SHOWN; i++)
+        if (atomic_load(&self->sensors[i].failing) == reason)
+            buffer_format(text, "%s%.40s", shown++ ? ", " : "", self->sensors[i].name);
+    if (count > shown)
+        buffer_format(text, " and %u more", count - shown);
+}
+
 static void name_failing(struct source_http *self, struct weir_facts *facts)
 {
-    char text[512];
-    uint32_t failing = 0;
-    size_t length = 0;
+    uint32_t counts[REASONS] = {0}, failing = 0;
+    struct weir_buffer text = {0};
     for (uint32_t i = 0; i < self->list.count; i++) {
         int outcome = atomic_load(&self->sensors[i].failing);
-        if (outcome == HTTP_DONE || ++failing > FAILING_SHOWN || length >= sizeof text)
-            continue;
-        length += (size_t)snprintf(text + length, sizeof text - length, "%s%.40s (%s)", length ? ", " : "",
-                                   self->sensors[i].name, http_outcome_words((enum http_outcome)outcome));
+        counts[outcome] += outcome != HTTP_DONE;
+        failing += outcome != HTTP_DONE;
     }
-    if (failing > FAILING_SHOWN && length < sizeof text)
-        snprintf(text + length, sizeof text - length, " and %u more", failing - FAILING_SHOWN);
-    if (failing)
-        weir_fact_text(facts, "do not answer", text);
+    if (!failing)
+        return;
+    for (int shown = 0; shown < REASONS_SHOWN; shown++) {
+        int most = HTTP_DONE;
+        for (int i = 0; i < REASONS; i++)
+            if (counts[i] > counts[most])
+                most = i;
+        if (!counts[most])
+            break;
+        add_reason(self, most, counts[most], &text);
+        counts[most] = 0;
+    }
+    buffer_append(&text, "", 1);
+    weir_fact(facts, "failing", failing, "sensors");
+    weir_fact_text(facts, "do not answer", text.failed ? "out of memory" : text.data);
+    buffer_free(&text);
 }
 
 static void source_report(void *state, struct weir_facts *facts)
@@ -446,11 +479,13 @@ static void source_report(void *state, struct weir_facts *facts)
     double sum = 0, least = 0;
     uint32_t known = 0;
     for (uint32_t i = 0; i < self->list.count; i++) {
-        uint64_t asked = atomic_load(&self->sensors[i].asked);
+        uint64_t asked = atomic_load(&self->sensors[i].asked), answered = atomic_load(&self->sensors[i].answered);
         int64_t span = atomic_load(&self->sensors[i].span_ns);
         if (asked < 2 || span <= 0)
             continue;
-        double rate = (double)(asked - 1) * 1e9 / (double)span;
+        /* How often it was asked, as far as it has answered: the last may still be under way. */
+        double share = answered < asked - 1 ? (double)answered / (double)(asked - 1) : 1;
+        double rate = (double)(asked - 1) * share * 1e9 / (double)span;
         least = known++ ? rate < least ? rate : least : rate;
         sum += rate;
     }
@@ -508,11 +543,7 @@ static const struct weir_option options[] = {
      .help = "the field that says which sensor a record is from; added, where an answer has none"},
     {.name = "body_max", .type = WEIR_OPTION_SIZE, FIELD(body_most), .fallback = "1MiB", .least = 64, .most = 64 << 20,
      .help = "largest answer; a larger one is refused"},
-    {.name = "headers", .type = WEIR_OPTION_MAP, FIELD(headers), .help = "name: value for each header to send"},
-    {.name = "user", .type = WEIR_OPTION_STRING, FIELD(user), .help = "basic authentication"},
-    {.name = "password", .type = WEIR_OPTION_STRING, FIELD(password), .help = "basic authentication; ${VARIABLE} keeps "
-     "it out of the file"},
-    {.name = "token", .type = WEIR_OPTION_STRING, FIELD(token), .help = "bearer authentication"},
+    ENDPOINT_ACCESS_OPTIONS(struct source_http, access),
     {.type = WEIR_OPTION_END},
 };
 
