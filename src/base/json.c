@@ -350,6 +350,12 @@ double json_member_number(const struct json_node *node, const char *name, double
     return member && (member->kind == JSON_NUMBER || member->kind == JSON_BOOL) ? member->number : fallback;
 }
 
+uint64_t json_member_count(const struct json_node *node, const char *name)
+{
+    double value = json_member_number(node, name, 0);
+    return value > 0 && value < 0x1p63 ? (uint64_t)value : 0;
+}
+
 const char *json_member_text(const struct json_node *node, const char *name, const char *fallback)
 {
     const struct json_node *member = json_member(node, name);

@@ -7,6 +7,7 @@
 #define BASE_JSON_H
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <weir/part.h>
 
@@ -32,6 +33,8 @@ const struct json_node *json_tree_root(const struct json_tree *tree);
 const struct json_node *json_member(const struct json_node *node, const char *name);
 /* The member's value if it is there and of that kind, else the fallback. */
 double json_member_number(const struct json_node *node, const char *name, double fallback);
+/* The same, of a count: 0 if it is not there, below 0, or beyond 2^63; without what stands behind the point. */
+uint64_t json_member_count(const struct json_node *node, const char *name);
 const char *json_member_text(const struct json_node *node, const char *name, const char *fallback);
 
 #endif

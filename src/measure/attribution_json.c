@@ -231,12 +231,6 @@ static uint32_t count_children(const struct json_node *list)
     return count;
 }
 
-static double natural(const struct json_node *node, const char *name)
-{
-    double value = json_member_number(node, name, 0);
-    return value > 0 && value < 0x1p63 ? value : 0;
-}
-
 static int read_row(const struct json_node *node, struct attribution_row *row)
 {
     const char *name = json_member_text(node, "name", NULL), *work = json_member_text(node, "work", NULL);
@@ -250,8 +244,8 @@ static int read_row(const struct json_node *node, struct attribution_row *row)
     snprintf(row->name, sizeof row->name, "%s", name);
     snprintf(row->type, sizeof row->type, "%s", json_member_text(node, "type", ""));
     row->work = (enum pipeline_work)kind;
-    row->calls = (uint64_t)natural(node, "calls");
-    row->records = (uint64_t)natural(node, "records");
+    row->calls = json_member_count(node, "calls");
+    row->records = json_member_count(node, "records");
     row->total_seconds = json_member_number(node, "total_seconds", 0);
     row->own_seconds = json_member_number(node, "own_seconds", 0);
     row->nanoseconds = json_member_number(node, "ns_per_record", NAN);
@@ -260,7 +254,7 @@ static int read_row(const struct json_node *node, struct attribution_row *row)
     row->halved = json_member_number(node, "speedup_if_halved", NAN);
     row->spread.median = json_member_number(node, "ns_per_record_median", NAN);
     row->spread.error = json_member_number(node, "ns_per_record_error", NAN);
-    row->spread.count = (uint32_t)json_member_number(node, "intervals", 0);
+    row->spread.count = (uint32_t)json_member_count(node, "intervals");
     if (!isfinite(row->spread.median) || !isfinite(row->spread.error))
         row->spread.count = 0;
     return 0;
@@ -288,12 +282,12 @@ static int read_made(const struct json_node *root, struct attribution *made, str
         made->output_count++;
     }
     snprintf(made->configuration, sizeof made->configuration, "%s", json_member_text(root, "configuration", ""));
-    made->records = (uint64_t)natural(root, "records");
+    made->records = json_member_count(root, "records");
     made->seconds = json_member_number(root, "seconds", 0);
     made->records_per_second = json_member_number(root, "records_per_second", 0);
     made->bound_per_second = json_member_number(root, "bound_per_second", NAN);
-    made->lanes = (uint32_t)json_member_number(root, "lanes", 0);
-    made->processors = (uint32_t)json_member_number(root, "processors", 0);
+    made->lanes = (uint32_t)json_member_count(root, "lanes");
+    made->processors = (uint32_t)json_member_count(root, "processors");
     made->critical = -1;
     return 0;
 }

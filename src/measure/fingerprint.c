@@ -290,7 +290,7 @@ int fingerprint_read(const struct json_node *node, struct fingerprint *ret)
     char *end;
     if (!sink || !hash || !(records >= 0) || !columns || columns->kind != JSON_ARRAY)
         return -EINVAL;
-    *ret = (struct fingerprint){.records = (uint64_t)records, .hash = strtoull(hash, &end, 16)};
+    *ret = (struct fingerprint){.records = json_member_count(node, "records"), .hash = strtoull(hash, &end, 16)};
     if (*end)
         return -EINVAL;
     snprintf(ret->sink, sizeof ret->sink, "%s", sink);
@@ -298,8 +298,8 @@ int fingerprint_read(const struct json_node *node, struct fingerprint *ret)
          at = at->next) {
         struct fingerprint_column *column = &ret->columns[ret->column_count++];
         snprintf(column->name, sizeof column->name, "%s", json_member_text(at, "name", ""));
-        column->nulls = (uint64_t)json_member_number(at, "nulls", 0);
-        column->infinite = (uint64_t)json_member_number(at, "infinite", 0);
+        column->nulls = json_member_count(at, "nulls");
+        column->infinite = json_member_count(at, "infinite");
         column->sum = json_member_number(at, "weighted_sum", 0);
         column->size = json_member_number(at, "weighted_size", 0);
     }

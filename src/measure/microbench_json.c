@@ -128,8 +128,8 @@ void microbench_json(const struct microbench_set *set, const struct microbench_a
 
 static uint32_t whole(const struct json_node *node, const char *name)
 {
-    double value = json_member_number(node, name, 0);
-    return value > 0 && value < 0x1p31 ? (uint32_t)value : 0;
+    uint64_t count = json_member_count(node, name);
+    return count <= UINT32_MAX ? (uint32_t)count : 0;
 }
 
 static double positive(const struct json_node *node, const char *name)
