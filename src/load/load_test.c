@@ -109,11 +109,11 @@ static int check_closed(struct world *world)
         struct load_options options = {.target = &world->target,
                                        .concurrency = users[i] < 1 ? 1 : (uint32_t)users[i],
                                        .warmup_ns = 3 * server->service.mean_ns,
-                                       .duration_ns = server->service.mean_ns * (500 / server->workers),
+                                       .duration_ns = server->service.mean_ns * (300 / server->workers),
                                        .seed = server->seed};
         double n = options.concurrency, least = n < workers ? n : workers, share = 0.05;
         if (n == 1 && server->service.kind != DISTRIBUTION_FIXED)
-            options.duration_ns = 500 * server->service.mean_ns; /* one user has the fewest attempts */
+            options.duration_ns = 400 * server->service.mean_ns; /* one user has the fewest attempts */
         assert_int_equal(load_run(world->context, &options, world->tally), 0);
         struct load_level level = {.kind = LOAD_CLOSED, .value = n};
         assert_int_equal(level_add(&level, world->tally, 1), 0);
@@ -136,7 +136,7 @@ static void test_closed_loop(void **state)
         int64_t service = (int64_t)(10 + random_below(&random, 190)) * MILLISECOND;
         struct world world = {
             .server = {.workers = 2 + (uint32_t)random_below(&random, 30),
-                       .service = {seed % 2 ? DISTRIBUTION_FIXED : DISTRIBUTION_UNIFORM, service, service / 2},
+                       .service = {seed % 2 ? DISTRIBUTION_FIXED : DISTRIBUTION_UNIFORM, service, service / 4},
                        .timeout_ns = 10000 * SECOND,
                        .queue = SERVER_QUEUE_MOST,
                        .seed = seed}};
@@ -200,6 +200,36 @@ static void test_open_loop(void **state)
     assert_within(sum.wait, sum.theory, 0.15, "wait", 0);
 }
 
+static int check_percentiles(struct world *world)
+{
+    double mean = (double)world->server.service.mean_ns * 1e-9;
+    bool uniform = world->server.service.kind == DISTRIBUTION_UNIFORM;
+    struct load_options options = {
+        .target = &world->target, .concurrency = 50, .warmup_ns = SECOND, .duration_ns = 10 * SECOND};
+    assert_int_equal(load_run(world->context, &options, world->tally), 0);
+    static const double shares[] = {0.5, 0.9, 0.99};
+    for (int i = 0; i < 3; i++) {
+        double truth = uniform ? mean / 2 + mean * shares[i] : -log(1 - shares[i]) * mean;
+        double measured = (double)histogram_quantile(&world->tally->response, shares[i]) * 1e-9;
+        assert_within(measured, truth, 0.05, uniform ? "uniform quantile" : "exponential quantile", 1);
+    }
+    return 0;
+}
+
+/* More workers than users: response times are those of the service. */
+static void test_percentiles(void **state)
+{
+    (void)state;
+    for (int uniform = 0; uniform < 2; uniform++) {
+        struct world world = {.server = {.workers = 60,
+                                         .service = {uniform ? DISTRIBUTION_UNIFORM : DISTRIBUTION_EXPONENTIAL,
+                                                     50 * MILLISECOND, 25 * MILLISECOND},
+                                         .timeout_ns = 100 * SECOND,
+                                         .seed = 1}};
+        in_world(&world, check_percentiles);
+    }
+}
+
 /* ---- Sweeps ------------------------------------------------------------------------------------------------------ */
 
 static int run_level(void *owner, const struct load_options *options, struct load_tally *tallies)
@@ -231,7 +261,7 @@ static int check_sweet_spot(struct world *world)
     options.automatic = true;
     options.most = 10000;
     options.load.warmup_ns = 3 * server->service.mean_ns;
-    options.load.duration_ns = server->service.mean_ns * (20 + 200 / server->workers);
+    options.load.duration_ns = server->service.mean_ns * (15 + 100 / server->workers);
     assert_int_equal(sweep_new(&options, &world->sweep), 0);
     sweep_run(world->sweep);
     struct judgement found = sweep_judge(world->sweep);
@@ -598,12 +628,19 @@ static void test_not_sent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_closed_loop),    cmocka_unit_test(test_open_loop),
-        cmocka_unit_test(test_sweet_spot),     cmocka_unit_test(test_trap),
-        cmocka_unit_test(test_list),           cmocka_unit_test(test_target_dies),
-        cmocka_unit_test(test_nobody_listens), cmocka_unit_test(test_coordinated_omission),
-        cmocka_unit_test(test_ends),           cmocka_unit_test(test_short_windows),
-        cmocka_unit_test(test_interrupted),    cmocka_unit_test(test_not_sent),
+        cmocka_unit_test(test_closed_loop),
+        cmocka_unit_test(test_open_loop),
+        cmocka_unit_test(test_percentiles),
+        cmocka_unit_test(test_sweet_spot),
+        cmocka_unit_test(test_trap),
+        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_target_dies),
+        cmocka_unit_test(test_nobody_listens),
+        cmocka_unit_test(test_coordinated_omission),
+        cmocka_unit_test(test_ends),
+        cmocka_unit_test(test_short_windows),
+        cmocka_unit_test(test_interrupted),
+        cmocka_unit_test(test_not_sent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
