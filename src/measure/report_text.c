@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -262,6 +263,22 @@ static void put_counters(struct weir_buffer *out, const struct pipeline_snapshot
     }
 }
 
+static const char *show_fact(const struct pipeline_fact_view *fact, char *text, size_t size)
+{
+    const double value = fact->value;
+    bool whole = value >= 0 && value < 1e15 && value == floor(value);
+    if (strcmp(fact->unit, "B") == 0 && value >= 0 && value < 1e18)
+        return units_show_bytes((uint64_t)value, text, size);
+    if (whole)
+        text_count((uint64_t)value, text, size);
+    else
+        snprintf(text, size, "%.4g", value);
+    size_t used = strlen(text);
+    if (fact->unit[0])
+        snprintf(text + used, size - used, " %s", fact->unit);
+    return text;
+}
+
 /* What parts say about themselves: of each its facts on a line, texts on lines of their own. */
 static void put_facts(struct weir_buffer *out, const struct pipeline_snapshot *snapshot)
 {
@@ -280,7 +297,8 @@ static void put_facts(struct weir_buffer *out, const struct pipeline_snapshot *s
         if (fact->text) {
             buffer_format(out, "%s: %s\n", fact->name, fact->text);
         } else {
-            buffer_format(out, "%s %.4g%s%s", fact->name, fact->value, fact->unit[0] ? " " : "", fact->unit);
+            char text[48];
+            buffer_format(out, "%s %s", fact->name, show_fact(fact, text, sizeof text));
         }
         open = !fact->text;
     }
