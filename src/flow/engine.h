@@ -314,6 +314,8 @@ enum step source_step(struct machine *machine);
 void source_idle(struct weir_context *context); /* a source's context calls it when it was silent for its timeout */
 /* Sets watermarks where somebody wants them. On the thread that the batch's pool belongs to, before it is published. */
 void source_mark_rows(const struct source *source, struct weir_batch *batch);
+/* Before anything else takes of the memory for state, as it may later take all of it. -ENOMEM. */
+int lane_open(struct lane *lane);
 enum step lane_step(struct machine *machine);
 enum step sink_step(struct machine *machine);
 /* Rows of a written batch are not to be settled as stored with the next commit. */

@@ -49,13 +49,11 @@ static void value_counted(void *owner, const char *what, const char *field, uint
     pipeline_count(lane->machine.pipeline, current_source(lane)->node.plan->name, what, field, number);
 }
 
-static struct decoder *lane_decoder(struct lane *lane)
+int lane_open(struct lane *lane)
 {
-    if (!lane->decoder) {
-        struct decoder_events events = {.owner = lane, .refused = line_refused, .counted = value_counted};
-        lane->decoder = decoder_new(lane->machine.pool, lane->machine.pipeline->symbols, &events);
-    }
-    return lane->decoder;
+    const struct decoder_events events = {.owner = lane, .refused = line_refused, .counted = value_counted};
+    lane->decoder = decoder_new(lane->machine.pool, lane->machine.pipeline->symbols, &events);
+    return lane->decoder ? 0 : -ENOMEM;
 }
 
 /* The block message becomes a data message. -ENOMEM: nothing happened, try again later. */
@@ -63,10 +61,7 @@ static int decode_block(struct lane *lane, struct turn *turn, struct message *me
 {
     struct weir_batch *batch = NULL;
     uint64_t records = 0;
-    struct decoder *decoder = lane_decoder(lane);
-    if (!decoder)
-        return -ENOMEM;
-    int error = decoder_decode(decoder, &message->block, &batch, &records);
+    int error = decoder_decode(lane->decoder, &message->block, &batch, &records);
     if (error < 0)
         return error;
     struct receipt *receipt = message->receipt;

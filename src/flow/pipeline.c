@@ -303,7 +303,7 @@ static int make_machines(struct pipeline *pipeline)
         if (make_source(pipeline, i, credit) < 0)
             return -ENOMEM;
     for (uint32_t i = 0; i < pipeline->lane_count; i++)
-        if (make_lane(pipeline, i) < 0)
+        if ((make_lane(pipeline, i) < 0 || lane_open(&pipeline->lanes[i]) < 0))
             return -ENOMEM;
     for (uint32_t i = 0; i < pipeline->plan->count; i++)
         if (node_is_async(&pipeline->plan->nodes[i]) && make_async_stage(pipeline, async_stages++, i) < 0)

@@ -72,3 +72,20 @@ def test_a_block_that_can_never_be_decoded_ends_the_run(pipeline, tmp_path):
     assert report["records_refused"] == 0
     report = pipeline(config % 64)
     assert report["records_stored"] == 30000
+
+
+@pytest.mark.threads
+def test_state_takes_all_there_is_before_every_lane_has_decoded(pipeline, tmp_path):
+    """Keys beyond the limit are refused, and nothing else stands still for it."""
+    with open(tmp_path / "in.ndjson", "w", encoding="utf-8") as out:
+        out.writelines('{"ts": %d, "sensor": %d, "a": %d}\n' % (1732147200 + n // 1000, n, n) for n in range(40000))
+    report = pipeline("""
+        sources: {in: {type: file, path: in.ndjson, key: sensor, fields: {ts: time, sensor: i64, a: f64}}}
+        stages: [{aggregate: {field: a, every: 600s, compute: [mean]}}]
+        sinks: {out: {type: file, path: out.ndjson}}
+        run: {lanes: 4, memory: 16MiB}
+    """)
+    assert report["records_in"] == 40000
+    assert 0 < report["records_refused"] < 40000
+    with open(tmp_path / "out.ndjson", encoding="utf-8") as out:
+        assert len(out.readlines()) == 40000 - report["records_refused"]
