@@ -130,9 +130,10 @@ void weir_mpsc_close(struct weir_mpsc *channel); /* any thread */
 
 /* Runs work(argument) on a thread of the loop's pool and waits for its result: for what can only block (name
  * resolution, files, a library without descriptors). At most LOOP_OFFLOAD_MOST at once, the others queue. When the wait
- * ends early (-ETIMEDOUT, -ECANCELED) the work goes on by itself and `release(argument)` is called after it, on its
- * thread; in every other case the caller still owns the argument. On the simulated clock, and on a plain thread, it
- * runs at once in the caller. */
+ * ends early (-ETIMEDOUT, -ECANCELED) the argument is the pool's: work that has begun goes on by itself, what still
+ * stands in the queue is left out, and then `release(argument)` is called, by whichever thread is last. In every other
+ * case the caller still owns the argument; so a work's own -ETIMEDOUT comes back as -ETIME, its -ECANCELED as -EINTR.
+ * On the simulated clock, and on a plain thread, it runs at once in the caller. */
 int weir_offload(struct weir_context *context, int (*work)(void *argument), void *argument,
                  void (*release)(void *argument), int64_t deadline_ns);
 

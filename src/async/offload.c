@@ -207,6 +207,12 @@ static bool job_done(struct offload *offload, const struct job *job)
     return done;
 }
 
+/* What a wait says, a work may not: the caller tells by it to whom the argument belongs. */
+static int result_of(int result)
+{
+    return result == -ETIMEDOUT ? -ETIME : result == -ECANCELED ? -EINTR : result;
+}
+
 int weir_offload(struct weir_context *context, int (*work)(void *argument), void *argument,
                  void (*release)(void *argument), int64_t deadline_ns)
 {
@@ -216,7 +222,7 @@ int weir_offload(struct weir_context *context, int (*work)(void *argument), void
         return -ECANCELED;
     }
     if (!context->task || context->clock->simulated)
-        return work(argument);
+        return result_of(work(argument));
     struct loop *loop = context->task->loop;
     struct offload *offload = offload_of(loop);
     struct job *job = offload ? memory_zeroed(1, sizeof *job) : NULL;
@@ -233,7 +239,7 @@ int weir_offload(struct weir_context *context, int (*work)(void *argument), void
     while (result == 0 && !job_done(offload, job));
     if (!settle(offload, job))
         return result;
-    result = job->result;
+    result = result_of(job->result);
     loop_forget(loop, &job->notice);
     memory_free(job);
     return result;
