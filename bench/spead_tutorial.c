@@ -1,26 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What each step of docs/spead.md is worth: heaps of random samples are made and sent to a socket that nobody reads, so
- * that only making and sending count. Output: one line of JSON for each row.
+ * What each step of docs/spead.md is worth. The sender's steps: heaps of random samples are made and sent to a socket
+ * that nobody reads, so that only making and sending count. The receiver's: the highest of some rates at which all
+ * heaps (but one) arrive. Output: one line of JSON for each row.
  *
  *     spead_tutorial [SECONDS PER ROW]
  *
  * `work` is how often the generator passes over the samples: 0 (sending alone counts), as many as cost what sending
- * costs, four times as many (making is the bottleneck, there is little to gain).
+ * costs, a quarter of that, four times as many (making is the bottleneck, there is little to gain). One in flight and
+ * two are measured in turns, five times; their rows have medians, and `gain` is the median of the five ratios.
+ * `wakeups` is how often the sending thread had to be woken, because nothing was queued.
  */
 #include <arpa/inet.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <weir/part.h>
-#include <weir/spead_send.h>
+#include <weir/spead.h>
 
 #include "base/clock.h"
 #include "base/memory.h"
 
-enum { IN_FLIGHT_MOST = 256 };
+enum { IN_FLIGHT_MOST = 256, TURNS = 5, SAMPLES = 0x1000 };
 
 struct row {
     const char *step;
@@ -28,6 +33,12 @@ struct row {
     uint32_t in_flight, batch;
     bool fresh;  /* memory of its own for each heap, not reused */
     double work; /* passes of the generator over the samples */
+    double rate; /* bytes per second; 0: unlimited */
+};
+struct outcome {
+    double rate;   /* MB/s */
+    double making; /* share of the time that samples were made */
+    uint64_t heaps, wakeups;
 };
 struct state {
     struct weir_spead_completion completion;
@@ -35,7 +46,13 @@ struct state {
     uint8_t *samples;
 };
 
+static long processors(void)
+{
+    return sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 static uint64_t random_state = 1;
+static int64_t making_ns; /* spent making samples */
 
 /* xorshift64: cheap, and not to be optimised away. */
 static void make_samples(uint8_t *samples, size_t size, double passes)
@@ -53,9 +70,13 @@ static struct weir_spead_sender *open_sender(const char *name, const struct row 
 {
     struct weir_error error = {0};
     struct weir_spead_sender *sender;
+    /* Who makes samples is on the first processor. */
     const struct weir_spead_sender_options options = {.destinations = &name,
                                                       .destination_count = 1,
                                                       .packet_size = row->packet,
+                                                      .rate = row->rate,
+                                                      .pinned = processors() > 1,
+                                                      .cpu = 1,
                                                       .max_heaps = row->in_flight * row->batch};
     if (weir_spead_sender_open(&options, &error, &sender) < 0) {
         fprintf(stderr, "spead_tutorial: %s\n", error.text);
@@ -73,7 +94,7 @@ static void set_up(struct state *state, const struct row *row)
     memset(state->samples, 1, row->heap_size * row->batch);
     for (uint32_t i = 0; i < row->batch; i++) {
         if (weir_spead_outgoing_new((struct weir_spead_flavour){0}, &state->heaps[i]) < 0 ||
-            weir_spead_outgoing_add(state->heaps[i], 0x1000, state->samples + i * row->heap_size, row->heap_size) < 0)
+            weir_spead_outgoing_add(state->heaps[i], SAMPLES, state->samples + i * row->heap_size, row->heap_size) < 0)
             exit(1);
     }
 }
@@ -94,7 +115,9 @@ static void send_one(struct weir_spead_sender *sender, struct state *state, cons
         tear_down(state, row);
         set_up(state, row);
     }
+    int64_t start = clock_monotonic();
     make_samples(state->samples, row->heap_size * row->batch, row->work);
+    making_ns += clock_monotonic() - start;
     weir_spead_completion_begin(&state->completion, NULL, row->batch);
     for (uint32_t i = 0; i < row->batch; i++)
         sends[i] = (struct weir_spead_send){
@@ -103,7 +126,7 @@ static void send_one(struct weir_spead_sender *sender, struct state *state, cons
         exit(1);
 }
 
-static double measure(const char *name, const struct row *row, double seconds, bool print)
+static struct outcome measure(const char *name, const struct row *row, double seconds)
 {
     static struct state states[IN_FLIGHT_MOST];
     struct weir_spead_sender *sender = open_sender(name, row);
@@ -112,36 +135,195 @@ static double measure(const char *name, const struct row *row, double seconds, b
     for (uint32_t i = 0; i < row->in_flight; i++)
         set_up(&states[i], row);
     int64_t start = clock_monotonic(), end = start + (int64_t)(seconds * 1e9);
+    making_ns = 0;
     for (; clock_monotonic() < end; rounds++)
         send_one(sender, &states[rounds % row->in_flight], row);
     (void)weir_spead_sender_flush(sender, NULL, WEIR_NEVER);
     double took = (double)(clock_monotonic() - start) / 1e9;
-    double rate = (double)(rounds * row->batch * row->heap_size) / took / 1e6;
     weir_spead_sender_count(sender, &counters);
     (void)weir_spead_sender_close(sender, NULL, WEIR_NEVER);
     for (uint32_t i = 0; i < row->in_flight; i++)
         tear_down(&states[i], row);
-    if (print)
-        printf(
-            "{\"step\": \"%s\", \"heap_size\": %zu, \"packet\": %zu, \"in_flight\": %u, \"batch\": %u, \"work\": %.2f, "
-            "\"mb_per_second\": %.0f, \"heaps\": %llu, \"wakeups\": %llu}\n",
-            row->step, row->heap_size, row->packet, row->in_flight, row->batch, row->work, rate,
-            (unsigned long long)counters.heaps, (unsigned long long)counters.wakeups);
-    return rate;
+    return (struct outcome){.rate = (double)(rounds * row->batch * row->heap_size) / took / 1e6,
+                            .making = (double)making_ns / 1e9 / took,
+                            .heaps = counters.heaps,
+                            .wakeups = counters.wakeups};
 }
 
-/* Passes of the generator that cost as much as sending does. */
+static void print_row(const struct row *row, const struct outcome *outcome, double gain)
+{
+    printf("{\"step\": \"%s\", \"heap_size\": %zu, \"packet\": %zu, \"in_flight\": %u, \"batch\": %u, \"work\": %.2f, "
+           "\"mb_per_second\": %.0f, \"heaps\": %llu, \"wakeups\": %llu",
+           row->step, row->heap_size, row->packet, row->in_flight, row->batch, row->work, outcome->rate,
+           (unsigned long long)outcome->heaps, (unsigned long long)outcome->wakeups);
+    if (gain > 0)
+        printf(", \"gain\": %.3f", gain);
+    puts("}");
+    (void)fflush(stdout);
+}
+
+/* Passes of the generator that take as long as sending does, one heap after the other, of samples just made. */
 static double balance(const char *name, const struct row *row, double seconds)
 {
-    static uint8_t samples[1 << 20];
     struct row alone = *row;
-    int64_t start = clock_monotonic();
-    for (int i = 0; i < 50; i++)
-        make_samples(samples, sizeof samples, 1);
-    double making = 50.0 * sizeof samples / ((double)(clock_monotonic() - start) / 1e9) / 1e6;
-    alone.work = 0;
-    alone.in_flight = 4;
-    return making / measure(name, &alone, seconds, false);
+    alone.work = 1;
+    alone.in_flight = 1;
+    alone.fresh = false;
+    struct outcome outcome = measure(name, &alone, seconds);
+    return outcome.making > 0 ? (1 - outcome.making) / outcome.making : 1;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values)
+{
+    qsort(values, TURNS, sizeof *values, by_size);
+    return values[TURNS / 2];
+}
+
+/* One in flight and two in turns, with so many times the work that sending costs. */
+static void compare_two(const char *name, const char *const steps[2], double share, double seconds)
+{
+    double rates[2][TURNS], gains[TURNS];
+    struct row rows[2];
+    struct outcome outcomes[2];
+    for (int turn = 0; turn < TURNS; turn++) {
+        struct row row = {.heap_size = 1 << 20, .packet = 1472, .batch = 1};
+        row.work = share * balance(name, &row, seconds / 2);
+        for (uint32_t i = 0; i < 2; i++) {
+            rows[i] = row;
+            rows[i].step = steps[i];
+            rows[i].in_flight = i + 1;
+            outcomes[i] = measure(name, &rows[i], seconds / 2);
+            rates[i][turn] = outcomes[i].rate;
+        }
+        gains[turn] = rates[1][turn] / rates[0][turn];
+    }
+    for (int i = 0; i < 2; i++) {
+        outcomes[i].rate = median(rates[i]);
+        print_row(&rows[i], &outcomes[i], i == 1 ? median(gains) : 0);
+    }
+}
+
+/* ---- The receiver's steps ---------------------------------------------------------------------------------------- */
+
+/* Of 16-bit samples: what a receiver does with them at least. */
+static double mean_power(const struct weir_spead_value *value)
+{
+    const int16_t *samples = (const int16_t *)(const void *)value->data;
+    int64_t sum = 0;
+    size_t count = value->length / sizeof *samples;
+    for (size_t i = 0; i < count; i++)
+        sum += (int32_t)samples[i] * samples[i];
+    return (double)sum / (double)count;
+}
+
+/* A process that sends at a rate to the port that it is told, then ends the stream. */
+static pid_t start_sending(const struct row *row, uint64_t heaps, int *ret_port)
+{
+    int ends[2];
+    uint16_t port;
+    char name[64];
+    if (pipe(ends) < 0)
+        exit(1);
+    (void)fflush(NULL);
+    pid_t child = fork();
+    *ret_port = ends[1];
+    if (child != 0) {
+        close(ends[0]);
+        return child;
+    }
+    close(ends[1]);
+    if (read(ends[0], &port, sizeof port) != sizeof port)
+        _exit(1);
+    snprintf(name, sizeof name, "127.0.0.1:%u", port);
+    static struct state states[2];
+    struct weir_spead_sender *sender = open_sender(name, row);
+    for (int i = 0; i < 2; i++)
+        set_up(&states[i], row);
+    for (uint64_t i = 0; i < heaps; i++)
+        send_one(sender, &states[i % 2], row);
+    (void)weir_spead_sender_flush(sender, NULL, WEIR_NEVER);
+    usleep(100000); /* the receiver first takes what it has */
+    struct weir_spead_outgoing *stop;
+    if (weir_spead_outgoing_new((struct weir_spead_flavour){0}, &stop) < 0 ||
+        weir_spead_outgoing_add_control(stop, WEIR_SPEAD_STOP) < 0 ||
+        weir_spead_send_wait(sender, NULL, &(struct weir_spead_send){.heap = stop}, 1, WEIR_NEVER) < 0)
+        _exit(1);
+    (void)weir_spead_sender_close(sender, NULL, WEIR_NEVER);
+    _exit(0);
+}
+
+/* True: at the row's rate, all heaps but at most one came. */
+static bool receive_at(const struct row *row, double seconds, bool power)
+{
+    uint64_t heaps = (uint64_t)(row->rate * seconds / (double)row->heap_size) + 2, came = 0;
+    struct weir_error error = {0};
+    struct weir_spead_receiver *receiver;
+    const struct weir_spead_receive_options options = {.ring_heaps = 64};
+    const struct weir_spead_endpoint endpoint = {.address = "127.0.0.1:0"};
+    int port_pipe;
+    pid_t child = start_sending(row, heaps, &port_pipe);
+    if (weir_spead_receiver_new(&options, &error, &receiver) < 0 ||
+        weir_spead_receiver_add(receiver, &endpoint, &error) < 0 || weir_spead_receiver_start(receiver, &error) < 0) {
+        fprintf(stderr, "spead_tutorial: %s\n", error.text);
+        exit(1);
+    }
+    uint16_t port = weir_spead_receiver_port(receiver);
+    if (write(port_pipe, &port, sizeof port) != sizeof port)
+        exit(1);
+    volatile double sum = 0;
+    struct weir_spead_heap *heap;
+    while (weir_spead_receiver_next(receiver, NULL, clock_monotonic() + 2 * CLOCK_SECOND, &heap) == 0) {
+        for (uint32_t i = 0; power && i < heap->value_count; i++)
+            sum = sum + (heap->values[i].id == SAMPLES ? mean_power(&heap->values[i]) : 0);
+        came += heap->complete;
+        weir_memory_release(&heap->memory);
+    }
+    weir_spead_receiver_free(receiver);
+    close(port_pipe);
+    waitpid(child, NULL, 0);
+    return came + 1 >= heaps;
+}
+
+static void measure_receiver(const char *step, bool power, double seconds)
+{
+    struct row row = {.step = step, .heap_size = 1 << 20, .packet = 8872, .in_flight = 2, .batch = 1};
+    for (row.rate = 8e9; row.rate > 50e6; row.rate /= 1.2) {
+        if (receive_at(&row, seconds, power))
+            break;
+    }
+    const struct outcome outcome = {.rate = row.rate / 1e6};
+    print_row(&row, &outcome, 0);
+}
+
+/* ---- All of it ----------------------------------------------------------------------------------------------------
+ */
+
+static void measure_steps(const char *name, double seconds)
+{
+    struct row row = {.heap_size = 1 << 20, .packet = 1472, .in_flight = 1, .batch = 1};
+    double equal = balance(name, &row, seconds);
+    const struct row steps[] = {
+        {"one heap at a time", 1 << 20, 1472, 1, 1, true, equal, 0},
+        {"two in flight", 1 << 20, 1472, 2, 1, true, equal, 0},
+        {"packets of 8872 bytes", 1 << 20, 8872, 2, 1, true, equal, 0},
+        {"memory reused", 1 << 20, 8872, 2, 1, false, equal, 0},
+        {"heaps of 8 KiB", 8192, 8872, 2, 1, false, equal, 0},
+        {"heaps of 8 KiB in batches", 8192, 8872, 2, 64, false, equal, 0},
+        {"heaps of 8 KiB, sending alone", 8192, 8872, 2, 1, false, 0, 0},
+        {"heaps of 8 KiB in batches, sending alone", 8192, 8872, 2, 64, false, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct outcome outcome = measure(name, &steps[i], seconds);
+        print_row(&steps[i], &outcome, 0);
+    }
+    measure_receiver("received", false, seconds);
+    measure_receiver("received, power computed", true, seconds);
 }
 
 int main(int argc, char **argv)
@@ -150,31 +332,26 @@ int main(int argc, char **argv)
     char name[64];
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof address;
+    cpu_set_t first;
     int sink = socket(AF_INET, SOCK_DGRAM, 0);
     if (sink < 0 || bind(sink, (struct sockaddr *)&address, length) < 0 ||
         getsockname(sink, (struct sockaddr *)&address, &length) < 0)
         return 1;
+    CPU_ZERO(&first);
+    CPU_SET(0, &first);
     snprintf(name, sizeof name, "127.0.0.1:%d", ntohs(address.sin_port));
-    struct row row = {.heap_size = 1 << 20, .packet = 1472, .in_flight = 1, .batch = 1, .fresh = true};
-    double equal = balance(name, &row, seconds);
-    const struct row steps[] = {
-        {"one heap at a time", 1 << 20, 1472, 1, 1, true, equal},
-        {"two in flight", 1 << 20, 1472, 2, 1, true, equal},
-        {"packets of 8872 bytes", 1 << 20, 8872, 2, 1, true, equal},
-        {"memory reused", 1 << 20, 8872, 2, 1, false, equal},
-        {"heaps of 8 KiB", 8192, 8872, 2, 1, false, equal},
-        {"heaps of 8 KiB in batches", 8192, 8872, 2, 64, false, equal},
-        {"made at a quarter of the speed, one", 1 << 20, 1472, 1, 1, false, 4 * equal},
-        {"made at a quarter of the speed, two", 1 << 20, 1472, 2, 1, false, 4 * equal},
-        {"equal cost, one", 1 << 20, 1472, 1, 1, false, equal},
-        {"equal cost, two", 1 << 20, 1472, 2, 1, false, equal},
-    };
-    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
-        (void)measure(name, &steps[i], seconds, true);
+    measure_steps(name, seconds);
+    (void)sched_setaffinity(0, sizeof first, &first);
+    compare_two(name, (const char *const[2]){"sending is the bottleneck, one", "sending is the bottleneck, two"}, 0.25,
+                seconds);
+    compare_two(name, (const char *const[2]){"equal cost, one", "equal cost, two"}, 1, seconds);
+    compare_two(name, (const char *const[2]){"making is the bottleneck, one", "making is the bottleneck, two"}, 4,
+                seconds);
     for (size_t size = 8192; size <= 4 << 20; size *= 8) {
         for (uint32_t in_flight = 1; in_flight <= 16; in_flight *= 2) {
-            row = (struct row){"in flight", size, 8872, in_flight, 1, false, 0};
-            (void)measure(name, &row, seconds, true);
+            const struct row row = {"in flight", size, 8872, in_flight, 1, false, 0, 0};
+            struct outcome outcome = measure(name, &row, seconds);
+            print_row(&row, &outcome, 0);
         }
     }
     close(sink);
