@@ -8,7 +8,7 @@ each; shown is the median, of ratios the median of the ratios. `make bench` buil
 --quick  1 M records instead of 10 M and one run: does it work?
 --json   one JSON object on stdout instead of the table
 --docs   writes the table into docs/benchmarks.md too
---only   jobs, store, kernels, keys, latency, memory, tasks, fleet, limit or sweep; may be repeated
+--only   jobs, store, kernels, keys, latency, memory, tasks, fleet, limit, sweep or spead; may be repeated
 """
 import argparse
 import json
@@ -17,10 +17,11 @@ import sys
 import harness
 import measure
 import measure_async
+import measure_spead
 import measure_sweep
 import table
 
-SECTIONS = measure.SECTIONS | measure_async.SECTIONS | measure_sweep.SECTIONS
+SECTIONS = measure.SECTIONS | measure_async.SECTIONS | measure_sweep.SECTIONS | measure_spead.SECTIONS
 
 
 def arguments():
