@@ -113,6 +113,7 @@ struct http_request {
     uint64_t body_most;          /* of the reply; 0: HTTP_BODY_MOST */
     uint32_t head_most;          /* 0: HTTP_HEAD_MOST */
     uint32_t redirects_most;     /* 0: HTTP_REDIRECTS_MOST; HTTP_NO_REDIRECTS: 3xx is the reply */
+    bool same_method;            /* redirects that would make a GET of a POST (301, 302, 303) are the reply */
     bool any_status;             /* false: a status other than 2xx is -EPROTO, HTTP_BAD_STATUS */
     bool repeatable;             /* may be sent twice although its method is not GET, HEAD, PUT, DELETE or OPTIONS */
 };

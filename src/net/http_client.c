@@ -408,12 +408,15 @@ struct redirects {
     char *url; /* the current one, when it is not the request's */
 };
 
-static bool is_redirect(const struct http_reply *reply)
+static bool is_redirect(const struct http_call *call)
 {
     size_t length;
-    int status = reply->status;
-    return (status == 301 || status == 302 || status == 303 || status == 307 || status == 308) &&
-           http_reply_field(reply, "location", &length);
+    int status = call->reply->status;
+    bool keeps = status == 307 || status == 308;
+    if (!keeps && call->request->same_method && strcmp(call->method, "POST") == 0)
+        return false;
+    return (keeps || status == 301 || status == 302 || status == 303) &&
+           http_reply_field(call->reply, "location", &length);
 }
 
 /* The next request follows the rules of browsers: 303 is a GET, and so is a POST that 301 or 302 sends on. */
@@ -484,7 +487,7 @@ static int perform_redirected(struct http_call *call)
     struct redirects redirects;
     int error = 0;
     start_redirects(call, &redirects);
-    while (error == 0 && is_redirect(call->reply)) {
+    while (error == 0 && is_redirect(call)) {
         error = follow(call, &redirects);
         if (error == 0)
             error = perform(call);
@@ -549,7 +552,7 @@ int http_request(struct weir_context *context, struct http_client *client, const
         error = pack_body(&call, &packed);
     if (error == 0)
         error = perform(&call);
-    if (error == 0 && is_redirect(reply) && request->redirects_most != HTTP_NO_REDIRECTS)
+    if (error == 0 && is_redirect(&call) && request->redirects_most != HTTP_NO_REDIRECTS)
         error = perform_redirected(&call);
     if (error == 0 && !request->any_status && (reply->status < 200 || reply->status > 299))
         error = http_fail(reply, HTTP_BAD_STATUS, -EPROTO);

@@ -225,6 +225,7 @@ static int ask_once(struct weir_context *context, struct endpoint *endpoint, con
                                          .password = access->password,
                                          .bearer = access->token,
                                          .body_most = (uint64_t)endpoint->options->body_most,
+                                         .same_method = true,
                                          .repeatable = question->repeatable};
     int error = http_request(context, endpoint->client, &request, deadline, &answer->reply);
     tell_breaker(context, endpoint, &answer->reply);

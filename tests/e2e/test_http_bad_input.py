@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The http source and sensors that answer badly, or not at all: the run goes on, the reason is named, the neighbours are
-read as ever, and credentials are shown nowhere."""
+"""The http source and sensors that answer badly, or not at all: the run goes on, the reason is named, the neighbours
+are read as ever, and credentials are shown nowhere."""
 import json
 import socket
 import threading
@@ -131,8 +131,8 @@ def facts(report, part="f"):
 
 
 def source(urls, more=""):
-    return (f"sources: {{f: {{type: http, url: {json.dumps(urls)}, every: 100ms, spread: 0, timeout: 600ms, retries: 0, "
-            f"count: 2, body_max: 64KiB{more}}}}}\n"
+    return (f"sources: {{f: {{type: http, url: {json.dumps(urls)}, every: 100ms, spread: 0, timeout: 600ms, "
+            f"retries: 0, count: 2, body_max: 64KiB{more}}}}}\n"
             "sinks: {out: {type: file, path: out.ndjson}}\n")
 
 

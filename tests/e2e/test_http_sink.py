@@ -124,6 +124,23 @@ def test_what_is_too_large_is_sent_in_halves(pipeline):
     assert store.numbers() == [n for n in range(400) if n != 77]
 
 
+@pytest.mark.parametrize("status, stored", [(302, 0), (303, 0), (307, 300)])
+def test_a_redirect_never_makes_a_get_of_it(pipeline, status, stored):
+    """A login page that answers 200 to the GET is no store."""
+    accepted = []
+
+    def answer(asked):
+        if asked.path == "/in":
+            return status, b"", {"Location": "/other"}
+        if asked.method == "POST":
+            accepted.extend(asked.body.splitlines())
+        return 200
+
+    with http_peer(answer) as peer:
+        report = pipeline(GENERATE % 300 + sink(peer.port))
+    assert report["records_stored"] == len(accepted) == stored and report["records_refused"] == 300 - stored
+
+
 def test_a_run_that_is_to_give_up_does(weir, tmp_path):
     with http_peer(lambda asked: 500) as peer:
         (tmp_path / "p.yaml").write_text(GENERATE % 100 + sink(
