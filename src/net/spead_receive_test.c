@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/* The receiver, live on loopback: what the sender sent comes, over every kind of address; and how it all ends. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <weir/part.h>
+#include <weir/spead.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "wire/spead_encode.h"
+
+enum { SAMPLES = 0x1000, SERIAL = 0x1001, HEAPS = 20, HEAP_SIZE = 60000, PATIENCE_S = 20 };
+
+static uint8_t data[HEAP_SIZE + HEAPS];
+
+/* NULL: there is no such address on this machine. */
+static struct weir_spead_receiver *open_receiver(const char *address, const char *interface,
+                                                 struct weir_spead_receive_options options)
+{
+    struct weir_error error = {0};
+    struct weir_spead_receiver *receiver = NULL;
+    const struct weir_spead_endpoint endpoint = {.address = address, .interface = interface};
+    assert_int_equal(weir_spead_receiver_new(&options, &error, &receiver), 0);
+    if (weir_spead_receiver_add(receiver, &endpoint, &error) < 0) {
+        printf("left out: %s\n", error.text);
+        weir_spead_receiver_free(receiver);
+        return NULL;
+    }
+    assert_int_equal(weir_spead_receiver_start(receiver, &error), 0);
+    return receiver;
+}
+
+static struct weir_spead_heap *next_heap(struct weir_spead_receiver *receiver)
+{
+    struct weir_spead_heap *heap = NULL;
+    int result = weir_spead_receiver_next(receiver, NULL, clock_monotonic() + PATIENCE_S * CLOCK_SECOND, &heap);
+    return result == 0 ? heap : NULL;
+}
+
+/* ---- From a sender ------------------------------------------------------------------------------------------------
+ */
+
+static void send_all(const char *host, const char *local, uint16_t port, size_t packet_size)
+{
+    char name[64];
+    const char *destination = name;
+    struct weir_error error = {0};
+    struct weir_spead_sender *sender;
+    struct weir_spead_outgoing *heaps[HEAPS + 1];
+    const struct weir_spead_sender_options options = {.destinations = &destination,
+                                                      .destination_count = 1,
+                                                      .local = local,
+                                                      .packet_size = packet_size,
+                                                      .max_heaps = 8};
+    snprintf(name, sizeof name, "%s:%u", host, port);
+    if (weir_spead_sender_open(&options, &error, &sender) < 0)
+        fail_msg("%s", error.text);
+    for (uint32_t i = 0; i <= HEAPS; i++) {
+        assert_int_equal(weir_spead_outgoing_new((struct weir_spead_flavour){0}, &heaps[i]), 0);
+        if (i == HEAPS) {
+            assert_int_equal(weir_spead_outgoing_add_control(heaps[i], WEIR_SPEAD_STOP), 0);
+        } else {
+            assert_int_equal(weir_spead_outgoing_add(heaps[i], SAMPLES, data + i, HEAP_SIZE), 0);
+            assert_int_equal(weir_spead_outgoing_add_value(heaps[i], SERIAL, i), 0);
+        }
+        const struct weir_spead_send send = {.heap = heaps[i]};
+        assert_int_equal(weir_spead_send_wait(sender, NULL, &send, 1, WEIR_NEVER), 0);
+    }
+    assert_int_equal(weir_spead_sender_close(sender, NULL, WEIR_NEVER), 0);
+    for (uint32_t i = 0; i <= HEAPS; i++)
+        weir_spead_outgoing_free(heaps[i]);
+}
+
+static void check_heap(const struct weir_spead_heap *heap, uint32_t number)
+{
+    assert_true(heap->complete);
+    assert_int_equal(heap->count, number + 1);
+    assert_int_equal(heap->value_count, 2);
+    for (uint32_t i = 0; i < heap->value_count; i++) {
+        const struct weir_spead_value *value = &heap->values[i];
+        if (value->id == SERIAL) {
+            assert_int_equal(value->value, number);
+        } else {
+            assert_int_equal(value->length, HEAP_SIZE);
+            assert_memory_equal(value->data, data + number, HEAP_SIZE);
+        }
+    }
+}
+
+static void exchange(const char *host, const char *interface, size_t packet_size, bool no_gro)
+{
+    char address[64];
+    struct weir_spead_heap *heap;
+    struct weir_spead_statistics statistics;
+    snprintf(address, sizeof address, "%s:0", host);
+    struct weir_spead_receiver *receiver = open_receiver(
+        address, interface, (struct weir_spead_receive_options){.ring_heaps = HEAPS, .no_gro = no_gro});
+    if (!receiver)
+        return;
+    send_all(host, interface, weir_spead_receiver_port(receiver), packet_size);
+    for (uint32_t i = 0; i < HEAPS; i++) {
+        heap = next_heap(receiver);
+        assert_non_null(heap);
+        check_heap(heap, i);
+        weir_memory_release(&heap->memory);
+    }
+    assert_null(next_heap(receiver)); /* the stop item has ended it */
+    weir_spead_receiver_statistics(receiver, &statistics);
+    assert_int_equal(statistics.total.of[WEIR_SPEAD_HEAPS], HEAPS);
+    assert_int_equal(statistics.total.of[WEIR_SPEAD_STOPS], 1);
+    assert_int_equal(statistics.kernel_drops, 0);
+    assert_int_equal(statistics.heaps_held, 0);
+    weir_spead_receiver_free(receiver);
+}
+
+static void test_addresses(void **state)
+{
+    (void)state;
+    exchange("127.0.0.1", NULL, 1472, false);
+    exchange("127.0.0.1", NULL, 8872, false);
+    exchange("127.0.0.1", NULL, 1472, true);
+    exchange("[::1]", NULL, 1452, false);
+    exchange("239.255.77.1", "127.0.0.1", 1472, false);
+}
+
+/* ---- How it ends ---------------------------------------------------------------------------------------------------
+ */
+
+/* A socket that sends to the receiver, without a sender. */
+static int open_raw(const struct weir_spead_receiver *receiver)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons(weir_spead_receiver_port(receiver)),
+                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int descriptor = socket(AF_INET, SOCK_DGRAM, 0);
+    assert_true(descriptor >= 0);
+    assert_int_equal(connect(descriptor, (struct sockaddr *)&address, sizeof address), 0);
+    return descriptor;
+}
+
+/* Packets [first, end) of a heap of samples. */
+static void send_raw(int descriptor, uint64_t cnt, size_t size, uint32_t first, uint32_t end)
+{
+    uint8_t arena[2048];
+    struct iovec vectors[8];
+    struct spead_encoder encoder;
+    struct spead_packet packet;
+    const struct spead_encode_item item = {.id = SAMPLES, .kind = SPEAD_ENCODE_BYTES, .data = data, .size = size};
+    const struct spead_encode_heap heap = {.flavour = {.address_bits = 48}, .count = 1, .items = &item};
+    assert_int_equal(spead_encode_begin(&encoder, &heap, cnt, 1472), 0);
+    for (uint32_t i = 0; i < end && spead_encode_packet(&encoder, arena, vectors, 8, &packet); i++) {
+        const struct msghdr message = {.msg_iov = vectors, .msg_iovlen = packet.vectors};
+        if (i >= first)
+            assert_int_equal(sendmsg(descriptor, &message, 0), packet.size);
+    }
+}
+
+static void wait_for_packets(struct weir_spead_receiver *receiver, uint64_t packets)
+{
+    struct weir_spead_statistics statistics;
+    int64_t end = clock_monotonic() + PATIENCE_S * CLOCK_SECOND;
+    do {
+        usleep(500);
+        weir_spead_receiver_statistics(receiver, &statistics);
+    } while (statistics.datagrams < packets && clock_monotonic() < end);
+    assert_int_equal(statistics.datagrams, packets);
+}
+
+/* With partial heaps, with whole ones that nobody has taken, and with one that somebody keeps. */
+static void test_closed_midway(void **state)
+{
+    struct weir_spead_receiver *receiver = open_receiver("127.0.0.1:0", NULL,
+                                                         (struct weir_spead_receive_options){.ring_heaps = 4});
+    struct weir_spead_statistics statistics;
+    (void)state;
+    assert_non_null(receiver);
+    int descriptor = open_raw(receiver);
+    send_raw(descriptor, 1, 10000, 0, 100);
+    struct weir_spead_heap *kept = next_heap(receiver);
+    assert_non_null(kept);
+    send_raw(descriptor, 2, 10000, 0, 100);
+    send_raw(descriptor, 3, 10000, 0, 3);
+    wait_for_packets(receiver, 7 + 7 + 3);
+    weir_spead_receiver_statistics(receiver, &statistics);
+    assert_int_equal(statistics.heaps_held, 3);
+    weir_spead_receiver_free(receiver);
+    assert_memory_equal(kept->values[0].data, data, 10000);
+    weir_memory_release(&kept->memory);
+    close(descriptor);
+}
+
+/* What is partial at the end is counted and, if wished, handed out. */
+static void test_stopped_midway(void **state)
+{
+    struct weir_spead_receiver *receiver = open_receiver("127.0.0.1:0", NULL,
+                                                         (struct weir_spead_receive_options){.incomplete = true});
+    (void)state;
+    assert_non_null(receiver);
+    int descriptor = open_raw(receiver);
+    send_raw(descriptor, 1, 10000, 0, 3);
+    wait_for_packets(receiver, 3);
+    weir_spead_receiver_stop(receiver);
+    struct weir_spead_heap *heap = next_heap(receiver);
+    assert_non_null(heap);
+    assert_false(heap->complete);
+    assert_int_equal(heap->packets, 3);
+    assert_memory_equal(heap->memory.data, data, heap->received);
+    weir_memory_release(&heap->memory);
+    assert_null(next_heap(receiver));
+    weir_spead_receiver_free(receiver);
+    close(descriptor);
+}
+
+/* ---- Many senders ---------------------------------------------------------------------------------------------------
+ */
+
+enum { SENDERS = 64, ROUNDS = 6, SMALL = 6000 };
+
+/* The first sends half of all there is, in heaps that never end; the others lose nothing. */
+static void test_one_greedy_sender(void **state)
+{
+    const struct weir_spead_receive_options options = {.ring_heaps = 512, .max_heaps = 2, .memory = 64 << 20};
+    struct weir_spead_receiver *receiver = open_receiver("127.0.0.1:0", NULL, options);
+    struct weir_spead_statistics statistics;
+    int descriptors[SENDERS];
+    uint64_t packets = 0;
+    (void)state;
+    assert_non_null(receiver);
+    for (int i = 0; i < SENDERS; i++)
+        descriptors[i] = open_raw(receiver);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        for (uint32_t part = 0; part < 5; part++) { /* all heaps of a round side by side */
+            for (uint32_t i = 1; i < SENDERS; i++, packets++) {
+                send_raw(descriptors[i], round + 1, SMALL, part, part + 1);
+                send_raw(descriptors[0], packets / 2 + 1, HEAP_SIZE, packets % 2, packets % 2 + 1);
+            }
+        }
+        wait_for_packets(receiver, 2 * packets);
+    }
+    weir_spead_receiver_statistics(receiver, &statistics);
+    assert_int_equal(statistics.sources, SENDERS);
+    assert_int_equal(statistics.total.of[WEIR_SPEAD_HEAPS], (SENDERS - 1) * ROUNDS);
+    assert_true(statistics.total.of[WEIR_SPEAD_HEAPS_INCOMPLETE_EVICTED] > 0);
+    assert_true(statistics.heaps_held <= SENDERS * options.max_heaps + options.ring_heaps + 4);
+    assert_true(statistics.memory_peak <= options.memory);
+    for (int i = 0; i < SENDERS; i++)
+        close(descriptors[i]);
+    weir_spead_receiver_free(receiver);
+}
+
+/* ---- What the system grants
+ * ------------------------------------------------------------------------------------------ */
+
+static void test_buffer_too_small(void **state)
+{
+    const struct weir_spead_receive_options options = {.socket_buffer = 1000000000};
+    struct weir_spead_receiver *receiver = open_receiver("127.0.0.1:0", NULL, options);
+    (void)state;
+    assert_non_null(receiver);
+    const char *words = weir_spead_receiver_warning(receiver);
+    assert_non_null(words);
+    assert_non_null(strstr(words, "sysctl -w net.core.rmem_max=1000000000"));
+    weir_spead_receiver_free(receiver);
+}
+
+static void test_no_places(void **state)
+{
+    static const char *const addresses[] = {"127.0.0.1", ":", "host:name", "::1:8888", "[::1]", "192.0.2.77:8888"};
+    (void)state;
+    for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
+        assert_null(open_receiver(addresses[i], NULL, (struct weir_spead_receive_options){0}));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_addresses),        cmocka_unit_test(test_closed_midway),
+        cmocka_unit_test(test_stopped_midway),   cmocka_unit_test(test_one_greedy_sender),
+        cmocka_unit_test(test_buffer_too_small), cmocka_unit_test(test_no_places),
+    };
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 2654435761u >> 13);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
