@@ -73,10 +73,10 @@ int load_run_threads(const struct load_options *options, uint32_t threads, const
     for (uint32_t i = 0; i < count; i++) {
         all[i] = (struct load_thread){
             .options = share_of(options, i, count), .tally = &tallies[i], .stop = stop, .stop_fd = stop_fd};
-        all[i].result = -pthread_create(&all[i].thread, NULL, run_thread, &all[i]);
-        all[i].started = all[i].result == 0;
-        if (!all[i].started)
-            error = all[i].result;
+        int created = -pthread_create(&all[i].thread, NULL, run_thread, &all[i]);
+        all[i].started = created == 0;
+        if (created < 0)
+            error = created;
     }
     for (uint32_t i = 0; i < count; i++) {
         if (all[i].started)

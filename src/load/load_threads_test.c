@@ -61,8 +61,11 @@ static void *run_peer(void *argument)
 
 static void start(struct peer *peer)
 {
-    const struct server_options options = {
-        .workers = 8, .service = {DISTRIBUTION_FIXED, CLOCK_MILLISECOND, 0}, .queue = 1000, .seed = 1};
+    const struct server_options options = {.workers = 8,
+                                           .service = {DISTRIBUTION_FIXED, CLOCK_MILLISECOND, 0},
+                                           .timeout_ns = 60 * CLOCK_SECOND,
+                                           .queue = 1000,
+                                           .seed = 1};
     uint64_t ignored;
     assert_int_equal(server_new(&options, &peer->server), 0);
     peer->stop_fd = eventfd(0, EFD_CLOEXEC);
@@ -117,15 +120,16 @@ static void test_threads(void **state)
     struct load_progress progress = {0};
     struct load_options options = {.target = &target,
                                    .concurrency = 7,
-                                   .rate = 500,
+                                   .arrivals = LOAD_CONSTANT,
+                                   .rate = 60,
                                    .warmup_ns = 5 * CLOCK_MILLISECOND,
-                                   .duration_ns = 50 * CLOCK_MILLISECOND,
+                                   .duration_ns = 100 * CLOCK_MILLISECOND,
                                    .progress = &progress};
     struct load_tally *tallies = memory_zeroed(THREADS, sizeof *tallies);
     _Atomic bool stop = false;
     int stop_fd = eventfd(0, EFD_CLOEXEC);
     for (enum load_kind kind = LOAD_CLOSED; kind <= LOAD_ONCE; kind++) {
-        struct load_level level = {.kind = kind, .value = kind == LOAD_OPEN ? 500 : 7};
+        struct load_level level = {.kind = kind, .value = kind == LOAD_OPEN ? 60 : 7};
         options.kind = kind;
         assert_int_equal(load_run_threads(&options, THREADS, &stop, stop_fd, tallies), 0);
         assert_int_equal(level_add(&level, tallies, THREADS), 0);
