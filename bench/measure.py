@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 from harness import Failed, discard, median, ratio
+from measuring import measuring
 from table import Row, microseconds, nanoseconds, rate
 
 MIB = 2**20
@@ -365,4 +366,5 @@ def memory(bench):
     return rows
 
 
-SECTIONS = {"jobs": jobs, "store": store, "kernels": kernels, "keys": keys, "latency": latency, "memory": memory}
+SECTIONS = {"jobs": jobs, "store": store, "kernels": kernels, "keys": keys, "latency": latency, "memory": memory,
+            "measuring": measuring}

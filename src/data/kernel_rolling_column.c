@@ -78,7 +78,9 @@ struct key {
     }
 WORK(plain)
 
-#if defined(__x86_64__)
+/* clang ignores the target of the pragmas: built with it, the plain code does the work. */
+#if defined(__x86_64__) && !defined(__clang__)
+#define WIDE 1
 #include <immintrin.h>
 
 #pragma GCC push_options
@@ -384,7 +386,7 @@ rolling_column_work *rolling_column_choose(const struct rolling_options *options
 {
     if (options->window < ROLLING_BLOCK)
         return NULL;
-#if defined(__x86_64__)
+#ifdef WIDE
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
         return avx512_work;
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))

@@ -97,6 +97,18 @@ def test_saved_and_compared(weir, tmp_path):
     assert report["tolerance"] == 1000 and report["benchmarks"][0]["ratio"] is None
 
 
+def test_measurements_of_an_older_version_are_read(weir, data):
+    """As weir 0.1.0 saved them."""
+    saved = data / "bench_0.1.0.json"
+    before = {b["name"]: b["ns_per_item"]["median"] for b in json.loads(saved.read_text())["benchmarks"]}
+    outcome = weir("bench", *FAST, "search.set", "timer.set", "--against", saved)
+    assert outcome.status in (0, 3)
+    report = outcome.json()
+    assert {b["name"]: b["ns_per_item_before"] for b in report["benchmarks"]} == \
+        {name: pytest.approx(before[name]) for name in ("timer.set", "search.set")}
+    assert "Some Processor" in weir("bench", "search.set", "--time", "1ms", "--against", saved).stdout
+
+
 def test_mistakes(weir, tmp_path):
     assert 'did you mean "rolling.mean.10"' in weir("bench", "roling.mean.10", status=2).stderr
     assert "--time" in weir("bench", "--time", "1us", status=2).stderr

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a run serves over HTTP: metrics as promtool wants them and as a real Prometheus reads them, health, readiness."""
+"""What a run serves over HTTP: metrics as promtool wants them and a real Prometheus reads them, health, readiness."""
 import contextlib
 import json
 import re

@@ -128,6 +128,25 @@ def test_old_and_foreign_profiles_are_refused(weir, tmp_path):
     assert "cannot read" in weir("profile", "p.yaml", "--against", "none.json", status=2).stderr
 
 
+def test_a_profile_of_an_older_version_is_read(weir, data, tmp_path):
+    """As weir 0.1.0 saved it: whoever changes what is saved must still read this, or raise the version."""
+    saved = data / "profile_0.1.0.json"
+    before = {row["name"]: row for row in json.loads(saved.read_text())["rows"] if row["work"] == "process"}
+    outcome = weir("profile", EXAMPLE, "--limit", "20000", "--json", "--against", saved)
+    assert outcome.status in (0, 3)  # whether the example still makes the same records is not the question
+    compared = {row["name"]: row for row in outcome.json()["against"]["rows"] if row["work"] == "process"}
+    assert set(compared) == set(before) == {"filter", "normalize", "rolling"}
+    for name, row in compared.items():
+        assert row["ns_per_record_before"] == pytest.approx(before[name]["ns_per_record"])
+    # What was not there yet, and what this program does not know, is no reason to refuse it.
+    lean = {"format": "weir profile", "version": 1, "mood": {"of": ["the", "machine"]},
+            "rows": [{"name": "rolling", "work": "process", "ns_per_record": 5, "colour": None}]}
+    (tmp_path / "lean.json").write_text(json.dumps(lean))
+    rows = weir("profile", EXAMPLE, "--limit", "20000", "--json", "--against", "lean.json",
+                status=0).json()["against"]["rows"]
+    assert {row["name"]: row["ns_per_record_before"] for row in rows if row["work"] == "process"}["rolling"] == 5
+
+
 def test_empty_run(weir, tmp_path):
     (tmp_path / "empty.ndjson").write_text("")
     (tmp_path / "e.yaml").write_text("""
