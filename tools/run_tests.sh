@@ -146,7 +146,7 @@ step_check() {
   tools/check_format.sh; one "clang-format" $?
 }
 step_soak() {
-  export WEIR_TEST_SEEDS=100000
+  export WEIR_TEST_SEEDS=100000 WEIR_TEST_POLLS=1000000
   build build && unit_tests build soak -t 0
   build build && e2e_tests build soak 1 -m "soak"
   fuzz_targets "${SOAK_SECONDS:-600}"
