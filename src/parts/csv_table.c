@@ -187,15 +187,10 @@ static int index_rows(struct csv_table *table)
     return failed ? -ENOMEM : 0;
 }
 
-int csv_table_load(const char *path, const char *key, struct csv_table **ret, struct weir_error *error)
+static int parse(struct csv_table *table, const char *path, const char *key, struct weir_error *error)
 {
-    struct csv_table *table = memory_zeroed(1, sizeof *table);
     size_t at = 0;
-    if (!table)
-        return weir_fail(error, -ENOMEM, "out of memory for the table %s", path);
-    int code = read_file(table, path, error);
-    if (code >= 0)
-        code = read_header(table, path, key, &at, error);
+    int code = read_header(table, path, key, &at, error);
     bool full = false;
     while (code >= 0 && !full && at < table->size) {
         size_t begin = at;
@@ -209,12 +204,41 @@ int csv_table_load(const char *path, const char *key, struct csv_table **ret, st
     }
     if (code >= 0 && (full || index_rows(table) < 0))
         code = weir_fail(error, -ENOMEM, "out of memory for the table %s", path);
+    return code;
+}
+
+static int make_table(const char *path, const char *key, const char *text, size_t size, struct csv_table **ret,
+                      struct weir_error *error)
+{
+    struct csv_table *table = memory_zeroed(1, sizeof *table);
+    int code = table ? 0 : weir_fail(error, -ENOMEM, "out of memory for the table %s", path);
+    if (code >= 0 && !text) {
+        code = read_file(table, path, error);
+    } else if (code >= 0) {
+        table->text = memory_allocate(size + 1);
+        code = table->text ? 0 : weir_fail(error, -ENOMEM, "out of memory for the table %s", path);
+        if (code >= 0 && size > 0)
+            memcpy(table->text, text, size);
+        table->size = size;
+    }
+    if (code >= 0)
+        code = parse(table, path, key, error);
     if (code < 0) {
         csv_table_free(table);
         return code;
     }
     *ret = table;
     return 0;
+}
+
+int csv_table_load(const char *path, const char *key, struct csv_table **ret, struct weir_error *error)
+{
+    return make_table(path, key, NULL, 0, ret, error);
+}
+
+int csv_table_parse(const char *text, size_t size, const char *key, struct csv_table **ret, struct weir_error *error)
+{
+    return make_table("text", key, text ? text : "", size, ret, error);
 }
 
 void csv_table_free(struct csv_table *table)

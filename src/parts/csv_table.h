@@ -17,6 +17,8 @@ struct csv_table;
 /* Reads it; may block. `key`: the column that rows are found by. -EINVAL with words that name file and line, -ENOENT,
  * -ENOMEM, … */
 int csv_table_load(const char *path, const char *key, struct csv_table **ret, struct weir_error *error);
+/* The same of a text, which is copied. */
+int csv_table_parse(const char *text, size_t size, const char *key, struct csv_table **ret, struct weir_error *error);
 void csv_table_free(struct csv_table *table); /* NULL is allowed */
 /* Is what the file's name stands for now another file, or changed? Blocks for as long as the file system takes to say.
  */
