@@ -144,8 +144,13 @@ static void allow_rows(struct pipeline *pipeline, struct source *source, uint32_
 void room_learn(struct lane *lane, struct input *input, const struct turn *turn, uint64_t grown)
 {
     struct pipeline *pipeline = lane->machine.pipeline;
-    if (!turn->bytes || !grown)
+    if (!turn->bytes)
         return;
+    if (!grown) { /* its records went on as they came: that is learned for the source, and nothing of the input */
+        if (turn->grain)
+            allow_rows(pipeline, &pipeline->sources[turn->source], turn->grain, grown);
+        return;
+    }
     if (!input->grown || grown >= expected(input, turn->bytes)) {
         input->grown = grown;
         input->grown_from = turn->bytes;

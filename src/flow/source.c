@@ -248,6 +248,7 @@ static int emit_now(struct source *source, struct weir_batch *batch)
         return out_of_memory(source);
     }
     message->batch = batch;
+    turn->grain = batch->rows;
     turn->receipt = receipt_hold((struct receipt *)batch->receipts[0]);
     count_up(&source->emitted, batch->count);
     grow_ramp(source);

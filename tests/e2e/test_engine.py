@@ -114,3 +114,14 @@ def test_a_limit_ends_the_sources_that_wait(pipeline):
         sinks: {out: {type: "null"}}
     """, args=["--limit", "5000"], timeout=20)
     assert report["records_in"] == report["records_stored"] == 5000
+
+
+def test_batches_grow(pipeline):
+    """A source that makes batches itself begins with small ones, and they grow while there is memory for them. (Not at
+    once: on the simulated clock it fills the queue before a lane can see how large they become.)"""
+    report = pipeline("""
+        sources: {in: {type: generate, keys: 10, rate: unlimited, count: 1000000}}
+        stages: [{filter: value is not null}]
+        sinks: {out: {type: "null"}}
+    """, args=["--simulated"])
+    assert 1000000 / 4096 < report["edges"][0]["batches"] < 5000
