@@ -48,6 +48,18 @@ struct weir_spead_heap {
     const struct weir_spead_value *values; /* in the order of its item pointers */
     uint32_t range_count;
     const struct weir_spead_range *ranges; /* what has come, ascending; for a whole heap that is all of it */
+    const struct weir_spead_chunk *chunk;  /* not NULL: this is a block of many heaps, whose memory this is */
+};
+
+/* A block of heaps of one length, each at its place: heap `i` at data + i × heap_bytes. Where none came whole there are
+ * zeros. */
+struct weir_spead_chunk {
+    uint64_t number;               /* from 0; the first place is of index number × heaps */
+    uint32_t heaps, present_count; /* places, and how many have a heap */
+    uint64_t heap_bytes;           /* of each */
+    const uint8_t *present;        /* 1: there, 0: missing; for each place */
+    struct weir_spead_heap *const
+        *placed; /* likewise: the heap with its items, which lie in the block; NULL: missing */
 };
 
 /* ---- Receiver: statistics -------------------------------------------------------------------------------------- */
@@ -90,6 +102,7 @@ struct weir_spead_heap {
     X(HEAPS_HEADLESS, "heaps_headless", "heaps not begun, because their first packet was lost")                        \
     X(HEAPS_TOO_LARGE, "heaps_too_large", "heaps over the largest heap size")                                          \
     X(HEAPS_NO_MEMORY, "heaps_no_memory", "heaps for which the memory is used up")                                     \
+    X(HEAPS_CHUNK_LATE, "heaps_chunk_late", "heaps whose chunk was handed out before they came")                       \
     X(SINGLE_PACKET_HEAPS, "single_packet_heaps", "heaps of one packet")                                               \
     X(STOPS, "stops", "stop items")
 
@@ -133,6 +146,14 @@ struct weir_spead_receive_options {
     bool no_gro;          /* take datagrams one by one */
     bool remember_always; /* captures: a source that was silent may still not count anew */
     int cpu;              /* processor of the receiving thread, from 1; 0: any */
+    struct weir_spead_chunk_options {
+        uint32_t heaps;      /* in a chunk; 0: no chunks, each heap comes by itself */
+        uint32_t window;     /* chunks that are filled at the same time; 0: 2. An older one is handed out as it is */
+        uint64_t heap_bytes; /* payload of a heap that goes there; those of other lengths come by themselves */
+        uint64_t item;       /* id of an immediate item, in every packet, that says the heap's place; 0: its count */
+        uint64_t first;      /* the value of place 0 in chunk 0 */
+        uint64_t step;       /* between the values of heaps that follow each other; 0: 1 */
+    } chunks;                /* a chunk counts against `memory` as a whole */
 };
 
 enum weir_spead_transport { WEIR_SPEAD_UDP, WEIR_SPEAD_TCP, WEIR_SPEAD_CAPTURE };

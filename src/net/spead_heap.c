@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Packets into partial heaps, partial heaps to their end. */
+#include "net/spead_chunk.h"
 #include "net/spead_heap_private.h"
 
 /* ---- The end of a heap ----------------------------------------------------------------------------------------- */
@@ -32,7 +33,7 @@ static void drop(struct spead_live *live)
     weir_memory_release(&live->heap.memory);
 }
 
-static void hand_out(struct spead_heaps *heaps, struct spead_live *live)
+void spead_heaps_hand_out(struct spead_heaps *heaps, struct spead_live *live)
 {
     live->next = NULL;
     *heaps->finished_end = live;
@@ -54,6 +55,8 @@ void spead_live_end(struct spead_heaps *heaps, struct spead_source *source, uint
     source->partial_bytes -= live->capacity;
     if (source->current == live)
         source->current = NULL;
+    if (live->block && (ending != ENDING_COMPLETE))
+        spead_chunks_settle(heaps, live, false);
     if (ending == ENDING_DISCARDED) {
         drop(live);
         return;
@@ -65,17 +68,22 @@ void spead_live_end(struct spead_heaps *heaps, struct spead_source *source, uint
     if (whole)
         ending = ENDING_COMPLETE;
     live->heap.complete = whole;
-    if (!(whole || heaps->options.incomplete)) {
+    if (!(whole || (heaps->options.incomplete && !live->block))) {
         spead_source_count(source, counters[ending], 1);
         drop(live);
     } else if (!spead_live_finish(live)) {
+        if (live->block)
+            spead_chunks_settle(heaps, live, false);
         spead_source_count(source, WEIR_SPEAD_HEAPS_INCOMPLETE_MEMORY, 1);
         drop(live);
     } else {
         spead_source_count(source, counters[ending], 1);
         if (live->heap.packets == 1 && whole)
             spead_source_count(source, WEIR_SPEAD_SINGLE_PACKET_HEAPS, 1);
-        hand_out(heaps, live);
+        if (live->block)
+            spead_chunks_settle(heaps, live, true);
+        else
+            spead_heaps_hand_out(heaps, live);
     }
 }
 
@@ -149,9 +157,20 @@ static struct spead_live *begin_heap(struct spead_heaps *heaps, struct spead_sou
     bool single = packet->payload_length == packet->heap_length; /* it displaces nobody */
     if (!single)
         slot = substream * options->max_heaps + source->turns[substream];
+    struct spead_live *live = NULL;
+    enum spead_place_answer placed = spead_chunks_place(heaps, packet, now_ns, &live);
+    if (placed == SPEAD_PLACE_DUPLICATE) {
+        spead_source_count(source, WEIR_SPEAD_PACKETS_DUPLICATE, 1);
+        return NULL;
+    }
+    if (placed == SPEAD_PLACE_LATE) {
+        refuse_heap(heaps, source, packet->heap_count, WEIR_SPEAD_PACKETS_LATE, WEIR_SPEAD_HEAPS_CHUNK_LATE);
+        return NULL;
+    }
     if (source->slots[slot])
         spead_live_end(heaps, source, slot, ENDING_EVICTED);
-    struct spead_live *live = take_live(heaps, source, bytes);
+    if (placed == SPEAD_PLACE_NONE)
+        live = take_live(heaps, source, bytes);
     if (!live) {
         refuse_heap(heaps, source, packet->heap_count, WEIR_SPEAD_PACKETS_NO_MEMORY, WEIR_SPEAD_HEAPS_NO_MEMORY);
         return NULL;
@@ -486,8 +505,9 @@ int64_t spead_heaps_idle(struct spead_heaps *heaps, int64_t now_ns)
 {
     if (heaps->options.idle_ns <= 0)
         return INT64_MAX;
+    int64_t chunks_ns = spead_chunks_idle(heaps, now_ns);
     if (now_ns < heaps->idle_next)
-        return heaps->idle_next;
+        return heaps->idle_next < chunks_ns ? heaps->idle_next : chunks_ns;
     for (struct spead_source *source = heaps->first; source; source = source->next) {
         for (uint32_t slot = 0; slot < heaps->slots && source->partial > 0; slot++) {
             struct spead_live *live = source->slots[slot];
@@ -496,13 +516,14 @@ int64_t spead_heaps_idle(struct spead_heaps *heaps, int64_t now_ns)
         }
     }
     heaps->idle_next = now_ns + heaps->options.idle_ns / 4 + 1;
-    return heaps->idle_next;
+    return heaps->idle_next < chunks_ns ? heaps->idle_next : chunks_ns;
 }
 
 void spead_heaps_flush(struct spead_heaps *heaps)
 {
     for (struct spead_source *source = heaps->first; source; source = source->next)
         flush_source(heaps, source);
+    spead_chunks_flush(heaps);
 }
 
 bool spead_heaps_stopped(const struct spead_heaps *heaps)

@@ -36,6 +36,7 @@ enum spead_stop {
 };
 
 struct spead_heaps_options {
+    struct weir_spead_chunk_options chunks;
     uint32_t max_heaps, substreams, max_sources;
     uint32_t remembered;     /* counts of heaps that are over, for each source */
     uint64_t max_heap_bytes; /* payload of one */

@@ -9,6 +9,7 @@ enum { SOURCE_BUCKETS = 4096 };
 struct spead_heaps {
     struct spead_heaps_options options;
     struct spead_pool *pool;
+    struct spead_chunks *chunks; /* NULL: none */
     struct spead_source *buckets[SOURCE_BUCKETS];
     struct spead_source *first, *last; /* in order of first sight */
     struct spead_source *latest;       /* found last */
@@ -25,6 +26,8 @@ enum ending { ENDING_COMPLETE, ENDING_EVICTED, ENDING_FLUSHED, ENDING_IDLE, ENDI
 
 /* Takes the heap out of its source and hands it out or drops it, counted. */
 void spead_live_end(struct spead_heaps *heaps, struct spead_source *source, uint32_t slot, enum ending ending);
+/* A finished heap, or a block of them, for spead_heaps_take. */
+void spead_heaps_hand_out(struct spead_heaps *heaps, struct spead_live *live);
 
 /* ---- One heap: spead_live.c ------------------------------------------------------------------------------------- */
 

@@ -35,6 +35,8 @@ static void free_live(struct spead_live *live)
     memory_free(live->pointers);
     memory_free(live->table);
     memory_free(live->values);
+    memory_free(live->placed);
+    memory_free(live->present);
     memory_free(live);
 }
 
@@ -72,6 +74,11 @@ static void give_back(struct weir_memory *memory)
 {
     struct spead_live *live = memory->owner;
     struct spead_pool *pool = live->pool;
+    for (uint32_t i = 0; i < live->chunk.heaps; i++) {
+        if (live->placed[i])
+            weir_memory_release(&live->placed[i]->memory);
+    }
+    live->chunk.heaps = 0;
     pthread_mutex_lock(&pool->lock);
     live->next = pool->returned;
     pool->returned = live;
@@ -178,7 +185,7 @@ struct spead_live *spead_pool_take(struct spead_pool *pool, uint64_t bytes)
     }
     live->heap = (struct weir_spead_heap){.memory = {.references = 1, .release = give_back, .owner = live}};
     live->payload = live->own;
-    live->next = NULL;
+    live->next = live->block = NULL;
     live->range_count = live->pointer_count = 0;
     live->contiguous = live->highest = live->length = 0;
     pthread_mutex_lock(&pool->lock);

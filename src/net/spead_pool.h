@@ -34,6 +34,14 @@ struct spead_live {
     uint64_t contiguous; /* bytes from the beginning that have come without a gap */
     uint64_t length;     /* SPEAD_LENGTH_UNKNOWN until said */
     uint64_t highest;    /* address that a pointer has */
+    /* A heap with a place in a block of heaps (spead_chunk.h): */
+    struct spead_live *block;
+    uint32_t place;
+    /* Such a block, if chunk.heaps > 0: the heaps in it, of which it has a reference each. */
+    struct weir_spead_chunk chunk;
+    struct weir_spead_heap **placed;
+    uint8_t *present;
+    uint32_t placed_capacity, present_capacity;
 };
 
 struct spead_pool;

@@ -240,6 +240,7 @@ int weir_spead_receiver_new(const struct weir_spead_receive_options *options, st
     set_defaults(&receiver->options);
     const struct weir_spead_receive_options *set = &receiver->options;
     const struct spead_heaps_options heaps = {
+        .chunks = set->chunks,
         .max_heaps = set->max_heaps,
         .substreams = set->substreams,
         .max_sources = set->max_sources,

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/hash.h"
+#include "net/spead_chunk.h"
 #include "net/spead_heap_private.h"
 
 static const struct {
@@ -49,7 +50,8 @@ struct spead_heaps *spead_heaps_new(const struct spead_heaps_options *options)
     heaps->finished_end = &heaps->finished;
     heaps->idle_next = INT64_MIN;
     heaps->pool = spead_pool_new(options->memory);
-    if (!heaps->pool) {
+    if (!heaps->pool || spead_chunks_new(&options->chunks, &heaps->chunks) < 0) {
+        spead_pool_close(heaps->pool);
         memory_free(heaps);
         return NULL;
     }
@@ -80,6 +82,7 @@ void spead_heaps_free(struct spead_heaps *heaps)
         heaps->first = source->next;
         free_source(heaps, source);
     }
+    spead_chunks_free(heaps->chunks);
     spead_pool_close(heaps->pool);
     memory_free(heaps);
 }
@@ -213,6 +216,12 @@ void spead_heaps_totals(const struct spead_heaps *heaps, struct weir_spead_count
 void spead_heaps_count_shed(struct spead_heaps *heaps, const struct weir_spead_heap *heap)
 {
     struct weir_spead_counters *into = &heaps->gone;
+    for (uint32_t i = 0; heap->chunk && i < heap->chunk->heaps; i++) {
+        if (heap->chunk->placed[i])
+            spead_heaps_count_shed(heaps, heap->chunk->placed[i]);
+    }
+    if (heap->chunk)
+        return;
     for (struct spead_source *source = heaps->first; source; source = source->next) {
         if (source->number == heap->source)
             into = &source->counters;

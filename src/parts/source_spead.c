@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -30,6 +31,8 @@ struct source_spead {
     int64_t cpu;
     int stop;
     bool in_order;
+    int64_t chunk_heaps, chunk_heap_bytes, chunk_window, chunk_step, chunk_first;
+    const char *chunk_item;
     struct spead_columns_options columns_options;
 
     struct weir_env *env;
@@ -67,20 +70,45 @@ static struct spead_arrival arrival_of(struct source_spead *self, struct weir_co
     return arrival;
 }
 
+/* Makes a batch of many heaps that came into one block. */
+static int take_chunk(struct source_spead *self, struct weir_context *context, struct weir_spead_heap *chunk,
+                      struct weir_batch **ret)
+{
+    bool captured = self->captures.count > 0;
+    int64_t now = weir_now(context), wall_offset = captured ? 0 : weir_wall_time(context) - now;
+    int error = 0;
+    for (uint32_t i = 0; error == 0 && i < chunk->chunk->heaps; i++) {
+        const struct weir_spead_heap *heap = chunk->chunk->placed[i];
+        if (heap)
+            error = spead_columns_read(self->columns, heap);
+        if (heap && error == 0 && !spead_columns_knows(self->columns, heap->source))
+            error = spead_columns_name(self->columns, heap->source, sender_name(self, heap->source));
+    }
+    return error < 0 ? error : spead_columns_chunk(self->columns, chunk, wall_offset, captured ? now : INT64_MIN, ret);
+}
+
+static int take_one(struct source_spead *self, struct weir_context *context, struct weir_spead_heap *heap,
+                    struct weir_batch **ret)
+{
+    struct spead_arrival arrival = arrival_of(self, context, heap);
+    int error = spead_columns_read(self->columns, heap);
+    return error < 0 ? error : spead_columns_batch(self->columns, heap, &arrival, ret);
+}
+
 /* Hands a heap on, or lets it go. Waits for memory as long as it takes: meanwhile the ring fills, and UDP sheds. */
 static int take_heap(struct source_spead *self, struct weir_context *context, struct weir_emitter *out,
                      struct weir_spead_heap *heap)
 {
-    struct spead_arrival arrival = arrival_of(self, context, heap);
     struct weir_batch *batch;
-    int error = spead_columns_read(self->columns, heap), made = error;
-    while (error == 0 && (made = spead_columns_batch(self->columns, heap, &arrival, &batch)) == -ENOMEM)
+    int error = 0, made;
+    while ((made = heap->chunk ? take_chunk(self, context, heap, &batch) : take_one(self, context, heap, &batch)) ==
+               -ENOMEM &&
+           error == 0)
         error = weir_sleep(context, CLOCK_MILLISECOND);
-    if (error == 0 && made > 0)
+    if (made > 0)
         return weir_emit_batch(context, out, batch);
     weir_memory_release(&heap->memory);
-    return error == -ENOMEM ? weir_fail(self->env->error, -ENOMEM, "out of memory for the stream's descriptors")
-                            : error;
+    return error < 0 ? error : made;
 }
 
 static int source_run(void *state, struct weir_context *context, struct weir_emitter *out)
@@ -123,6 +151,36 @@ static int add_places(struct source_spead *self, struct weir_env *env)
     return error;
 }
 
+static int read_chunks(const struct source_spead *self, struct weir_env *env, struct weir_spead_chunk_options *ret)
+{
+    const char *item = self->chunk_item ? self->chunk_item : "";
+    char *end = NULL;
+    *ret = (struct weir_spead_chunk_options){.heaps = (uint32_t)self->chunk_heaps,
+                                             .window = (uint32_t)self->chunk_window,
+                                             .heap_bytes = (uint64_t)self->chunk_heap_bytes,
+                                             .step = (uint64_t)self->chunk_step};
+    if (self->chunk_heaps == 0)
+        return 0;
+    if (self->chunk_heap_bytes == 0)
+        return weir_fail(env->error, -EINVAL,
+                         "`chunk_heaps` needs `chunk_heap_bytes`, the length of the heaps that go there; weir spead "
+                         "recv shows it");
+    if (*item)
+        ret->item = strtoull(item, &end, 0);
+    if (*item && (*end || ret->item <= 6))
+        return weir_fail(env->error, -EINVAL, "`chunk_item` \"%.40s\" is no item's id, such as 0x1600", item);
+    ret->first = self->chunk_first >= 0 ? (uint64_t)self->chunk_first : *item ? 0 : 1;
+    uint64_t bytes = (uint64_t)self->chunk_heaps * (uint64_t)self->chunk_heap_bytes;
+    if (bytes / (uint64_t)self->chunk_heaps != (uint64_t)self->chunk_heap_bytes ||
+        bytes > (uint64_t)self->heap_memory / (uint64_t)(self->chunk_window + 1))
+        return weir_fail(env->error, -EINVAL,
+                         "`heap_memory` has no room for %lld chunks of %lld heaps of %lld bytes and one on its way; "
+                         "raise it, or make chunks smaller",
+                         (long long)self->chunk_window, (long long)self->chunk_heaps,
+                         (long long)self->chunk_heap_bytes);
+    return 0;
+}
+
 static int check_options(const struct source_spead *self, struct weir_env *env)
 {
     if ((self->listen.count > 0) == (self->captures.count > 0))
@@ -137,10 +195,14 @@ static int source_open(void *state, struct weir_env *env)
 {
     struct source_spead *self = state;
     self->env = env;
+    struct weir_spead_chunk_options chunks;
     int error = check_options(self, env);
+    if (error == 0)
+        error = read_chunks(self, env, &chunks);
     if (error < 0)
         return error;
     const struct weir_spead_receive_options options = {
+        .chunks = chunks,
         .max_heaps = (uint32_t)self->max_heaps,
         .substreams = (uint32_t)self->substreams,
         .ring_heaps = (uint32_t)self->ring_heaps,
@@ -215,6 +277,7 @@ static void source_report(void *state, struct weir_facts *facts)
     tell(facts, "heaps_lacking_an_array", losses->lacks_array);
     tell(facts, "heaps_with_short_items", losses->too_short);
     tell(facts, "items_undescribed", losses->undescribed);
+    tell(facts, "chunk_places_missing", losses->missing);
     weir_fact(facts, "heap_memory_peak", (double)statistics.memory_peak, "B");
 }
 
@@ -269,6 +332,18 @@ static const struct weir_option options[] = {
      .help = "refuse packets of a heap that are out of order"},
     {.name = "incomplete", .type = WEIR_OPTION_BOOL, FIELD(columns_options.incomplete),
      .help = "heaps with gaps (zeros) become records too, and a column `complete` says so"},
+    {.name = "chunk_heaps", .type = WEIR_OPTION_INTEGER, FIELD(chunk_heaps), .fallback = "0", .least = 0,
+     .most = 1 << 20, .help = "so many heaps are received into one block, each at its place; 0: none"},
+    {.name = "chunk_heap_bytes", .type = WEIR_OPTION_SIZE, FIELD(chunk_heap_bytes), .fallback = "0", .least = 0,
+     .most = 1e12, .help = "length of the heaps that go into chunks; others come by themselves"},
+    {.name = "chunk_window", .type = WEIR_OPTION_INTEGER, FIELD(chunk_window), .fallback = "2", .least = 1,
+     .most = 64, .help = "chunks that are filled at the same time; an older one is handed on as it is"},
+    {.name = "chunk_item", .type = WEIR_OPTION_STRING, FIELD(chunk_item),
+     .help = "id of an immediate item, in every packet, that says a heap's place (0x1600); without it its count"},
+    {.name = "chunk_step", .type = WEIR_OPTION_INTEGER, FIELD(chunk_step), .fallback = "1", .least = 1, .most = 1e15,
+     .help = "by how much that differs from one heap to the next"},
+    {.name = "chunk_first", .type = WEIR_OPTION_INTEGER, FIELD(chunk_first), .fallback = "-1", .least = -1,
+     .most = 1e15, .help = "what it is for the first place; -1: 1 by count, 0 by an item"},
     {.name = "pyspead", .type = WEIR_OPTION_BOOL, FIELD(columns_options.pyspead),
      .help = "read descriptors as PySPEAD 0.5.2 writes them"},
     {.name = "spin", .type = WEIR_OPTION_DURATION, FIELD(spin), .fallback = "0s", .least = 0, .most = 1e9,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "parts/spead_columns.h"
+#include "parts/spead_columns_private.h"
 
 #include <errno.h>
 #include <math.h>
@@ -10,8 +10,6 @@
 #include "base/units.h"
 #include "data/symbols.h"
 #include "data/time_text.h"
-#include "net/spead_book.h"
-#include "parts/spead_describe.h"
 
 enum {
     SENDERS_MOST = 1 << 16, /* whose last values are kept */
@@ -19,53 +17,6 @@ enum {
     ITEM_NAME_MAX = WEIR_NAME_MAX,
 };
 #define SECOND_NS 1e9L
-
-/* An item that is a column. */
-struct item {
-    const struct spead_descriptor *descriptor;
-    struct spead_column_type type;
-    bool is_time;
-    uint32_t column;
-    uint32_t elements; /* arrays: as the schema has it */
-};
-
-/* The last value of an item, from one sender. */
-struct kept {
-    bool known;
-    union {
-        uint64_t bits;
-        double number;
-        int64_t integer;
-    };
-    char *text; /* its own */
-    uint32_t length;
-};
-
-struct sender {
-    uint32_t symbol; /* 0: not known yet */
-    struct kept *kept;
-};
-
-struct spead_columns {
-    const struct spead_columns_options *options;
-    struct weir_env *env;
-    struct spead_book book;
-    struct spead_descriptor *own; /* from `describe` */
-    uint32_t own_count;
-    uint32_t changes; /* of the book, as the items know it */
-    bool stale;
-    struct item *items;
-    uint32_t count, arrays;
-    const struct weir_spead_value **found; /* of the heap at hand, for each item */
-    uint32_t *elements;                    /* likewise */
-    struct weir_schema *schema;
-    int32_t own_time, own_sender, own_heap, own_complete; /* columns; -1: none */
-    struct sender *senders;
-    uint32_t sender_count;
-    long double units_per_second;
-    int64_t start_ns;
-    struct spead_columns_losses losses;
-};
 
 /* ---- Which items are columns ------------------------------------------------------------------------------------ */
 
@@ -99,7 +50,7 @@ static const struct spead_descriptor *own_description(const struct spead_columns
 
 static void consider(struct spead_columns *columns, const struct spead_descriptor *descriptor)
 {
-    struct item item = {.descriptor = descriptor, .type = spead_column_type(descriptor)};
+    struct spead_columns_item item = {.descriptor = descriptor, .type = spead_column_type(descriptor)};
     if (!is_wanted(columns, descriptor))
         return;
     if (item.type.kind == SPEAD_COLUMN_NONE) {
@@ -129,7 +80,7 @@ static void miss(struct spead_columns *columns, const char *option, const char *
 static void forget_kept(struct spead_columns *columns)
 {
     for (uint32_t i = 0; i < columns->sender_count; i++) {
-        struct kept *kept = columns->senders[i].kept;
+        struct spead_columns_kept *kept = columns->senders[i].kept;
         for (uint32_t k = 0; kept && k < columns->count; k++)
             memory_free(kept[k].text);
         memory_free(kept);
@@ -141,7 +92,7 @@ static void forget_kept(struct spead_columns *columns)
 static int choose_items(struct spead_columns *columns)
 {
     uint32_t most = columns->own_count + columns->book.count;
-    struct item *items = memory_zeroed(most + 1, sizeof *items);
+    struct spead_columns_item *items = memory_zeroed(most + 1, sizeof *items);
     const struct weir_spead_value **found = memory_zeroed(most + 1, sizeof *found);
     uint32_t *elements = memory_zeroed(most + 1, sizeof *elements);
     if (!items || !found || !elements) {
@@ -195,7 +146,7 @@ static int32_t add_own(struct weir_field *fields, uint32_t *count, const char *n
     return (int32_t)(*count)++;
 }
 
-static enum weir_type type_of(const struct item *item)
+static enum weir_type type_of(const struct spead_columns_item *item)
 {
     static const enum weir_type types[] = {
         [SPEAD_COLUMN_INTEGER] = WEIR_I64, [SPEAD_COLUMN_FLOAT] = WEIR_F64,   [SPEAD_COLUMN_BOOL] = WEIR_BOOL,
@@ -204,14 +155,14 @@ static enum weir_type type_of(const struct item *item)
     return item->is_time ? WEIR_TIME : types[item->type.kind];
 }
 
-static int build_schema(struct spead_columns *columns)
+int spead_columns_build_schema(struct spead_columns *columns)
 {
     uint32_t count = 0;
     int32_t time = -1, key = -1;
     struct weir_field *fields = memory_zeroed(columns->count + 4, sizeof *fields);
     char(*names)[24] = memory_zeroed(columns->count + 1, sizeof *names);
     for (uint32_t i = 0; fields && names && i < columns->count; i++) {
-        struct item *item = &columns->items[i];
+        struct spead_columns_item *item = &columns->items[i];
         const char *name = item->descriptor->name.data;
         if (item->descriptor->name.length == 0) {
             snprintf(names[i], sizeof names[i], "item_0x%04llx", (unsigned long long)item->descriptor->id);
@@ -246,7 +197,7 @@ static int build_schema(struct spead_columns *columns)
 
 /* ---- A heap's items --------------------------------------------------------------------------------------------- */
 
-static bool fits(const struct item *item, const struct weir_spead_value *value, uint32_t *ret_elements)
+static bool fits(const struct spead_columns_item *item, const struct weir_spead_value *value, uint32_t *ret_elements)
 {
     int64_t shape[SPEAD_DIMENSIONS_MAX];
     uint64_t elements;
@@ -304,7 +255,7 @@ static bool makes_record(struct spead_columns *columns, const struct weir_spead_
 }
 
 /* The number of an item that is one, immediate or addressed. */
-static double float_of(const struct item *item, const struct weir_spead_value *value)
+static double float_of(const struct spead_columns_item *item, const struct weir_spead_value *value)
 {
     uint8_t bytes[8];
     double number;
@@ -316,7 +267,7 @@ static double float_of(const struct item *item, const struct weir_spead_value *v
     return number;
 }
 
-static int64_t integer_of(const struct item *item, const struct weir_spead_value *value)
+static int64_t integer_of(const struct spead_columns_item *item, const struct weir_spead_value *value)
 {
     int64_t number;
     if (value->immediate)
@@ -325,7 +276,7 @@ static int64_t integer_of(const struct item *item, const struct weir_spead_value
     return number;
 }
 
-static int64_t time_of(const struct spead_columns *columns, const struct item *item,
+static int64_t time_of(const struct spead_columns *columns, const struct spead_columns_item *item,
                        const struct weir_spead_value *value)
 {
     long double units = item->type.kind == SPEAD_COLUMN_FLOAT ? (long double)float_of(item, value)
@@ -336,7 +287,7 @@ static int64_t time_of(const struct spead_columns *columns, const struct item *i
 
 /* ---- Values that stay until the next one comes ------------------------------------------------------------------- */
 
-static int keep_text(struct kept *kept, const struct weir_spead_value *value, const uint8_t immediate[8])
+static int keep_text(struct spead_columns_kept *kept, const struct weir_spead_value *value, const uint8_t immediate[8])
 {
     const uint8_t *data = value->immediate ? immediate + 8 - value->length : value->data;
     uint32_t length = value->length < TEXT_KEPT_MOST ? (uint32_t)value->length : TEXT_KEPT_MOST;
@@ -359,8 +310,8 @@ static int keep_text(struct kept *kept, const struct weir_spead_value *value, co
     return 0;
 }
 
-static int keep(struct spead_columns *columns, const struct item *item, const struct weir_spead_value *value,
-                struct kept *kept)
+static int keep(struct spead_columns *columns, const struct spead_columns_item *item,
+                const struct weir_spead_value *value, struct spead_columns_kept *kept)
 {
     uint8_t immediate[8];
     switch (type_of(item)) {
@@ -384,26 +335,26 @@ static int keep(struct spead_columns *columns, const struct item *item, const st
     return 0;
 }
 
-static struct sender *sender_of(struct spead_columns *columns, uint32_t source)
+struct spead_columns_sender *spead_columns_sender_of(struct spead_columns *columns, uint32_t source)
 {
     if (source >= SENDERS_MOST)
         source = SENDERS_MOST - 1;
     if (source >= columns->sender_count) {
         uint32_t count = source + 1 + source / 2;
-        struct sender *senders = memory_resize(columns->senders, count * sizeof *senders);
+        struct spead_columns_sender *senders = memory_resize(columns->senders, count * sizeof *senders);
         if (!senders)
             return NULL;
         memset(senders + columns->sender_count, 0, (count - columns->sender_count) * sizeof *senders);
         columns->senders = senders;
         columns->sender_count = count;
     }
-    struct sender *sender = &columns->senders[source];
+    struct spead_columns_sender *sender = &columns->senders[source];
     if (!sender->kept)
         sender->kept = memory_zeroed(columns->count + 1, sizeof *sender->kept);
     return sender->kept ? sender : NULL;
 }
 
-static int keep_all(struct spead_columns *columns, struct sender *sender)
+static int keep_all(struct spead_columns *columns, struct spead_columns_sender *sender)
 {
     int error = 0;
     for (uint32_t i = 0; i < columns->count && error == 0; i++) {
@@ -415,7 +366,8 @@ static int keep_all(struct spead_columns *columns, struct sender *sender)
 
 /* ---- The batch --------------------------------------------------------------------------------------------------- */
 
-static bool put_array(const struct item *item, const struct weir_spead_value *value, struct weir_batch *batch)
+static bool put_array(const struct spead_columns_item *item, const struct weir_spead_value *value,
+                      struct weir_batch *batch)
 {
     size_t numbers = (size_t)item->elements * (item->type.scalar.in_element == 2 ? 2 : 1);
     size_t bytes = (numbers * item->type.scalar.bits + 7) / 8;
@@ -437,7 +389,7 @@ static bool put_array(const struct item *item, const struct weir_spead_value *va
     return into != NULL;
 }
 
-static void put_kept(const struct item *item, const struct kept *kept, void *into)
+void spead_columns_put_kept(const struct spead_columns_item *item, const struct spead_columns_kept *kept, void *into)
 {
     static const double null = NAN;
     enum weir_type type = type_of(item);
@@ -451,7 +403,7 @@ static void put_kept(const struct item *item, const struct kept *kept, void *int
         memcpy(into, &integer, sizeof integer);
 }
 
-static bool put_text(const struct kept *kept, struct weir_batch *batch, struct weir_text *into)
+bool spead_columns_put_text(const struct spead_columns_kept *kept, struct weir_batch *batch, struct weir_text *into)
 {
     *into = (struct weir_text){0};
     if (!kept->known)
@@ -465,7 +417,7 @@ static bool put_text(const struct kept *kept, struct weir_batch *batch, struct w
 }
 
 /* One row: each number takes a line of its own in one piece of memory. */
-static bool fill_row(struct spead_columns *columns, const struct sender *sender, struct weir_batch *batch)
+static bool fill_row(struct spead_columns *columns, const struct spead_columns_sender *sender, struct weir_batch *batch)
 {
     enum { STEP = sizeof(struct weir_text) };
     char *room = weir_batch_allocate(batch, (size_t)batch->schema->count * STEP);
@@ -473,14 +425,14 @@ static bool fill_row(struct spead_columns *columns, const struct sender *sender,
     for (uint32_t c = 0; good && c < batch->schema->count; c++)
         batch->columns[c].data = room + (size_t)c * STEP;
     for (uint32_t i = 0; good && i < columns->count; i++) {
-        const struct item *item = &columns->items[i];
+        const struct spead_columns_item *item = &columns->items[i];
         void *into = room + (size_t)item->column * STEP;
         if (item->type.kind == SPEAD_COLUMN_ARRAY)
             good = put_array(item, columns->found[i], batch);
         else if (item->type.kind == SPEAD_COLUMN_TEXT)
-            good = put_text(&sender->kept[i], batch, into);
+            good = spead_columns_put_text(&sender->kept[i], batch, into);
         else
-            put_kept(item, &sender->kept[i], into);
+            spead_columns_put_kept(item, &sender->kept[i], into);
     }
     return good;
 }
@@ -502,8 +454,16 @@ bool spead_columns_knows(const struct spead_columns *columns, uint32_t source)
     return source < columns->sender_count && columns->senders[source].symbol != WEIR_SYMBOL_NULL;
 }
 
-static int make_batch(struct spead_columns *columns, const struct sender *sender, struct weir_spead_heap *heap,
-                      const struct spead_arrival *arrival, struct weir_batch **ret)
+int spead_columns_name(struct spead_columns *columns, uint32_t source, const char *name)
+{
+    struct spead_columns_sender *sender = spead_columns_sender_of(columns, source);
+    if (sender)
+        sender->symbol = symbol_of(columns, name);
+    return sender ? 0 : -ENOMEM;
+}
+
+static int make_batch(struct spead_columns *columns, const struct spead_columns_sender *sender,
+                      struct weir_spead_heap *heap, const struct spead_arrival *arrival, struct weir_batch **ret)
 {
     struct weir_batch *batch = weir_batch_new_empty(columns->env->pool, columns->schema, 1);
     if (!batch || !fill_row(columns, sender, batch)) {
@@ -544,7 +504,8 @@ static bool has_array(const struct spead_columns *columns)
 }
 
 /* Values are kept from heaps that make no record, too. */
-static int look_at(struct spead_columns *columns, const struct weir_spead_heap *heap, struct sender *sender)
+int spead_columns_look_at(struct spead_columns *columns, const struct weir_spead_heap *heap,
+                          struct spead_columns_sender *sender)
 {
     if (!makes_record(columns, heap))
         return 0;
@@ -571,14 +532,14 @@ static int look_at(struct spead_columns *columns, const struct weir_spead_heap *
 int spead_columns_batch(struct spead_columns *columns, struct weir_spead_heap *heap,
                         const struct spead_arrival *arrival, struct weir_batch **ret)
 {
-    struct sender *sender = sender_of(columns, heap->source);
+    struct spead_columns_sender *sender = spead_columns_sender_of(columns, heap->source);
     if (!sender)
         return -ENOMEM;
     if (sender->symbol == WEIR_SYMBOL_NULL)
-        sender->symbol = symbol_of(columns, arrival->sender);
-    int good = look_at(columns, heap, sender);
+        spead_columns_name(columns, heap->source, arrival->sender);
+    int good = spead_columns_look_at(columns, heap, sender);
     if (good > 0 && columns->stale)
-        good = build_schema(columns) < 0 ? -ENOMEM : 1;
+        good = spead_columns_build_schema(columns) < 0 ? -ENOMEM : 1;
     return good > 0 ? make_batch(columns, sender, heap, arrival, ret) : good;
 }
 

@@ -30,6 +30,7 @@ struct spead_columns_losses {
     _Atomic uint64_t no_data;     /* no item that is a column: descriptors alone, say; no loss */
     _Atomic uint64_t lacks_array; /* one of the arrays was not in it */
     _Atomic uint64_t too_short;   /* an item had fewer bytes than its descriptor says */
+    _Atomic uint64_t missing;     /* places of chunks without a heap */
     _Atomic uint64_t undescribed; /* items that no descriptor came for; the heap may still have made one */
 };
 
@@ -52,4 +53,11 @@ bool spead_columns_knows(const struct spead_columns *columns, uint32_t source);
  * (counted), the heap is still the caller's. -ENOMEM: nothing happened, try again once there is memory. */
 int spead_columns_batch(struct spead_columns *columns, struct weir_spead_heap *heap,
                         const struct spead_arrival *arrival, struct weir_batch **ret);
+/* Says a sender's name. -ENOMEM. */
+int spead_columns_name(struct spead_columns *columns, uint32_t source, const char *name);
+/* The same for a chunk whose senders are all known: a batch with a row for each place, of which those with a heap are
+ * selected. Where a heap is nothing but one array, the column is the block itself; else it is a copy. wall_offset: what
+ * to add to heaps' times for the wall clock's; produced_ns: of all rows, or INT64_MIN: when each heap had come. */
+int spead_columns_chunk(struct spead_columns *columns, struct weir_spead_heap *chunk, int64_t wall_offset,
+                        int64_t produced_ns, struct weir_batch **ret);
 #endif

@@ -202,3 +202,58 @@ sinks: {{out: {{type: file, path: out.ndjson}}}}
         assert counts == list(range(1, 21))
     lost = told["heaps_shed"] + sum(told.get(f"incomplete_heaps_{why}", 0) for why in ("evicted", "flushed", "idle"))
     assert len(counts) + lost == 20 or told["kernel_drops"] > 0
+
+
+def chunked(pipeline, tmp_path, datagrams, options=""):
+    capture(tmp_path / "a.pcap", datagrams)
+    return records(pipeline, f"captures: a.pcap, chunk_heaps: 4, {options}")
+
+
+@pytest.mark.parametrize("extra", [b"", b"\7\7"])
+def test_chunks_by_count(pipeline, tmp_path, extra):
+    described = [(5, descriptor(0x1000, "samples", (8,), "u8"))]
+    if extra:
+        described.append((5, descriptor(0x1001, "more", (2,), "u8")))
+    sent = [packet(1, described)]
+    order = [3, 1, 2, 4, 6, 5, 8, 12, 14, 10, 9, 17, 7]  # 7 comes when its chunk, of 5 to 8, is over
+    for count in order:
+        items = [(0x1000, bytes([count] * 8))] + ([(0x1001, extra)] if extra else [])
+        sent += packets(count, items, 5) if count % 2 else [packet(count, items)]
+    rows, report = chunked(pipeline, tmp_path, sent, f"chunk_heap_bytes: {8 + len(extra)}")
+    told = facts(report)
+    # Heap 1 was descriptors alone, so the count 1 is over.
+    assert [row["heap"] for row in rows] == [2, 3, 4, 5, 6, 8, 9, 10, 12, 14, 17]
+    for row in rows:
+        assert row["samples"] == [row["heap"]] * 8 and row.get("more", [7, 7]) == [7, 7]
+    assert told["heaps_chunk_late"] == 1 and told["chunk_places_missing"] == 1 + 1 + 1 + 3 + 3
+
+
+def test_chunks_by_time_stamp(pipeline, tmp_path):
+    described = packet(1, [(5, descriptor(0x1000, "samples", (2,), "i16")),
+                           (5, descriptor(0x1600, "stamp", (), "u48"))])
+    sent = [described]
+    for i in [1, 0, 2, 2, 5]:
+        sent.append(packet(100 + len(sent), [(0x1600, i * 512), (0x1000, struct.pack(">2h", i, -i))]))
+    rows, report = chunked(pipeline, tmp_path, sent, "chunk_heap_bytes: 4, chunk_item: 0x1600, chunk_step: 512, "
+                                                     "time: stamp, time_scale: 512/s")
+    assert [(row["samples"], row["stamp"]) for row in rows] == [
+        ([i, -i], f"1970-01-01T00:00:{i:02}Z") for i in (0, 1, 2, 5)]
+    assert facts(report)["packets_duplicate"] == 1
+
+
+def test_chunks_of_odd_widths_are_unpacked(pipeline, tmp_path):
+    sent = [packet(1, [(5, descriptor(0x1000, "samples", (4,), "u12"))])]
+    sent += [packet(count, [(0x1000, int(f"00{count}fff001800", 16).to_bytes(6, "big"))]) for count in (2, 3, 4, 5)]
+    rows, _ = chunked(pipeline, tmp_path, sent, "chunk_heap_bytes: 6")
+    assert [row["samples"] for row in rows] == [[count, 4095, 1, 2048] for count in (2, 3, 4, 5)]
+
+
+@pytest.mark.parametrize("options, words", [("chunk_heaps: 4", "chunk_heap_bytes"),
+                                            ("chunk_heaps: 4, chunk_heap_bytes: 1GiB", "no room"),
+                                            ("chunk_heaps: 4, chunk_heap_bytes: 64, chunk_item: x", "no item's id")])
+def test_wrong_chunks(weir, tmp_path, options, words):
+    capture(tmp_path / "a.pcap", [])
+    (tmp_path / "a.yaml").write_text(f"sources: {{h: {{type: spead, captures: a.pcap, {options}}}}}\n"
+                                     "sinks: {o: 'null'}\n")
+    outcome = weir("run", "a.yaml")
+    assert outcome.status != 0 and words in outcome.stderr, outcome
