@@ -26,6 +26,8 @@ static void merge(struct load_tally *into, const struct load_tally *from)
     into->connections += from->connections;
     into->completed += from->completed;
     into->succeeded += from->succeeded;
+    into->late_ns += from->late_ns;
+    into->flight_ns += from->flight_ns;
     into->interrupted = into->interrupted || from->interrupted;
     if (!into->words[0]) {
         into->words_error = from->words_error;
@@ -64,10 +66,11 @@ static void conclude(struct load_level *level)
     level->good = times_of(&level->all->good);
     level->in_flight = level->sum_in_flight / n;
     level->cpu = level->sum_cpu / n;
-    level->gap = level->in_flight > 0
-                     ? fabs(level->in_flight - level->throughput * level->response.mean) / level->in_flight
-                     : 0;
-    level->empty = atomic_load_explicit(&level->all->response.count, memory_order_relaxed) == 0;
+    double count = (double)atomic_load_explicit(&level->all->response.count, memory_order_relaxed);
+    double flight = count > 0 ? level->all->flight_ns * 1e-9 / count : 0;
+    level->late = count > 0 ? level->all->late_ns * 1e-9 / count : 0;
+    level->gap = level->in_flight > 0 ? fabs(level->in_flight - level->throughput * flight) / level->in_flight : 0;
+    level->empty = count == 0;
     level->client_bound = level->cpu * 100 >= LEVEL_THREADS_BUSY_PERCENT;
     level->broken = level->gap * 100 > LEVEL_GAP_PERCENT || (level->empty && level->in_flight > 0);
     level->unsustained = level->kind == LOAD_OPEN && level->throughput < UNSUSTAINED * level->offered;

@@ -28,7 +28,8 @@ struct load_level {
     double success;           /* share of good ones in all that ended, and those not sent */
     struct level_times response, good;
     double in_flight;  /* mean */
-    double gap;        /* |in flight − throughput × response time| / in flight */
+    double late;       /* open: how much later than they should have attempts began, mean; s */
+    double gap;        /* |in flight − throughput × time in flight| / in flight */
     double cpu;        /* share of its time that the busiest thread of the client worked, or waited for a processor */
     bool client_bound; /* weir itself was the limit: no more is known of the target than that it can do this */
     bool broken;       /* Little's law does not hold: the measurement cannot be trusted */

@@ -130,6 +130,7 @@ static void test_forms(void **state)
     histogram_init(&tally.good);
     histogram_record(&tally.response, 10000000, 100);
     histogram_record(&tally.good, 10000000, 60);
+    tally.flight_ns = 1e9;
     tally.completed = 100;
     tally.succeeded = 60;
     tally.window_ns = 1000000000;

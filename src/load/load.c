@@ -28,12 +28,11 @@ struct user {
     int64_t start_ns;
 };
 
-/* An attempt that lies in the window, but not with its middle. */
-struct edge {
-    bool known;
+/* An attempt that has ended. */
+struct ended {
     enum load_end end;
     int status;
-    int64_t response_ns;
+    int64_t late_ns, flight_ns; /* from when it should have begun until it did; until it ended */
 };
 
 struct generator {
@@ -52,7 +51,8 @@ struct generator {
     uint32_t users, idle;          /* open: tasks, and those that wait for an arrival */
     struct random random;
     int64_t cpu_before, queued_before;
-    struct edge edge;                 /* the last of them */
+    struct ended edge; /* the last that lies in the window, but not with its middle */
+    bool edge_known;
     int64_t warmup_sum, warmup_count; /* of response times before the window */
 };
 
@@ -110,14 +110,16 @@ static void keep_words(struct generator *generator, const struct http_reply *rep
     http_explain(&generator->request, reply, tally->words, sizeof tally->words);
 }
 
-static void record(struct load_tally *tally, enum load_end end, int status, int64_t response_ns)
+static void record(struct load_tally *tally, const struct ended *ended)
 {
-    histogram_record(&tally->response, response_ns, 1);
-    tally->ends[end]++;
-    if (end == LOAD_GOOD)
-        histogram_record(&tally->good, response_ns, 1);
-    if (status > 0 && status < LOAD_STATUS_MOST)
-        tally->statuses[status]++;
+    histogram_record(&tally->response, ended->late_ns + ended->flight_ns, 1);
+    tally->late_ns += (double)ended->late_ns;
+    tally->flight_ns += (double)ended->flight_ns;
+    tally->ends[ended->end]++;
+    if (ended->end == LOAD_GOOD)
+        histogram_record(&tally->good, ended->late_ns + ended->flight_ns, 1);
+    if (ended->status > 0 && ended->status < LOAD_STATUS_MOST)
+        tally->statuses[ended->status]++;
 }
 
 /* An attempt that should have begun at `intended`, began at `from` and ended at `to`. */
@@ -143,10 +145,13 @@ static void account(struct generator *generator, const struct http_reply *reply,
     if (end == LOAD_GOOD)
         tally->succeeded += share;
     int64_t middle = from + (to - from) / 2;
-    if (middle >= generator->begin && middle < generator->end)
-        record(tally, end, reply->status, to - intended);
-    else
-        generator->edge = (struct edge){true, end, reply->status, to - intended};
+    const struct ended ended = {end, reply->status, from - intended, to - from};
+    if (middle >= generator->begin && middle < generator->end) {
+        record(tally, &ended);
+    } else {
+        generator->edge = ended;
+        generator->edge_known = true;
+    }
 }
 
 /* ---- Attempts --------------------------------------------------------------------------------------------------- */
@@ -380,8 +385,8 @@ static void finish(struct generator *generator, int error)
     tally->connections = counters.opened;
     tally->interrupted = error == -ECANCELED;
     /* In a window shorter than an attempt none may have its middle: one stands for all. */
-    if (generator->edge.known && atomic_load(&tally->response.count) == 0)
-        record(tally, generator->edge.end, generator->edge.status, generator->edge.response_ns);
+    if (generator->edge_known && atomic_load(&tally->response.count) == 0)
+        record(tally, &generator->edge);
     if (generator->options->kind != LOAD_OPEN)
         tally->offered = tally->completed;
 }

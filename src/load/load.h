@@ -93,6 +93,7 @@ struct load_tally {
     double completed, succeeded; /* attempts in the window, each by its share in it */
     double offered;              /* attempts that should have begun in the window */
     double in_flight_ns;         /* time integral of those under way */
+    double late_ns, flight_ns;   /* sums over `response`: how late they began; from then to their end */
     int64_t window_ns;
     int64_t cpu_ns, queued_ns; /* processor time of this thread; time it wanted one in vain. 0 on the simulated clock */
     bool interrupted;

@@ -79,8 +79,9 @@ static void put_level(struct weir_buffer *out, const struct sweep *sweep, const 
     put_times(out, "response_seconds", &level->response);
     buffer_string(out, ",");
     put_times(out, "good_response_seconds", &level->good);
-    buffer_format(out, ",\"in_flight_mean\":%.9g,\"littles_law_gap\":%.9g,\"client_cpu_ratio\":%.6g,", level->in_flight,
-                  level->gap, level->cpu);
+    buffer_format(
+        out, ",\"in_flight_mean\":%.9g,\"littles_law_gap\":%.9g,\"late_mean_seconds\":%.9g,\"client_cpu_ratio\":%.6g,",
+        level->in_flight, level->gap, level->late, level->cpu);
     put_errors(out, sweep, level);
     buffer_format(out,
                   ",\"timeouts\":%llu,\"unfinished\":%llu,\"connections\":%llu,\"client_bound\":%s,\"broken\":%s,"
