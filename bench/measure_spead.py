@@ -57,7 +57,7 @@ def other_memory(bench):
 
 
 def memory(bench):
-    job = "SPEAD, packets of 1472 bytes in memory to heaps of 4 MiB, one core"
+    job = "SPEAD, packets of 1472 bytes in the cache to heaps of 256 KiB, one core"
     results = bench.in_turns({
         "in memory": lambda: bench.run_json([bench.program("spead_decode")], one_core=True)["gbps"],
         "other": lambda: other_memory(bench),
@@ -72,9 +72,12 @@ def memory(bench):
     return row
 
 
-def tutorial_row(step, previous):
-    size = f"{step['heap_size'] // 1024} KiB" if step["heap_size"] < 2**20 else f"{step['heap_size'] // 2**20} MiB"
-    job = f"SPEAD, {step['step']}: heaps of {size}, packets of {step['packet']}, {step['in_flight']} in flight"
+def size_words(size):
+    return f"{size // 1024} KiB" if size < 2**20 else f"{size // 2**20} MiB"
+
+
+def tutorial_row(step, first):
+    job = f"SPEAD, {step['step']}: heaps of {size_words(step['heap_size'])}, packets of {step['packet']} bytes"
     row = Row(job, f"{step['mb_per_second']} MB/s", figures=step)
     if step["wakeups"]:
         row.beside = f"{step['wakeups'] / step['heaps']:.2f} wake-ups a heap"
@@ -82,9 +85,18 @@ def tutorial_row(step, previous):
         row.ratio = f"{step['gain']:.2f} ×"
         if step["step"].startswith("equal cost"):
             row.goal, row.met = "≥ 1.67 ×", step["gain"] >= 1.67
-    elif previous:
-        row.ratio = f"{step['mb_per_second'] / previous['mb_per_second']:.2f} ×"
+    elif first:
+        row.ratio = f"{step['mb_per_second'] / first['mb_per_second']:.2f} ×"
     return row
+
+
+def grid_row(steps):
+    """Heaps of one size, with more and more of them in flight."""
+    flights = ", ".join(str(step["in_flight"]) for step in steps)
+    wakeups = ", ".join(f"{step['wakeups'] / step['heaps']:.2f}" for step in steps)
+    return Row(f"SPEAD, heaps of {size_words(steps[0]['heap_size'])}, sending alone, {flights} in flight",
+               ", ".join(str(step["mb_per_second"]) for step in steps) + " MB/s", f"{wakeups} wake-ups a heap",
+               figures={"steps": steps})
 
 
 def tutorial(bench):
@@ -93,7 +105,11 @@ def tutorial(bench):
     except Failed as failure:
         return [failed("SPEAD, the tutorial", failure)]
     steps = [json.loads(line) for line in output.splitlines()]
-    return [tutorial_row(step, steps[0] if 0 < i < 4 else None) for i, step in enumerate(steps)]
+    grid = [step for step in steps if step["step"] == "in flight"]
+    rows = [tutorial_row(step, steps[0] if 0 < i < 4 else None) for i, step in enumerate(steps) if step not in grid]
+    for size in sorted({step["heap_size"] for step in grid}):
+        rows.append(grid_row([step for step in grid if step["heap_size"] == size]))
+    return rows
 
 
 def spead(bench):

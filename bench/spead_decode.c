@@ -2,7 +2,9 @@
 /*
  * How fast packets that lie in memory, back to back as TCP carries them, become heaps. Output: one line of JSON.
  *
- *     spead_decode [HEAP_SIZE (4194304) [PACKET (1472) [STREAM_BYTES (8388608) [SECONDS (1)]]]]
+ *     spead_decode [HEAP_SIZE (262144) [PACKET (1472) [STREAM_BYTES (524288) [SECONDS (1)]]]]
+ *
+ * The stream as it is by default stays in the second-level cache, as what was just received does.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,8 +59,8 @@ static uint64_t decode(struct spead_heaps *heaps, struct spead_source *source, c
 
 int main(int argc, char **argv)
 {
-    size_t heap_size = argument(argc, argv, 1, 4 << 20), packet = argument(argc, argv, 2, 1472);
-    size_t room = argument(argc, argv, 3, 8 << 20), size = 0;
+    size_t heap_size = argument(argc, argv, 1, 256 << 10), packet = argument(argc, argv, 2, 1472);
+    size_t room = argument(argc, argv, 3, 512 << 10), size = 0;
     double seconds = argc > 4 ? strtod(argv[4], NULL) : 1;
     room = room < heap_size + heap_size / 8 + 65536 ? heap_size + heap_size / 8 + 65536 : room;
     uint8_t *stream = memory_aligned(4096, (room + 4095) / 4096 * 4096),
