@@ -2,9 +2,15 @@
 /*
  * Private to kernel_rolling_wide.c: what is known of the order of the values in a ring, kept while they come and go.
  *
- * Two heaps of slots share an array of `room` entries: the lower one holds the smaller values with the largest on top
- * and grows from the left, the upper one the larger values with the smallest on top, from the right. where[] says at
- * which entry a slot is, so that any value can leave. A quantile lies between the two tops.
+ * Of a window that is not long: the values in order, one array for all quantiles, min and max. The one that comes takes
+ * the place of the one that goes, and what lies between the two moves by one place: two searches by halving, side by
+ * side, and a move of a third of the window, which processors are good at. Up to some thousand records nothing is
+ * faster.
+ *
+ * Of a long one, for each quantile: two heaps of slots share an array of `room` entries: the lower one holds the
+ * smaller values with the largest on top and grows from the left, the upper one the larger values with the smallest on
+ * top, from the right. where[] says at which entry a slot is, so that any value can leave. A quantile lies between the
+ * two tops.
  */
 #ifndef DATA_KERNEL_ROLLING_ORDER_H
 #define DATA_KERNEL_ROLLING_ORDER_H
@@ -121,6 +127,16 @@ static inline void order_change(struct order *order, uint32_t slot, double befor
     }
 }
 
+/* Between the two values next to the rank. */
+static inline double order_between(double low, double high, double fraction)
+{
+    if (fraction == 0 || low == high)
+        return low;
+    double apart = high - low;
+    /* Too far apart only when both are huge, of different sign, or infinite. */
+    return apart <= 1.7e308 ? low + apart * fraction : low * (1 - fraction) + high * fraction;
+}
+
 /* The value at `rank` of 0 … 1 between the smallest and the largest. There is at least one value. */
 static inline double order_quantile(struct order *order, double rank)
 {
@@ -133,14 +149,91 @@ static inline double order_quantile(struct order *order, double rank)
         order_push(order, !from, slot);
     }
     double fraction = place - below, low = order_top(order, 0);
-    if (fraction == 0)
-        return low;
-    double high = order_top(order, 1);
-    if (low == high)
-        return low;
-    double apart = high - low;
-    /* Too far apart only when both are huge, of different sign, or infinite. */
-    return apart <= 1.7e308 ? low + apart * fraction : low * (1 - fraction) + high * fraction;
+    return fraction == 0 ? low : order_between(low, order_top(order, 1), fraction);
+}
+
+/* ---- Values in order ----------------------------------------------------------------------------------------------
+ */
+
+enum { ORDER_FEW = 32 };
+enum { ORDER_SORTED_MOST = 2048 }; /* records; from about here on the move takes longer than two heaps */
+
+struct order_sorted {
+    double *values;
+    uint32_t *count;
+};
+
+typedef double order_two __attribute__((vector_size(16)));
+typedef double order_two_loose __attribute__((vector_size(16), aligned(8), may_alias));
+typedef int64_t order_two_mask __attribute__((vector_size(16)));
+
+/* How many of the values are less than x, and than y: by quarters, both at a time, because a step waits longer for its
+ * values than it takes to compare three; the last few are all looked at. No branch depends on a value: it could not be
+ * foreseen. */
+static inline void order_places(const struct order_sorted *sorted, double x, double y, uint32_t *ret_x, uint32_t *ret_y)
+{
+    const double *a = sorted->values, *b = a;
+    uint32_t left = *sorted->count;
+    for (uint32_t part; left > ORDER_FEW; left -= 3 * part) {
+        part = left / 4;
+        uint32_t less_x = (a[part - 1] < x) + (a[2 * part - 1] < x) + (a[3 * part - 1] < x);
+        uint32_t less_y = (b[part - 1] < y) + (b[2 * part - 1] < y) + (b[3 * part - 1] < y);
+        a += less_x * part;
+        b += less_y * part;
+    }
+    const order_two two_x = {x, x}, two_y = {y, y};
+    order_two_mask less_x = {0, 0}, less_y = {0, 0};
+    uint32_t i = 0;
+    for (; i + 2 <= left; i += 2) {
+        less_x -= (order_two_mask)(*(const order_two_loose *)(a + i) < two_x);
+        less_y -= (order_two_mask)(*(const order_two_loose *)(b + i) < two_y);
+    }
+    if (i < left) {
+        less_x[0] += a[i] < x;
+        less_y[0] += b[i] < y;
+    }
+    *ret_x = (uint32_t)(a - sorted->values) + (uint32_t)(less_x[0] + less_x[1]);
+    *ret_y = (uint32_t)(b - sorted->values) + (uint32_t)(less_y[0] + less_y[1]);
+}
+
+static inline void order_sorted_add(const struct order_sorted *sorted, double value)
+{
+    uint32_t at = 0, same;
+    if (*sorted->count > 0)
+        order_places(sorted, value, value, &at, &same);
+    memmove(sorted->values + at + 1, sorted->values + at, (*sorted->count - at) * sizeof(double));
+    sorted->values[at] = value;
+    ++*sorted->count;
+}
+
+/* A value that is there. */
+static inline void order_sorted_remove(const struct order_sorted *sorted, double value)
+{
+    uint32_t at, same;
+    order_places(sorted, value, value, &at, &same);
+    --*sorted->count;
+    memmove(sorted->values + at, sorted->values + at + 1, (*sorted->count - at) * sizeof(double));
+}
+
+static inline void order_sorted_replace(const struct order_sorted *sorted, double old, double value)
+{
+    uint32_t from, to;
+    order_places(sorted, old, value, &from, &to);
+    if (to > from) { /* the old one is among those before it */
+        to--;
+        memmove(sorted->values + from, sorted->values + from + 1, (to - from) * sizeof(double));
+    } else {
+        memmove(sorted->values + to + 1, sorted->values + to, (from - to) * sizeof(double));
+    }
+    sorted->values[to] = value;
+}
+
+static inline double order_sorted_quantile(const struct order_sorted *sorted, double rank)
+{
+    double place = rank * (*sorted->count - 1);
+    uint32_t below = (uint32_t)place;
+    double fraction = place - below, low = sorted->values[below];
+    return fraction == 0 ? low : order_between(low, sorted->values[below + 1], fraction);
 }
 
 /* ---- Distinct values: open addressing, counts beside the values; twice as many places as the ring has -------------

@@ -45,6 +45,7 @@ struct key {
     double *ring;
     int64_t *times; /* record numbers when there is no time */
     struct order orders[ROLLING_QUANTILES_MOST + 2];
+    struct order_sorted sorted; /* or orders[] */
     struct order_table table;
 };
 
@@ -55,7 +56,8 @@ static void key_of(const struct rolling_wide *wide, void *state, struct key *key
     key->head = (struct head *)base;
     key->ring = (double *)(base + sizeof(struct head));
     key->times = (int64_t *)(base + wide->times);
-    for (uint32_t i = 0; i < wide->heap_count; i++) {
+    key->sorted = (struct order_sorted){(double *)(base + wide->heaps), &key->head->heap_sizes[0][0]};
+    for (uint32_t i = 0; !wide->sorted && i < wide->heap_count; i++) {
         uint32_t *entries = (uint32_t *)(base + wide->heaps) + (size_t)2 * room * i;
         key->orders[i] = (struct order){.values = key->ring, .entries = entries, .where = entries + room, .room = room};
         memcpy(key->orders[i].sizes, key->head->heap_sizes[i], sizeof(key->orders[i].sizes));
@@ -161,7 +163,9 @@ static void leave(const struct rolling_wide *wide, struct key *key)
     const uint32_t room = wide->options.records, slot = head->oldest;
     const double value = key->ring[slot];
     if (!isnan(value)) {
-        for (uint32_t i = 0; i < wide->heap_count; i++)
+        if (wide->sorted && wide->heap_count)
+            order_sorted_remove(&key->sorted, value);
+        for (uint32_t i = 0; !wide->sorted && i < wide->heap_count; i++)
             order_remove(&key->orders[i], slot);
         change(wide, key, value, key->times[slot], -1);
         key->ring[slot] = NAN;
@@ -177,6 +181,8 @@ static void refresh(const struct rolling_wide *wide, const struct key *key, doub
 {
     struct head *head = key->head;
     head->slope_since++;
+    if (!(wide->options.statistics & (ASKED_SUMS | ASKED(ROLLING_SLOPE))))
+        return;
     bool stale = ++head->sums.since >= wide->refresh_records;
     if (stale && (wide->options.statistics & ASKED(ROLLING_SLOPE)))
         slope_refresh(wide, key);
@@ -193,7 +199,9 @@ static void replace(const struct rolling_wide *wide, struct key *key, double val
     change(wide, key, old, key->times[slot], -1);
     key->ring[slot] = value;
     key->times[slot] = time;
-    for (uint32_t i = 0; i < wide->heap_count; i++)
+    if (wide->sorted && wide->heap_count)
+        order_sorted_replace(&key->sorted, old, value);
+    for (uint32_t i = 0; !wide->sorted && i < wide->heap_count; i++)
         order_change(&key->orders[i], slot, old);
     head->oldest = after(slot, wide->options.records);
     head->last = slot;
@@ -224,7 +232,9 @@ static void enter(const struct rolling_wide *wide, struct key *key, double value
         }
         head->last = slot;
         change(wide, key, value, time, 1);
-        for (uint32_t i = 0; i < wide->heap_count; i++)
+        if (wide->sorted && wide->heap_count)
+            order_sorted_add(&key->sorted, value);
+        for (uint32_t i = 0; !wide->sorted && i < wide->heap_count; i++)
             order_add(&key->orders[i], slot);
     }
     refresh(wide, key, value);
@@ -251,15 +261,21 @@ static void take_ewma(const struct rolling_wide *wide, struct head *head, double
 /* ---- Results ------------------------------------------------------------------------------------------------------
  */
 
+static inline double quantile(const struct rolling_wide *wide, struct key *key, uint32_t heap)
+{
+    return wide->sorted ? order_sorted_quantile(&key->sorted, wide->ranks[heap])
+                        : order_quantile(&key->orders[heap], wide->ranks[heap]);
+}
+
 static void order_results(const struct rolling_wide *wide, struct key *key, double *result)
 {
     const uint32_t asked = wide->options.statistics;
     for (uint32_t q = 0; q < wide->options.quantile_count; q++)
-        result[ROLLING_QUANTILE + q] = order_quantile(&key->orders[q], wide->ranks[q]);
+        result[ROLLING_QUANTILE + q] = quantile(wide, key, q);
     if (asked & (ASKED(ROLLING_MIN) | ASKED(ROLLING_RANGE)))
-        result[ROLLING_MIN] = order_quantile(&key->orders[wide->least], 0);
+        result[ROLLING_MIN] = quantile(wide, key, wide->least);
     if (asked & (ASKED(ROLLING_MAX) | ASKED(ROLLING_RANGE)))
-        result[ROLLING_MAX] = order_quantile(&key->orders[wide->most], 1);
+        result[ROLLING_MAX] = quantile(wide, key, wide->most);
     result[ROLLING_RANGE] = result[ROLLING_MAX] - result[ROLLING_MIN];
 }
 
@@ -368,8 +384,26 @@ static void take(const struct rolling_wide *wide, struct key *key, struct rollin
         results(wide, key, value, result);
         write_results(wide, rows, row, result, false);
     }
-    for (uint32_t i = 0; i < wide->heap_count; i++)
+    for (uint32_t i = 0; !wide->sorted && i < wide->heap_count; i++)
         memcpy(head->heap_sizes[i], key->orders[i].sizes, sizeof(key->orders[i].sizes));
+}
+
+/* What is usual where only quantiles are asked for: a number takes the place of another. False: nothing is done. */
+static inline bool take_in_order(const struct rolling_wide *wide, struct key *key, struct rolling_wide_rows *rows,
+                                 uint32_t row)
+{
+    struct head *head = key->head;
+    const double value = rows->values[row];
+    double *slot = &key->ring[head->oldest];
+    if (!(head->sums.finite == wide->options.records && fabs(value) <= DBL_MAX))
+        return false;
+    order_sorted_replace(&key->sorted, *slot, value);
+    *slot = value;
+    head->oldest = after(head->oldest, wide->options.records);
+    head->number++;
+    for (uint32_t q = 0; q < wide->options.quantile_count; q++)
+        ((double *)rows->columns[ROLLING_QUANTILE + q])[row] = order_sorted_quantile(&key->sorted, wide->ranks[q]);
+    return true;
 }
 
 void rolling_wide_process(const struct rolling_wide *wide, struct rolling_wide_rows *rows)
@@ -380,7 +414,9 @@ void rolling_wide_process(const struct rolling_wide *wide, struct rolling_wide_r
             __builtin_prefetch((char *)rows->states[i + PREFETCH] + wide->state_offset, 1);
         if (i == 0 || rows->states[i] != rows->states[i - 1])
             key_of(wide, rows->states[i], &key);
-        take(wide, &key, rows, rows->selection ? rows->selection[i] : i);
+        uint32_t row = rows->selection ? rows->selection[i] : i;
+        if (!wide->quantiles_only || !take_in_order(wide, &key, rows, row))
+            take(wide, &key, rows, row);
     }
 }
 
@@ -408,7 +444,12 @@ int rolling_wide_init(struct rolling_wide *wide, const struct rolling_wide_optio
     wide->times = end;
     end += sizeof(int64_t) * records;
     wide->heaps = end;
-    end += (size_t)2 * sizeof(uint32_t) * records * wide->heap_count;
+    wide->sorted = records <= ORDER_SORTED_MOST && !options->heaps;
+    wide->quantiles_only = wide->sorted && !options->span && !options->lag && !(asked & (ASKED(ROLLING_QUANTILE) - 1));
+    if (wide->sorted)
+        end += wide->heap_count ? sizeof(double) * records : 0;
+    else
+        end += (size_t)2 * sizeof(uint32_t) * records * wide->heap_count;
     if (asked & ASKED(ROLLING_DISTINCT)) {
         wide->table_size = 2;
         while (wide->table_size < 2 * records)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Rolling statistics that need more than sums: windows of time, quantiles, distinct values, rates and slopes, moving
- * averages. One state of fixed size for each key; O(log n) for a record, n being the records in the window.
+ * averages. One state of fixed size for each key; O(log n) for a record, n being the records in the window, or a short
+ * move of values.
  *
- *     state of one key:  | head | values: ring | times: ring | two heaps for each quantile | table of distinct values |
+ *     state of one key:  | head | values: ring | times: ring | values in order, or two heaps for each quantile | table
+ * of distinct values |
  *
  * A window is the last `records` records, or those of the last `span`: later than newest − span. A key's time never
  * goes back: a record that comes late, or has no time, counts as of the newest time of its key. A window of time holds
@@ -50,6 +52,7 @@ struct rolling_wide_options {
     double alpha;     /* ewma; 0: by half-life */
     double half_life; /* records, or ns when half_life_timed */
     bool half_life_timed;
+    bool heaps; /* for the order of values, as of a long window, whatever its length: for tests */
     uint32_t quantile_count;
     double quantiles[ROLLING_QUANTILES_MOST]; /* 0 … 1 */
 };
@@ -69,6 +72,8 @@ struct rolling_wide {
     size_t state_size; /* bytes for each key, a multiple of 64; begins as zeroes */
     /* Private: */
     size_t state_offset, times, heaps, table;
+    bool sorted; /* the values are kept in order, where the heaps would be */
+    bool quantiles_only;
     uint32_t heap_count, table_size, refresh_records;
     double ranks[ROLLING_QUANTILES_MOST + 2]; /* of the heaps: the quantiles, 0 for min, 1 for max */
     uint32_t least, most;                     /* the heaps of min and max */

@@ -266,6 +266,7 @@ static void test_against_model(void **state)
                 .half_life = variant & 1 ? 3 : 5e9,
                 .half_life_timed = !(variant & 1),
                 .quantile_count = QUANTILES,
+                .heaps = variant % 5 < 2,
             };
             memcpy(options.quantiles, ranks, sizeof(ranks));
             run(&options, &data, 1 + (unsigned)variant * 37, &out);
@@ -276,6 +277,12 @@ static void test_against_model(void **state)
             options.span = 0;
             options.statistics &= ~(1u << ROLLING_RATE);
             run(&options, &data, ROWS, &out);
+            check(&options, &data, &out, first);
+            if (variant % 4)
+                continue;
+            options.lag = options.heaps = false;
+            options.statistics &= ~((1u << ROLLING_QUANTILE) - 1);
+            run(&options, &data, 1 + (unsigned)variant * 11, &out);
             check(&options, &data, &out, first);
         }
     }
