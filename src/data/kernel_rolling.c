@@ -10,6 +10,8 @@
 
 /* Up to this window min and max look at every value: faster than keeping suffixes, and no memory. */
 enum { SCAN_MOST = 16 };
+/* A column without keys: so many rows at a time; worth it from so many windows in a batch. */
+enum { COLUMN_CHUNK = 256, COLUMN_WINDOWS = 4 };
 /* Sums are made afresh after so many rounds of the ring, and after so many records at least: a walk over the window is
  * then a small part of the work, and rounding errors have no time to add up. */
 enum { REFRESH_LAPS = 4, REFRESH_RECORDS = 1024 };
@@ -150,14 +152,59 @@ static inline __attribute__((always_inline)) void extreme_process(const struct r
     }
 }
 
+/* The extreme of `window` values that end at each of `count`: of two of them, then of four and so on, side by side. The
+ * window − 1 values before the first are there. */
+static inline void extremes_of_column(const double *values, uint32_t count, uint32_t window, double *out,
+                                      const int sign)
+{
+    double best[COLUMN_CHUNK + SCAN_MOST];
+    for (uint32_t begin = 0, size; begin < count; begin += size) {
+        size = count - begin < COLUMN_CHUNK ? count - begin : COLUMN_CHUNK;
+        const uint32_t end = size + window - 1;
+        memcpy(best, values + begin + 1 - window, end * sizeof(double));
+        for (uint32_t width = 1, step; width < window; width += step) {
+            step = width < window - width ? width : window - width;
+            for (uint32_t i = 0; i < end - step; i++) /* best[i]: of `width` values from i on */
+                best[i] = lesser(best[i + step], best[i], sign);
+        }
+        memcpy(out + begin, best, size * sizeof(double));
+    }
+}
+
+/* A column without keys, of finite numbers: the batch itself has the windows of all rows but the first few. */
+static inline __attribute__((always_inline)) void extreme_or_column(const struct rolling_kernel *kernel,
+                                                                    const struct rolling_rows *rows,
+                                                                    enum rolling_statistic statistic, const int sign)
+{
+    const uint32_t window = kernel->options.window;
+    uint32_t odd = !rows->column || rows->selection || window > SCAN_MOST || rows->count < COLUMN_WINDOWS * window;
+    for (uint32_t i = 0; !odd && i < rows->count; i += COLUMN_CHUNK) {
+        uint32_t size = rows->count - i < COLUMN_CHUNK ? rows->count - i : COLUMN_CHUNK;
+        for (uint32_t k = i; k < i + size; k++)
+            odd |= !(fabs(rows->values[k]) <= DBL_MAX);
+    }
+    if (odd) {
+        extreme_process(kernel, rows, ASKED(statistic));
+        return;
+    }
+    struct rolling_rows first = *rows;
+    first.count = window;
+    extreme_process(kernel, &first, ASKED(statistic));
+    extremes_of_column(rows->values + window, rows->count - window, window, (double *)rows->columns[statistic] + window,
+                       sign);
+    struct key key = key_of(kernel, rows->states[0]);
+    key.head->next = 0;
+    memcpy(key.ring, rows->values + rows->count - window, window * sizeof(double));
+}
+
 static void process_min(const struct rolling_kernel *kernel, const struct rolling_rows *rows)
 {
-    extreme_process(kernel, rows, ASKED(ROLLING_MIN));
+    extreme_or_column(kernel, rows, ROLLING_MIN, 1);
 }
 
 static void process_max(const struct rolling_kernel *kernel, const struct rolling_rows *rows)
 {
-    extreme_process(kernel, rows, ASKED(ROLLING_MAX));
+    extreme_or_column(kernel, rows, ROLLING_MAX, -1);
 }
 
 static void process_min_max(const struct rolling_kernel *kernel, const struct rolling_rows *rows)

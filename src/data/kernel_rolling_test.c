@@ -327,7 +327,8 @@ static void check_shape(const struct shape *shape, uint32_t window, uint32_t row
         values[i] = shape->value(i, &seed);
     struct rolling_options options = {
         .window = window, .statistics = statistics, .ddof = window % 2, .recompute = recompute};
-    const bool has_column = (statistics & (statistics - 1)) && !(statistics & ~SUMS) && window >= ROLLING_BLOCK;
+    const bool sums = (statistics & (statistics - 1)) && !(statistics & ~SUMS) && window >= ROLLING_BLOCK;
+    const bool has_column = sums || ((statistics == 1 << ROLLING_MIN || statistics == 1 << ROLLING_MAX) && window < 17);
     for (uint32_t keys = has_column ? 0 : 1; keys < 2; keys++) {
         struct outputs outputs = run_keys(&options, values, rows, keys, 0);
         for (uint32_t i = keys; i < rows; i += every)
