@@ -17,7 +17,7 @@ enum { KEYS = 100 };
 enum kind { NORMALIZE_GIVEN, NORMALIZE_RUNNING, ROLLING, WIDE, ROBUST };
 struct settings {
     enum kind kind;
-    uint32_t window, statistic; /* ROLLING_… */
+    uint32_t keys, window, statistic; /* ROLLING_… */
     double quantile;
     bool recompute;
 };
@@ -109,7 +109,7 @@ static int run_kernel(void *state, uint64_t calls)
 /* What a window costs while it fills is not what it costs afterwards: it begins full. */
 static int fill_windows(struct kernel_work *work)
 {
-    uint64_t needed = (uint64_t)work->settings.window * KEYS * 5 / 4 / MICRO_ROWS + 2;
+    uint64_t needed = (uint64_t)work->settings.window * work->settings.keys * 5 / 4 / MICRO_ROWS + 2;
     return run_kernel(work, needed);
 }
 
@@ -122,15 +122,15 @@ static int open_kernel(const struct microbench *bench, void **ret)
         return -ENOMEM;
     work->settings = *(const struct settings *)bench->settings;
     int error = prepare(work, &size);
-    work->states = error ? NULL : memory_aligned(64, KEYS * size);
+    work->states = error ? NULL : memory_aligned(64, work->settings.keys * size);
     if (!work->states) {
         memory_free(work);
         return error ? error : -ENOMEM;
     }
-    memset(work->states, 0, KEYS * size);
+    memset(work->states, 0, work->settings.keys * size);
     for (uint32_t row = 0; row < MICRO_ROWS; row++) {
         uint64_t x = micro_random(&random);
-        work->state_of[row] = work->states + size * (x % KEYS);
+        work->state_of[row] = work->states + size * (x % work->settings.keys);
         work->values[row] = (double)(15000 + (x >> 20) % 20000) / 1000;
     }
     error = fill_windows(work);
@@ -150,27 +150,27 @@ static int open_kernel(const struct microbench *bench, void **ret)
         .close = close_kernel                                                                                          \
     }
 #define WINDOWS(title, words, kind, statistic)                                                                         \
-    KERNEL("rolling." title ".10", words " of the last 10, 100 keys", kind, 10, statistic),                            \
-        KERNEL("rolling." title ".1000", words " of the last 1,000, 100 keys", kind, 1000, statistic),                 \
-        KERNEL("rolling." title ".10000", words " of the last 10,000, 100 keys", kind, 10000, statistic)
+    KERNEL("rolling." title ".10", words " of the last 10, 100 keys", kind, KEYS, 10, statistic),                      \
+        KERNEL("rolling." title ".1000", words " of the last 1,000, 100 keys", kind, KEYS, 1000, statistic),           \
+        KERNEL("rolling." title ".10000", words " of the last 10,000, 100 keys", kind, KEYS, 10000, statistic)
 
 const struct microbench micro_kernels[] = {
-    KERNEL("normalize.given", "against a mean and deviation that are given", NORMALIZE_GIVEN, 0),
-    KERNEL("normalize.running", "against all so far of the key, 100 keys", NORMALIZE_RUNNING, 0),
+    KERNEL("normalize.given", "against a mean and deviation that are given", NORMALIZE_GIVEN, KEYS),
+    KERNEL("normalize.running", "against all so far of the key, 100 keys", NORMALIZE_RUNNING, KEYS),
     WINDOWS("mean", "mean", ROLLING, ROLLING_MEAN),
     WINDOWS("stddev", "standard deviation", ROLLING, ROLLING_STDDEV),
     WINDOWS("max", "largest", ROLLING, ROLLING_MAX),
-    KERNEL("rolling.median.10", "median of the last 10, 100 keys", WIDE, 10, ROLLING_QUANTILE, 0.5),
-    KERNEL("rolling.median.1000", "median of the last 1,000, 100 keys", WIDE, 1000, ROLLING_QUANTILE, 0.5),
-    KERNEL("rolling.robust.10", "distance from the median in MADs, of the last 10, 100 keys", ROBUST, 10),
-    KERNEL("rolling.robust.1000", "the same of the last 1,000, 100 keys", ROBUST, 1000),
+    KERNEL("rolling.median.10", "median of the last 10, 100 keys", WIDE, KEYS, 10, ROLLING_QUANTILE, 0.5),
+    KERNEL("rolling.median.1000", "median of the last 1,000, 100 keys", WIDE, KEYS, 1000, ROLLING_QUANTILE, 0.5),
+    KERNEL("rolling.robust.10", "distance from the median in MADs, of the last 10, 100 keys", ROBUST, KEYS, 10),
+    KERNEL("rolling.robust.1000", "the same of the last 1,000, 100 keys", ROBUST, KEYS, 1000),
     {.name = NULL},
 };
 
 const struct microbench micro_sums[] = {
-    KERNEL("sum.recompute", "the sum of the last 1,000, added up again for each record", ROLLING, 1000, ROLLING_SUM,
-           .recompute = true),
-    KERNEL_BESIDE("sum.recompute", "sum.incremental", "the same, kept up: one value comes, one goes", ROLLING, 1000,
+    KERNEL("sum.recompute", "the sum of the last 1,000, added up again for each record; one key", ROLLING, 1, 1000,
+           ROLLING_SUM, .recompute = true),
+    KERNEL_BESIDE("sum.recompute", "sum.incremental", "the same, kept up: one value comes, one goes", ROLLING, 1, 1000,
                   ROLLING_SUM),
     {.name = NULL},
 };
