@@ -321,13 +321,24 @@ static int spawn_users(struct weir_context *context, struct generator *generator
     return error;
 }
 
+static int64_t warmup_mean(const struct generator *generator)
+{
+    return generator->warmup_count > 0 ? generator->warmup_sum / generator->warmup_count : 0;
+}
+
 static int64_t window_of(const struct generator *generator)
 {
     int64_t wanted = generator->options->duration_ns;
-    if (generator->options->kind != LOAD_CLOSED || generator->warmup_count == 0)
+    if (generator->options->kind != LOAD_CLOSED)
         return wanted;
-    return lesser(greater(wanted, RESPONSES_LEAST * (generator->warmup_sum / generator->warmup_count)),
-                  LONGER_MOST * wanted);
+    return lesser(greater(wanted, RESPONSES_LEAST * warmup_mean(generator)), LONGER_MOST * wanted);
+}
+
+/* How long what the window has cut is waited for. */
+static int64_t drain_of(const struct generator *generator)
+{
+    int64_t usual = greater(generator->options->duration_ns, RESPONSES_LEAST * warmup_mean(generator));
+    return lesser(generator->options->target->timeout_ns, greater(usual, DRAIN_LEAST_NS));
 }
 
 /* Closed and open: warm-up, window, and the end of what the window has cut. */
@@ -337,8 +348,7 @@ static int watch_level(struct weir_context *context, struct generator *generator
     int64_t now = weir_now(context), timeout = options->target->timeout_ns;
     int error = weir_sleep_until(context, now + options->warmup_ns);
     if (error == 0)
-        error = wait_for_none(context, generator, &generator->fresh,
-                              now + options->warmup_ns + lesser(timeout, greater(options->duration_ns, CLOCK_SECOND)));
+        error = wait_for_none(context, generator, &generator->fresh, now + options->warmup_ns + timeout);
     if (error)
         return error;
     now = weir_now(context);
@@ -346,8 +356,7 @@ static int watch_level(struct weir_context *context, struct generator *generator
     error = weir_sleep_until(context, generator->end);
     end_window(generator, weir_now(context), real);
     if (error == 0)
-        error = wait_for_none(context, generator, &generator->early,
-                              generator->end + lesser(timeout, greater(options->duration_ns, DRAIN_LEAST_NS)));
+        error = wait_for_none(context, generator, &generator->early, generator->end + drain_of(generator));
     return error;
 }
 

@@ -220,7 +220,8 @@ def test_target_dies_in_the_middle(tmp_path):
         report = json.loads(process.communicate(timeout=30 * SLOWNESS)[0])
     assert process.returncode == 1 and report["ended"] in ("died", "refused")
     assert len(report["levels"]) < 8
-    for level in report["levels"][:-1]:  # what was measured before stands
+    # What was measured before stands; it may have died at the very end of a level, as the next one then found.
+    for level in report["levels"][:-2]:
         assert level["success_ratio"] == 1 and not level["died"]
 
 
