@@ -210,7 +210,7 @@ sinks:
     outcome = weir(*arguments)
     shown = outcome.stdout + outcome.stderr
     assert not any(secret in shown for secret in SECRETS), outcome
-    if command[0] == "run":
+    if command[0] == "run" and "left out of this build" not in shown:
         assert "127.0.0.1:9/a" in shown
 
 
