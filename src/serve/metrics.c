@@ -17,7 +17,21 @@
 #endif
 
 enum kind { GAUGE, COUNTER, HISTOGRAM };
-enum over { THE_RUN, THE_VERDICT, SOURCES, PARTS, THREADS, QUEUES, GOALS, OUTCOMES, REASONS, VERDICTS, PROCESS, BUILD };
+enum over {
+    THE_RUN,
+    THE_VERDICT,
+    SOURCES,
+    PARTS,
+    THREADS,
+    QUEUES,
+    GOALS,
+    OUTCOMES,
+    REASONS,
+    FACTS,
+    VERDICTS,
+    PROCESS,
+    BUILD
+};
 enum type { U32, U64, NS, DOUBLE, BOOLEAN, BUCKETS };
 
 struct metric {
@@ -79,6 +93,8 @@ static const struct metric metrics[] = {
      "Records that the part passed on or stored"},
     {"weir_part_busy_seconds_total", COUNTER, PARTS, NS, PART(busy_ns),
      "Time spent in the part itself, on all threads; of a source: decoding"},
+    {"weir_part_fact", GAUGE, FACTS, DOUBLE, 0,
+     "What a part says about itself, as in the report: heaps shed, achieved rate, …"},
     {"weir_thread_busy_seconds_total", COUNTER, THREADS, NS, offsetof(struct pipeline_thread_view, busy_ns),
      "Time in which the thread was not waiting"},
 
@@ -110,12 +126,19 @@ static const struct metric metrics[] = {
 enum { METRICS = sizeof metrics / sizeof *metrics };
 
 static const char *const labels[] = {
-    [SOURCES] = "source",       [PARTS] = "part, kind, type",
-    [THREADS] = "thread",       [QUEUES] = "from, to",
-    [GOALS] = "goal",           [OUTCOMES] = "outcome",
-    [REASONS] = "part, reason", [VERDICTS] = "verdict",
-    [BUILD] = "version",        [THE_RUN] = "",
-    [THE_VERDICT] = "",         [PROCESS] = "",
+    [SOURCES] = "source",
+    [PARTS] = "part, kind, type",
+    [THREADS] = "thread",
+    [QUEUES] = "from, to",
+    [GOALS] = "goal",
+    [OUTCOMES] = "outcome",
+    [REASONS] = "part, reason",
+    [FACTS] = "part, fact, unit",
+    [VERDICTS] = "verdict",
+    [BUILD] = "version",
+    [THE_RUN] = "",
+    [THE_VERDICT] = "",
+    [PROCESS] = "",
 };
 
 /* ---- Samples ---------------------------------------------------------------------------------------------------- */
@@ -278,6 +301,21 @@ static void put_reasons(struct weir_buffer *out, const struct metric *metric, co
     }
 }
 
+/* A part has few facts (WEIR_FACTS_MOST), with names of its own; texts are no samples. */
+static void put_facts(struct weir_buffer *out, const struct metric *metric, const struct metrics_view *view)
+{
+    const struct pipeline_snapshot *snapshot = view->snapshot;
+    for (uint32_t i = 0; i < snapshot->fact_count; i++) {
+        const struct pipeline_fact_view *fact = &snapshot->facts[i];
+        if (fact->text || !begin(out, metric))
+            continue;
+        put_label(out, "part", fact->part);
+        put_label(out, "fact", fact->name);
+        put_label(out, "unit", fact->unit);
+        end(out, fact->value);
+    }
+}
+
 static void put_verdicts(struct weir_buffer *out, const struct metric *metric, const struct metrics_view *view)
 {
     for (int kind = VERDICT_NO_DATA; kind <= VERDICT_FULL_SPEED && begin(out, metric); kind++) {
@@ -350,9 +388,10 @@ static void put_metric(struct weir_buffer *out, const struct metric *metric, con
                        const struct process *process)
 {
     static void (*const lists[])(struct weir_buffer *, const struct metric *, const struct metrics_view *) = {
-        [SOURCES] = put_sources, [PARTS] = put_parts,       [THREADS] = put_threads,
-        [QUEUES] = put_queues,   [GOALS] = put_goals,       [OUTCOMES] = put_outcomes,
-        [REASONS] = put_reasons, [VERDICTS] = put_verdicts, [BUILD] = NULL,
+        [SOURCES] = put_sources, [PARTS] = put_parts, [THREADS] = put_threads,
+        [QUEUES] = put_queues,   [GOALS] = put_goals, [OUTCOMES] = put_outcomes,
+        [REASONS] = put_reasons, [FACTS] = put_facts, [VERDICTS] = put_verdicts,
+        [BUILD] = NULL,
     };
     if (metric->kind == HISTOGRAM)
         put_buckets(out, metric, (const void *)((const char *)view->snapshot + metric->offset));

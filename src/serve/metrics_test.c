@@ -19,6 +19,8 @@ static struct pipeline_part_view part = {.name = "odd \"name\"\\", .part = &stag
 static struct pipeline_thread_view thread = {.name = "lane 0"};
 static struct pipeline_edge_view edge = {.from = "in", .to = "lanes", .bytes_limit = 65536};
 static struct pipeline_counter_view counters[300];
+static struct pipeline_fact_view facts[] = {{.part = "antenna", .name = "heaps_shed", .value = 7},
+                                            {.part = "antenna", .name = "in words", .text = "a text"}};
 
 static int set_up(void **state)
 {
@@ -29,6 +31,8 @@ static int set_up(void **state)
     snapshot->threads = &thread;
     snapshot->edges = &edge;
     snapshot->counters = counters;
+    snapshot->facts = facts;
+    snapshot->fact_count = 2;
     snapshot->source_count = snapshot->part_count = snapshot->thread_count = snapshot->edge_count = 1;
     snapshot->records_stored = 990;
     snapshot->records_dropped = 10;
@@ -72,6 +76,8 @@ static void test_values_and_labels(void **state)
     has_line(text, "weir_records_settled_total{outcome=\"stored\"} 990");
     has_line(text, "weir_records_settled_total{outcome=\"dropped\"} 10");
     has_line(text, "weir_part_busy_seconds_total{part=\"odd \\\"name\\\"\\\\\",kind=\"stage\",type=\"filter\"} 2.5");
+    has_line(text, "weir_part_fact{part=\"antenna\",fact=\"heaps_shed\",unit=\"\"} 7");
+    assert_null(strstr(text, "in words"));
     has_line(text, "weir_queue_limit_bytes{from=\"in\",to=\"lanes\"} 65536");
     has_line(text, "weir_verdict{verdict=\"saturated\"} 1");
     has_line(text, "weir_verdict{verdict=\"keeping up\"} 0");
