@@ -135,10 +135,14 @@ struct weir_spead_receive_options {
     uint32_t remembered;     /* counts of heaps that are over, for each source, to know duplicates; 0: 64 */
     uint64_t max_heap_bytes; /* payload of one heap; 0: 256 MiB */
     uint64_t memory;         /* of payloads, those not yet released too; 0: 1 GiB */
-    uint64_t packet_max;     /* bytes; a longer datagram is dropped; 0: 65535 */
-    uint64_t socket_buffer;  /* bytes to ask the kernel for; 0: 8 MiB (TCP: as it is) */
-    int64_t idle_ns;         /* a partial heap of which nothing more comes is given up; 0: 10 s; < 0: never */
-    int64_t spin_ns;         /* look again for so long before the thread sleeps; costs processor time */
+    /* The first use of memory costs time, in which packets may be lost: for so many heaps of so many bytes it is made
+     * ready at the start. 0: none is. */
+    uint32_t ready_heaps;
+    uint64_t ready_bytes;
+    uint64_t packet_max;    /* bytes; a longer datagram is dropped; 0: 65535 */
+    uint64_t socket_buffer; /* bytes to ask the kernel for; 0: 8 MiB (TCP: as it is) */
+    int64_t idle_ns;        /* a partial heap of which nothing more comes is given up; 0: 10 s; < 0: never */
+    int64_t spin_ns;        /* look again for so long before the thread sleeps; costs processor time */
     enum weir_spead_stop stop;
     bool in_order;        /* a packet must begin where the one before it ended: no packet of a heap can be late */
     bool incomplete;      /* hand out heaps that were given up too */

@@ -75,6 +75,8 @@ static int plan_sizes(const struct bench_arguments *a, struct bench *bench)
     bench->pass.send_buffer = (uint64_t)send;
     bench->pass.senders = (uint32_t)senders;
     bench->pass.ring_heaps = heap < RING_BYTES / 16 ? (uint32_t)(RING_BYTES / heap) : 16;
+    if (bench->pass.ring_heaps < 2 * bench->pass.senders) /* they may all end a heap at once */
+        bench->pass.ring_heaps = 2 * bench->pass.senders;
     if (bench->pass.ring_heaps > 8192)
         bench->pass.ring_heaps = 8192;
     return 0;

@@ -13,7 +13,7 @@
 /* spead2_send --verify fills items from this id on with one sequence of pseudo-random numbers through all heaps:
  * x ← 48271 x mod 2³¹ − 1, from 1 (the "minimal standard" of Park, Miller and Stockmeyer, 1993), 32 bits, big-endian.
  */
-enum { VERIFY_ID_FIRST = 0x1000 };
+enum { VERIFY_ID_FIRST = 0x1000, READY_BYTES = 4 << 20 };
 #define VERIFY_FACTOR UINT64_C(48271)
 #define VERIFY_MODULUS UINT64_C(2147483647)
 
@@ -176,7 +176,7 @@ static int receive(struct reception *reception)
 
 struct texts {
     const char *packet, *buffer, *concurrent, *substreams, *ring, *memory, *heap_bytes, *idle, *stop, *heaps, *cpu,
-        *spin, *ignored;
+        *spin, *ready, *ready_bytes, *ignored;
 };
 
 static int set_number(const char *option, const char *text, long long most, uint32_t *into)
@@ -224,6 +224,9 @@ static int set_options(struct reception *reception, const struct texts *texts)
         set_size("--buffer", texts->buffer, &options->socket_buffer) < 0 ||
         set_size("--memory", texts->memory, &options->memory) < 0 ||
         set_size("--max-heap", texts->heap_bytes, &options->max_heap_bytes) < 0 ||
+        set_size("--mem-upper", texts->ready_bytes, &options->ready_bytes) < 0 ||
+        (texts->ready && strcmp(texts->ready, "0") != 0 &&
+         set_number("--mem-initial", texts->ready, 1 << 20, &options->ready_heaps) < 0) ||
         set_number("--concurrent-heaps", texts->concurrent, 4096, &options->max_heaps) < 0 ||
         set_number("--substreams", texts->substreams, 4096, &options->substreams) < 0 ||
         set_number("--ring-heaps", texts->ring, 1 << 20, &options->ring_heaps) < 0 ||
@@ -232,6 +235,8 @@ static int set_options(struct reception *reception, const struct texts *texts)
         (texts->spin && app_duration("--spin", texts->spin, &spin) < 0) ||
         (texts->heaps && app_count("--heaps", texts->heaps, 1, INT64_MAX, &reception->most) < 0))
         return -EINVAL;
+    if (options->ready_heaps > 0 && options->ready_bytes == 0)
+        options->ready_bytes = READY_BYTES;
     if ((uint64_t)options->max_heaps * (options->substreams ? options->substreams : 1) > 4096) {
         app_say("--concurrent-heaps times --substreams is over 4096");
         return -EINVAL;
@@ -280,10 +285,10 @@ int cmd_spead_recv(int argc, char **argv)
         {"ring", 0, NULL, "accepted: there is always a ring", .flag = &ignored},
         {"mem-pool", 0, NULL, "accepted: memory is always pooled", .flag = &ignored},
         {"memcpy-nt", 0, NULL, "accepted, without effect", .flag = &ignored},
-        {"mem-lower", 0, "BYTES", "accepted, without effect; so are the next four", .value = &texts.ignored},
-        {"mem-upper", 0, "BYTES", "", .value = &texts.ignored},
+        {"mem-initial", 0, "N", "heaps whose memory is made ready at the start (0)", .value = &texts.ready},
+        {"mem-upper", 0, "BYTES", "bytes of each of those (4MiB)", .value = &texts.ready_bytes},
+        {"mem-lower", 0, "BYTES", "accepted, without effect; so are the next two", .value = &texts.ignored},
         {"mem-max-free", 0, "N", "", .value = &texts.ignored},
-        {"mem-initial", 0, "N", "", .value = &texts.ignored},
         {"threads", 0, "N", "", .value = &texts.ignored},
         {.name = NULL},
     };

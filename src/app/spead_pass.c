@@ -107,6 +107,8 @@ static struct weir_spead_receiver *start_receiver(const struct spead_pass_option
     const struct weir_spead_receive_options receive = {
         .ring_heaps = options->ring_heaps,
         .socket_buffer = options->receive_buffer,
+        .ready_heaps = 4 * options->senders,
+        .ready_bytes = options->heap_size,
         .max_sources = SPEAD_PASS_SENDERS_MAX,
         .stop = options->senders > 1 ? WEIR_SPEAD_STOP_NEVER : WEIR_SPEAD_STOP_ANY,
         .max_heap_bytes = options->heap_size + 65536,

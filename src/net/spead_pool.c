@@ -13,7 +13,7 @@ struct spead_pool {
     uint32_t free_count;
     pthread_mutex_t lock; /* for the rest */
     struct spead_live *returned;
-    uint32_t outside;
+    uint32_t outside, outside_most;
     bool closed;
 };
 
@@ -95,11 +95,12 @@ static void collect(struct spead_pool *pool)
     pthread_mutex_lock(&pool->lock);
     struct spead_live *returned = pool->returned;
     pool->returned = NULL;
+    uint32_t kept = pool->outside_most > SPEAD_POOL_KEPT ? pool->outside_most : SPEAD_POOL_KEPT;
     pthread_mutex_unlock(&pool->lock);
     while (returned) {
         struct spead_live *live = returned;
         returned = live->next;
-        if (pool->free_count == SPEAD_POOL_KEPT) {
+        if (pool->free_count >= kept) {
             free_live(live);
         } else {
             live->next = pool->free;
@@ -190,8 +191,24 @@ struct spead_live *spead_pool_take(struct spead_pool *pool, uint64_t bytes)
     live->contiguous = live->highest = live->length = 0;
     pthread_mutex_lock(&pool->lock);
     pool->outside++;
+    if (pool->outside > pool->outside_most)
+        pool->outside_most = pool->outside;
     pthread_mutex_unlock(&pool->lock);
     return live;
+}
+
+void spead_pool_prepare(struct spead_pool *pool, uint32_t count, uint64_t bytes)
+{
+    struct spead_live *taken = NULL, *live;
+    for (; count > 0 && (live = spead_pool_take(pool, bytes)); count--) {
+        memset(live->own, 0, live->capacity);
+        live->next = taken;
+        taken = live;
+    }
+    while ((live = taken)) {
+        taken = live->next;
+        weir_memory_release(&live->heap.memory);
+    }
 }
 
 bool spead_pool_grow(struct spead_live *live, uint64_t bytes)

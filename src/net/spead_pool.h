@@ -11,7 +11,7 @@
 #include "base/memory.h"
 
 enum {
-    SPEAD_POOL_KEPT = 16, /* free heaps that are kept for reuse */
+    SPEAD_POOL_KEPT = 16, /* free heaps that are kept for reuse, or as many as were in use at once, if that was more */
     SPEAD_POOL_PADDING = 64,
 };
 
@@ -51,6 +51,9 @@ void spead_pool_close(struct spead_pool *pool);
 
 /* A heap with room for `bytes` of payload, one reference, everything else empty. NULL: no memory within the limit. */
 struct spead_live *spead_pool_take(struct spead_pool *pool, uint64_t bytes);
+/* Makes heaps with room for `bytes` ready, so that none of their memory has to be had from the system later: up to
+ * `count`, or as many as the limit allows. */
+void spead_pool_prepare(struct spead_pool *pool, uint32_t count, uint64_t bytes);
 /* Room for more, what is there stays. False: none within the limit. Owner, while the heap is being filled. */
 bool spead_pool_grow(struct spead_live *live, uint64_t bytes);
 /* Bytes of payload that heaps hold now, and the most so far. Any thread. */

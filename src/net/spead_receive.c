@@ -302,6 +302,9 @@ int weir_spead_receiver_add(struct weir_spead_receiver *receiver, const struct w
 
 int weir_spead_receiver_start(struct weir_spead_receiver *receiver, struct weir_error *error)
 {
+    if (receiver->options.ready_bytes > 0 && receiver->options.ready_bytes <= receiver->options.max_heap_bytes)
+        spead_pool_prepare(spead_heaps_pool(receiver->heaps), receiver->options.ready_heaps,
+                           receiver->options.ready_bytes);
     int failed = pthread_create(&receiver->thread, NULL, run, receiver);
     if (failed)
         return weir_fail(error, -failed, "cannot start the receiving thread: %s", strerror(failed));
