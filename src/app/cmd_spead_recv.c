@@ -13,9 +13,11 @@
 /* spead2_send --verify fills items from this id on with one sequence of pseudo-random numbers through all heaps:
  * x ← 48271 x mod 2³¹ − 1, from 1 (the "minimal standard" of Park, Miller and Stockmeyer, 1993), 32 bits, big-endian.
  */
-enum { VERIFY_ID_FIRST = 0x1000, READY_BYTES = 4 << 20 };
+enum { VERIFY_ID_FIRST = 0x1000 };
 #define VERIFY_FACTOR UINT64_C(48271)
 #define VERIFY_MODULUS UINT64_C(2147483647)
+
+enum { READY_BYTES = 4 << 20 }; /* of a heap, unless --mem-upper says otherwise */
 
 struct reception {
     struct spead_listen listen;
