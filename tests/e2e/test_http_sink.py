@@ -94,11 +94,11 @@ def test_a_server_that_is_down_for_a_while_loses_nothing(pipeline):
 
     def judge(*_):
         asked.append(1)
-        return 503 if len(asked) <= 12 else 200
+        return 503 if len(asked) <= 6 else 200
 
     store = Store(judge)
     with http_peer(store) as peer:
-        report = pipeline(GENERATE % 500 + sink(peer.port, ", timeout: 300ms, retries: 1, breaker: 4"))
+        report = pipeline(GENERATE % 500 + sink(peer.port, ", timeout: 2s, retries: 1, breaker: 4"))
     assert store.numbers() == list(range(500)) and report["records_stored"] == 500
     assert "nothing is lost" in report["outcome"].stderr and facts(report)["sent again later"] > 0
 
