@@ -5,6 +5,7 @@
  * wait ends later than its deadline, and what a join says is what a model of a few lines says. Channels are held
  * against a list. WEIR_TEST_SEEDS says how many seeds; a failure names its seed.
  */
+#include "async/fiber.h"
 #include "async/loop.h"
 
 #include "async/simulated.h"
@@ -22,7 +23,14 @@
 
 #include <cmocka.h>
 
-enum { SEEDS = 2000, DEPTH_MOST = 4, CHILDREN_MOST = 5, TASKS_MOST = 120, THINGS_MOST = 6 };
+#if defined(FIBER_TSAN) /* to which each task is a thread */
+enum { SEEDS = 60 };
+#elif defined(FIBER_ASAN)
+enum { SEEDS = 500 };
+#else
+enum { SEEDS = 2000 };
+#endif
+enum { DEPTH_MOST = 4, CHILDREN_MOST = 5, TASKS_MOST = 120, THINGS_MOST = 6 };
 #define MS CLOCK_MILLISECOND
 
 struct world {

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "async/fiber.h"
 #include "async/loop.h"
 #include "async/network.h"
 #include "async/simulated.h"
@@ -27,7 +28,7 @@
 #include "net/http_server.h"
 
 #define MS CLOCK_MILLISECOND
-enum { CLIENTS = 2, REQUESTS = 3, POLLERS = 50, POLLS = 20000, SLACK = 256 * 1024 };
+enum { CLIENTS = 2, REQUESTS = 3, POLLERS = 50, POLLS = 20000 / FIBER_STACK_FACTOR, SLACK = 256 * 1024 };
 
 struct world {
     struct http_server *server;
