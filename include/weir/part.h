@@ -248,7 +248,8 @@ struct weir_stage {
     int (*process)(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out);
     /* Event time has come to time_ns (INT64_MAX: the end of the stream), in all that this instance is given; all that
      * the parts in front emit at this time has come. Each lane's instance is told: a stage that has this and no key is
-     * spread by the key of the source. May be NULL. */
+     * spread by the key of the source. Where much is to be emitted, it may return 1 after a part of it: then it is
+     * called again with the same time (or a later one), when there is room for more. 0 when done. May be NULL. */
     int (*on_watermark)(void *self, struct weir_env *env, int64_t time_ns, struct weir_out *out);
     /* An asynchronous stage has this instead of process: it waits (for a server, a file, a timer) on `context`. There
      * is one instance, with a thread and a loop of its own; each batch is a task, and many of them run at the same

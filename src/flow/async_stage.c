@@ -148,6 +148,8 @@ static void leave_unordered(struct async_stage *stage, struct async_turn *item)
     if (!stage->lines[source].first)
         stage->lines[source].last = NULL;
     turn->sequence = stage->lines[source].sequence++;
+    turn->piece = 0; /* each is a turn of its own now */
+    turn->more = false;
     edge_submit(stage->out, turn, 0, stage->machine.pool);
 }
 

@@ -9,16 +9,18 @@
 /* Turns of a source on the way: its batches, whose number its account limits; as many that say it is idle; its end. */
 enum { EDGE_WINDOW = 2 * ACCOUNT_WINDOW + 8 };
 
-struct slot {
-    uint32_t arrived;
-    struct turn *combined;
-    bool complete;
+struct slot {                      /* of a turn */
+    uint32_t piece;                /* that is collected now */
+    bool combining;                /* somebody puts it together, and will look for the next */
+    struct turn *combined, **last; /* pieces whose turn is not yet the next */
+    bool complete;                 /* the last one is among them */
 };
 
 struct stream { /* of one source */
     struct slot *slots;
-    struct turn **part_memory;
-    uint64_t next; /* sequence that becomes ready next */
+    struct turn **part_memory; /* for each part a list of pieces, and what is taken off it to be combined */
+    bool *part_done;           /* it brought its last piece */
+    uint64_t next;             /* sequence that becomes ready next */
     uint32_t parts;
 };
 
@@ -44,7 +46,12 @@ struct edge {
 /* The parts of a slot. Slots are not prepared: those that no turn ever comes to cost no memory. */
 static struct turn **slot_parts(const struct stream *stream, const struct slot *slot)
 {
-    return stream->part_memory + (size_t)(slot - stream->slots) * stream->parts;
+    return stream->part_memory + (size_t)(slot - stream->slots) * 2 * stream->parts;
+}
+
+static bool *slot_done(const struct stream *stream, const struct slot *slot)
+{
+    return stream->part_done + (size_t)(slot - stream->slots) * stream->parts;
 }
 
 static int init_streams(struct edge *edge, const struct edge_options *options)
@@ -58,8 +65,9 @@ static int init_streams(struct edge *edge, const struct edge_options *options)
         if (!options->ordered)
             continue;
         stream->slots = memory_zeroed(EDGE_WINDOW, sizeof *stream->slots);
-        stream->part_memory = memory_zeroed((size_t)EDGE_WINDOW * stream->parts, sizeof *stream->part_memory);
-        if (!stream->slots || !stream->part_memory)
+        stream->part_memory = memory_zeroed((size_t)EDGE_WINDOW * 2 * stream->parts, sizeof *stream->part_memory);
+        stream->part_done = memory_zeroed((size_t)EDGE_WINDOW * stream->parts, sizeof *stream->part_done);
+        if (!stream->slots || !stream->part_memory || !stream->part_done)
             return -1;
     }
     return 0;
@@ -81,31 +89,30 @@ struct edge *edge_new(const struct edge_options *options)
     return edge;
 }
 
-static void discard(struct turn *turn)
+static void discard(struct turn *turn) /* and those behind it */
 {
-    if (!turn)
-        return;
-    turn_discard_data(turn, OUTCOME_DROPPED);
-    turn_free(turn);
+    for (struct turn *next; turn; turn = next) {
+        next = turn->next;
+        turn_discard_data(turn, OUTCOME_DROPPED);
+        turn_free(turn);
+    }
 }
 
 void edge_free(struct edge *edge)
 {
     if (!edge)
         return;
-    for (struct turn *turn = edge->first, *next; turn; turn = next) {
-        next = turn->next;
-        discard(turn);
-    }
+    discard(edge->first);
     for (uint32_t i = 0; edge->streams && i < edge->options.sources; i++) {
         struct stream *stream = &edge->streams[i];
         for (size_t j = 0; stream->slots && j < EDGE_WINDOW; j++) {
             discard(stream->slots[j].combined);
             for (uint32_t part = 0; part < stream->parts && stream->part_memory; part++)
-                discard(stream->part_memory[j * stream->parts + part]);
+                discard(stream->part_memory[j * 2 * stream->parts + part]);
         }
         memory_free(stream->slots);
         memory_free(stream->part_memory);
+        memory_free(stream->part_done);
     }
     memory_free(edge->streams);
     memory_free(edge->consumers.items);
@@ -245,58 +252,127 @@ static int64_t finish(struct edge *edge, struct turn *turn)
 
 static void release_ready(struct edge *edge, struct stream *stream, struct turn **dropped)
 {
-    struct slot *slot;
-    while ((slot = &stream->slots[stream->next % EDGE_WINDOW])->complete) {
-        push_ready(edge, slot->combined, dropped);
-        slot->combined = NULL;
+    for (;;) {
+        struct slot *slot = &stream->slots[stream->next % EDGE_WINDOW];
+        for (struct turn *turn; (turn = slot->combined);) {
+            slot->combined = turn->next;
+            turn->next = NULL;
+            push_ready(edge, turn, dropped);
+        }
+        if (!slot->complete)
+            return;
         slot->complete = false;
         stream->next++;
     }
+}
+
+static void add_combined(struct slot *slot, struct turn *turn)
+{
+    struct turn **end = slot->combined ? slot->last : &slot->combined;
+    turn->next = NULL;
+    *end = turn;
+    slot->last = &turn->next;
+    slot->complete = !turn->more;
+}
+
+/* A part's pieces by their numbers: tasks may bring them in any order. */
+static void add_piece(struct turn **link, struct turn *turn)
+{
+    while (*link && (*link)->piece < turn->piece)
+        link = &(*link)->next;
+    turn->next = *link;
+    *link = turn;
+}
+
+/* Takes the piece that is collected off the parts, if it is whole. Returns in how many parts it comes; 0: not yet. */
+static uint32_t take_pieces(struct stream *stream, struct slot *slot, struct turn ***ret)
+{
+    struct turn **parts = slot_parts(stream, slot), **taken = parts + stream->parts;
+    bool *done = slot_done(stream, slot);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < stream->parts; i++)
+        if (!done[i] && !(parts[i] && parts[i]->piece == slot->piece))
+            return 0;
+    for (uint32_t i = 0; i < stream->parts; i++) {
+        if (done[i])
+            continue;
+        taken[count] = parts[i];
+        parts[i] = parts[i]->next;
+        taken[count]->next = NULL;
+        done[i] = !taken[count++]->more;
+    }
+    *ret = taken;
+    return count;
+}
+
+/* One turn of a piece's parts; the last one if no part has more. */
+static struct turn *combine_pieces(struct turn **parts, uint32_t count, struct weir_pool *pool)
+{
+    uint32_t piece = parts[0]->piece;
+    bool more = false;
+    for (uint32_t i = 0; i < count; i++)
+        more = more || parts[i]->more;
+    for (uint32_t i = 0; more && i < count; i++)
+        turn_drop_control(parts[i]);
+    struct turn *turn = turn_combine(parts, count, pool);
+    turn->piece = piece;
+    turn->more = more;
+    return turn;
+}
+
+/* Called with the lock, which is let go meanwhile. */
+static int64_t collect(struct edge *edge, struct stream *stream, struct slot *slot, struct weir_pool *pool,
+                       struct turn **dropped)
+{
+    struct turn **parts;
+    uint32_t count;
+    int64_t spent = 0;
+    while (!slot->combining && (count = take_pieces(stream, slot, &parts))) {
+        slot->combining = true;
+        pthread_mutex_unlock(&edge->lock);
+        bool combine = stream->parts > 1 || edge->options.merge;
+        struct turn *turn = combine ? combine_pieces(parts, count, pool) : parts[0];
+        spent += finish(edge, turn);
+        pthread_mutex_lock(&edge->lock);
+        slot->combining = false;
+        slot->piece = turn->more ? slot->piece + 1 : 0;
+        bool last = !turn->more;
+        add_combined(slot, turn);
+        if (last)
+            memset(slot_done(stream, slot), 0, stream->parts * sizeof(bool));
+        release_ready(edge, stream, dropped);
+        if (last)
+            break;
+    }
+    return spent;
 }
 
 int64_t edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct weir_pool *pool)
 {
     struct stream *stream = &edge->streams[turn->source];
     struct turn *dropped = NULL;
-    int64_t spent;
-    if (!edge->options.ordered) {
+    int64_t spent = 0;
+    bool whole = !edge->options.ordered || (stream->parts == 1 && !edge->options.merge && !turn->more && !turn->piece);
+    if (whole)
         spent = finish(edge, turn);
-        pthread_mutex_lock(&edge->lock);
+    pthread_mutex_lock(&edge->lock);
+    if (!edge->options.ordered) {
         push_ready(edge, turn, &dropped);
-        bool ready = edge->first != NULL;
-        pthread_mutex_unlock(&edge->lock);
-        if (ready)
-            wake_one(&edge->consumers);
     } else {
         struct slot *slot = &stream->slots[turn->sequence % EDGE_WINDOW];
-        if (stream->parts > 1) {
-            pthread_mutex_lock(&edge->lock);
-            slot_parts(stream, slot)[part] = turn;
-            bool all = ++slot->arrived == stream->parts;
-            pthread_mutex_unlock(&edge->lock);
-            if (!all)
-                return 0;
-            struct turn **parts = slot_parts(stream, slot);
-            turn = turn_combine(parts, stream->parts, pool);
-            memset(parts, 0, stream->parts * sizeof(struct turn *));
+        if (whole) {
+            add_combined(slot, turn);
+            release_ready(edge, stream, &dropped);
+        } else {
+            add_piece(&slot_parts(stream, slot)[part], turn);
+            spent = collect(edge, stream, slot, pool, &dropped);
         }
-        if (edge->options.merge && stream->parts == 1)
-            turn = turn_combine(&turn, 1, pool);
-        spent = finish(edge, turn);
-        pthread_mutex_lock(&edge->lock);
-        slot->arrived = 0;
-        slot->combined = turn;
-        slot->complete = true;
-        release_ready(edge, stream, &dropped);
-        bool ready = edge->first != NULL;
-        pthread_mutex_unlock(&edge->lock);
-        if (ready)
-            wake_one(&edge->consumers);
     }
-    for (struct turn *next; dropped; dropped = next) {
-        next = dropped->next;
-        discard(dropped);
-    }
+    bool ready = edge->first != NULL;
+    pthread_mutex_unlock(&edge->lock);
+    if (ready)
+        wake_one(&edge->consumers);
+    discard(dropped);
     return spent;
 }
 

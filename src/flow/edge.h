@@ -10,6 +10,9 @@
  * Whoever brings the last part combines them (outside the lock, on its own thread). The limit in bytes is asked
  * before a producer starts on a turn and may be overshot by what is being worked on at that moment, one turn each.
  *
+ * What came of a turn may be too much to be handed in at once: then it comes in pieces (turn->more), which are combined
+ * and become ready one by one, as soon as each part has brought its own; the last has the times and the end.
+ *
  * When full: `block` gives no credit; `drop_newest` settles the data of what comes as dropped; `drop_oldest` that of
  * what has waited longest. Control messages are never dropped.
  */

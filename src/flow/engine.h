@@ -108,6 +108,7 @@ struct weir_engine_node {
     uint32_t mark_count;
     uint32_t sources;  /* how many lead here */
     int64_t watermark; /* the least of them */
+    bool told;         /* of it; false: the stage has more to emit at this time */
 };
 
 /* ---- Lanes ----------------------------------------------------------------------------------------------------- */
@@ -146,7 +147,14 @@ struct input { /* of a lane: an edge and the tree behind it */
     uint32_t use_count;
     uint32_t source; /* index, for a source edge; else UINT32_MAX */
     struct exchange *exchange;
-    uint64_t grown, grown_from; /* how many bytes a turn took lately, and how many it had; 0: not known yet */
+    /* A turn that emits in pieces, between two of them: */
+    struct turn *halved;
+    const struct message *at; /* its message whose time is being told; NULL: `latest` is */
+    uint32_t at_node;
+    int64_t latest; /* event time by the turn's own data; INT64_MIN: none */
+    uint32_t piece;
+    _Atomic uint64_t halved_ticket; /* for other lanes; UINT64_MAX: there is none */
+    uint64_t grown, grown_from;     /* how many bytes a turn took lately, and how many it had; 0: not known yet */
 };
 
 struct lane {
@@ -348,7 +356,8 @@ void node_close(struct weir_engine_node *node);
 void node_receive(struct weir_engine_node *node, uint32_t input, struct weir_batch *batch); /* borrows the batch */
 int node_bind(struct weir_engine_node *node, uint32_t input, struct weir_schema *schema);
 void node_schema(struct weir_engine_node *node, uint32_t input, struct weir_schema *schema);
-void node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_ns);
+/* True: the stage emitted a piece of what it has to at this time: to be called again, with room for the next. */
+bool node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_ns);
 void fanout_data(struct lane *lane, struct fanout *fanout, struct weir_batch *batch); /* borrows */
 void fanout_schema(struct lane *lane, struct fanout *fanout, struct weir_schema *schema);
 /* Charges the sink, or the lane's end of it, with the time that the observer takes. */

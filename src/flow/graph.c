@@ -299,6 +299,7 @@ static int build_input(const struct build *build, struct lane *lane, const struc
     input->index = lane->input_count++;
     input->source = entrance->source;
     input->exchange = entrance->exchange;
+    atomic_store(&input->halved_ticket, UINT64_MAX);
     int error;
     if (entrance->exchange && entrance->exchange->async) {
         struct async_stage *stage = entrance->exchange->async;

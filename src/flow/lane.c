@@ -105,11 +105,32 @@ static int decode_turn(struct lane *lane, struct turn *turn)
 /* ---- Running a turn -------------------------------------------------------------------------------------------- */
 
 /* In the order of the plan: where ways meet, a node is told when all in front of it were, and what they let go of at
- * this time has come. What leaves the lane has the turn's own watermark at its end. */
-static void advance_watermark(struct lane *lane, struct input *input, int64_t time_ns)
+ * this time has come. What leaves the lane has the turn's own watermark at its end. False: a node has more to emit, and
+ * is called again in the next piece. */
+static bool advance_watermark(struct lane *lane, struct input *input, int64_t time_ns)
 {
-    for (uint32_t i = 0; i < input->node_count; i++)
-        node_watermark(input->nodes[i], lane->current_mark, time_ns);
+    for (; input->at_node < input->node_count; input->at_node++)
+        if (node_watermark(input->nodes[input->at_node], lane->current_mark, time_ns))
+            return false;
+    input->at_node = 0;
+    return true;
+}
+
+/* By the turn's own data, then what it was told. */
+static bool advance_times(struct lane *lane, struct input *input, const struct turn *turn)
+{
+    if (!input->at) {
+        if (input->latest > INT64_MIN && !advance_watermark(lane, input, input->latest))
+            return false;
+        input->at = turn->first;
+    }
+    for (; input->at; input->at = input->at->next) {
+        enum message_kind kind = input->at->kind;
+        if ((kind == MESSAGE_WATERMARK || kind == MESSAGE_END) &&
+            !advance_watermark(lane, input, kind == MESSAGE_END ? INT64_MAX : input->at->time))
+            return false;
+    }
+    return true;
 }
 
 static void note_event_time(struct source *source, int64_t time_ns)
@@ -133,7 +154,7 @@ static int64_t latest_time(const struct weir_batch *batch)
     return latest;
 }
 
-static uint64_t run_message(struct lane *lane, struct input *input, struct message *message, int64_t *latest)
+static uint64_t run_message(struct lane *lane, struct input *input, struct message *message)
 {
     switch (message->kind) {
     case MESSAGE_DATA: {
@@ -144,8 +165,8 @@ static uint64_t run_message(struct lane *lane, struct input *input, struct messa
         if (input->source != UINT32_MAX) {
             int64_t time_ns = latest_time(batch);
             int64_t delay = current_source(lane)->node.plan->watermark_delay;
-            if (time_ns > INT64_MIN + delay && time_ns - delay > *latest)
-                *latest = time_ns - delay;
+            if (time_ns > INT64_MIN + delay && time_ns - delay > input->latest)
+                input->latest = time_ns - delay;
         }
         fanout_data(lane, &input->fanout, batch);
         message->batch = NULL;
@@ -156,11 +177,7 @@ static uint64_t run_message(struct lane *lane, struct input *input, struct messa
         fanout_schema(lane, &input->fanout, message->schema);
         return 0;
     case MESSAGE_WATERMARK:
-        advance_watermark(lane, input, message->time);
-        return 0;
     case MESSAGE_END:
-        advance_watermark(lane, input, INT64_MAX);
-        return 0;
     case MESSAGE_BLOCK:
         return 0;
     }
@@ -201,6 +218,8 @@ static int open_pending(struct lane *lane, const struct input *input, const stru
         output->pending->sequence = turn->sequence;
         output->pending->ticket = turn->ticket;
         output->pending->grain = turn->grain;
+        output->pending->piece = turn->piece + input->piece;
+        output->pending->more = turn->more;
     }
     return 0;
 }
@@ -276,39 +295,71 @@ static void submit_output(struct lane *lane, struct output *output, uint32_t par
     }
 }
 
+static void submit_outputs(struct lane *lane, const struct input *input)
+{
+    for (uint32_t i = 0; i < input->use_count; i++) {
+        struct output *output = &lane->outputs[input->uses[i].output];
+        submit_output(lane, output, input->uses[i].parts[output->pending->source]);
+    }
+}
+
+/* The data of a turn, which is decoded. Returns the number of records. */
+static uint64_t run_data(struct lane *lane, struct input *input, struct turn *turn)
+{
+    uint64_t records = 0;
+    input->latest = INT64_MIN;
+    input->at = NULL;
+    input->at_node = 0;
+    for (struct message *message = turn->first; message; message = message->next)
+        records += run_message(lane, input, message);
+    if (input->latest > INT64_MIN)
+        note_event_time(current_source(lane), input->latest);
+    return records;
+}
+
+/* What there is so far goes out, and the turn waits for room for more. */
+static enum step halve(struct lane *lane, struct input *input, struct turn *turn)
+{
+    for (uint32_t i = 0; i < input->use_count; i++)
+        lane->outputs[input->uses[i].output].pending->more = true;
+    submit_outputs(lane, input);
+    input->piece++;
+    input->halved = turn;
+    atomic_store(&input->halved_ticket, turn->ticket);
+    return STEP_RAN;
+}
+
 static enum step run_turn(struct lane *lane, struct input *input, struct turn *turn)
 {
     struct pipeline *pipeline = lane->machine.pipeline;
-    int64_t start = weir_now(&lane->machine.context), latest = INT64_MIN;
+    int64_t start = weir_now(&lane->machine.context);
     uint64_t records = 0, taken = pool_taken(lane->machine.pool);
+    bool begins = input->halved != turn;
     lane->current_source = turn->source;
     lane->current_mark = input->index * pipeline->source_count + turn->source;
     lane->child_ns = 0;
     if (open_pending(lane, input, turn) < 0)
-        return stuck(lane, input, turn);
-    if (pipeline_aborting(pipeline)) {
+        return begins ? stuck(lane, input, turn) : STEP_BLOCKED;
+    if (begins && pipeline_aborting(pipeline)) {
         turn_discard_data(turn, OUTCOME_DROPPED);
-    } else if (decode_turn(lane, turn) < 0) {
+    } else if (begins && decode_turn(lane, turn) < 0) {
         if (!hopeless(lane, input, turn))
             return stuck(lane, input, turn);
         fail_block(lane, turn);
     }
     lane->stuck_since = 0;
-    int64_t decoded = weir_now(&lane->machine.context);
-    if (input->source != UINT32_MAX)
-        count_decoding(lane, turn, decoded - start);
-    for (struct message *message = turn->first; message; message = message->next)
-        records += run_message(lane, input, message, &latest);
-    if (latest > INT64_MIN) {
-        advance_watermark(lane, input, latest);
-        note_event_time(current_source(lane), latest);
-    }
-    pass_control(lane, input, turn, latest);
-    for (uint32_t i = 0; i < input->use_count; i++) {
-        struct output *output = &lane->outputs[input->uses[i].output];
-        submit_output(lane, output, input->uses[i].parts[output->pending->source]);
-    }
+    if (begins && input->source != UINT32_MAX)
+        count_decoding(lane, turn, weir_now(&lane->machine.context) - start);
+    if (begins)
+        records = run_data(lane, input, turn);
+    if (!advance_times(lane, input, turn))
+        return halve(lane, input, turn);
+    pass_control(lane, input, turn, input->latest);
+    submit_outputs(lane, input);
     room_learn(lane, input, turn, pool_taken(lane->machine.pool) - taken);
+    input->halved = NULL;
+    input->piece = 0;
+    atomic_store(&input->halved_ticket, UINT64_MAX);
     turn_free(turn);
     lane_count_cost(pipeline, weir_now(&lane->machine.context) - start, records);
     return STEP_RAN;
@@ -366,7 +417,9 @@ enum step lane_step(struct machine *machine)
             continue;
         }
         struct edge_next next = edge_look_next(input->edge);
-        if (!next.bytes) {
+        if (input->halved)
+            next = (struct edge_next){input->halved->bytes, input->halved->ticket};
+        else if (!next.bytes) {
             open |= !edge_done(input->edge);
             continue;
         }
@@ -374,7 +427,7 @@ enum step lane_step(struct machine *machine)
             blocked = open = true;
             continue;
         }
-        struct turn *turn = edge_take(input->edge);
+        struct turn *turn = input->halved ? input->halved : edge_take(input->edge);
         if (turn)
             return run_measured(lane, input, turn);
         room_give(lane); /* another lane was faster */

@@ -150,6 +150,21 @@ uint64_t turn_discard_data(struct turn *turn, enum outcome outcome)
     return records;
 }
 
+void turn_drop_control(struct turn *turn)
+{
+    turn->last = NULL;
+    for (struct message **link = &turn->first; *link;) {
+        struct message *message = *link;
+        if (message->kind == MESSAGE_WATERMARK || message->kind == MESSAGE_END) {
+            *link = message->next;
+            message_free(message);
+        } else {
+            turn->last = message;
+            link = &message->next;
+        }
+    }
+}
+
 /* ---- Combining -------------------------------------------------------------------------------------------------- */
 
 enum { COMBINE_MAX = 256 };

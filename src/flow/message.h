@@ -45,6 +45,8 @@ struct turn {
     uint32_t source;
     uint64_t sequence;
     struct message *first, *last;
+    uint32_t piece;   /* of what a turn became where that was too much for one: from 0 */
+    bool more;        /* another piece comes: of this source, with this sequence, by the same part */
     uint64_t ticket;  /* of the source's batch: those of all sources are numbered as they set out; for room.c */
     uint32_t grain;   /* rows of the source's batch, as far as it knew: for room.c; 0: none */
     size_t bytes;     /* what it holds, for the limits of edges */
@@ -71,6 +73,9 @@ uint64_t turn_records(const struct turn *turn);
 
 /* Takes the DATA and BLOCK messages out, in order; the caller owns the list. */
 struct message *turn_take_data(struct turn *turn);
+
+/* Takes out what only the last piece of a turn has to tell: times and the end. */
+void turn_drop_control(struct turn *turn);
 
 /* Makes one turn of its parts, which it takes over: batches are put in the order of position, those of one schema as
  * one batch, those of several piece by piece; of records with the same position the one of the lower way comes first.

@@ -19,6 +19,7 @@ int node_open(struct weir_engine_node *node, struct machine *machine)
     if (node->plan->options && part->size)
         memcpy(node->self, node->plan->options, part->size);
     node->watermark = INT64_MIN;
+    node->told = true;
     for (uint32_t i = 0; i < WEIR_INPUTS_MAX; i++)
         node->key_columns[i] = -1;
     node->out.node = node;
@@ -242,10 +243,8 @@ void node_receive(struct weir_engine_node *node, uint32_t input, struct weir_bat
     node->replaced = NULL;
 }
 
-/* `mark` says by which input and from which source the time comes; the stage's own time is the least of all. */
-void node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_ns)
+static void advance_mark(struct weir_engine_node *node, uint32_t mark, int64_t time_ns)
 {
-    const struct weir_stage *stage = stage_ops(node->plan->part);
     bool idle = false;
     if (time_ns <= node->marks[mark] && node->marks[mark] != WATERMARK_IDLE)
         return;
@@ -260,16 +259,29 @@ void node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_n
     bool known = least < INT64_MAX || !idle; /* when all that have not ended are idle, time stands still */
     if (known && least > node->watermark) {
         node->watermark = least;
+        node->told = false;
         if (node->keyed)
             keyed_expire(node->keyed, least);
-        if (stage->on_watermark && node->bound && !pipeline_aborting(node->pipeline)) {
-            struct stopwatch watch = start_watch(node);
-            int error = stage->on_watermark(node->self, &node->env, least, &node->out);
-            stop_watch(node, &watch);
-            if (error < 0)
-                fail_node(node, error, 0);
-        }
     }
+}
+
+/* `mark` says by which input and from which source the time comes; the stage's own time is the least of all. */
+bool node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_ns)
+{
+    const struct weir_stage *stage = stage_ops(node->plan->part);
+    advance_mark(node, mark, time_ns);
+    if (node->told)
+        return false;
+    node->told = true;
+    if (!stage->on_watermark || !node->bound || pipeline_aborting(node->pipeline))
+        return false;
+    struct stopwatch watch = start_watch(node);
+    int more = stage->on_watermark(node->self, &node->env, node->watermark, &node->out);
+    stop_watch(node, &watch);
+    if (more < 0)
+        fail_node(node, more, 0);
+    node->told = more <= 0;
+    return more > 0;
 }
 
 void weir_out_emit(struct weir_out *out, struct weir_batch *batch)

@@ -505,6 +505,10 @@ static void close_lanes(struct pipeline *pipeline)
             if (lane->nodes[j])
                 node_close(lane->nodes[j]);
         decoder_free(lane->decoder);
+        for (uint32_t j = 0; j < lane->input_count; j++) {
+            turn_free(lane->inputs[j].halved);
+            lane->inputs[j].halved = NULL;
+        }
         if (lane->stuck) {
             turn_discard_data(lane->stuck, OUTCOME_DROPPED);
             turn_free(lane->stuck);

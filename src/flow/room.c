@@ -39,10 +39,12 @@ static uint64_t expected(const struct input *input, uint64_t bytes)
 static bool quiet_behind(const struct pipeline *pipeline, const struct input *input, uint64_t ticket)
 {
     for (uint32_t i = 0; i < pipeline->lane_count; i++) {
+        const struct input *inputs = pipeline->lanes[i].inputs;
         for (uint32_t j = 0; j < input->index; j++)
-            if (edge_look_next(pipeline->lanes[i].inputs[j].edge).bytes)
+            if (edge_look_next(inputs[j].edge).bytes || atomic_load(&inputs[j].halved_ticket) != UINT64_MAX)
                 return false;
-        if (edge_look_next(pipeline->lanes[i].inputs[input->index].edge).ticket < ticket)
+        if (edge_look_next(inputs[input->index].edge).ticket < ticket ||
+            atomic_load(&inputs[input->index].halved_ticket) < ticket)
             return false;
     }
     for (uint32_t i = 0; i < pipeline->sink_count; i++) {

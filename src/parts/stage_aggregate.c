@@ -30,6 +30,7 @@ struct aggregate {
     struct grouping grouping;
     uint32_t columns[WINDOWS_FIELDS_MOST]; /* of the schema that comes in */
     enum weir_type key_types[GROUPING_COLUMNS_MOST];
+    size_t out_next; /* of the windows that are on their way out */
     struct windows windows;
     struct weir_schema *out;
     int64_t watermark;
@@ -376,21 +377,29 @@ static int aggregate_on_watermark(void *self, struct weir_env *env, int64_t time
     struct aggregate *aggregate = self;
     struct windows *windows = &aggregate->windows;
     aggregate->watermark = time_ns;
-    int error = windows_close(windows, time_ns);
-    if (!error)
-        error = windows_sort(windows);
-    for (size_t first = 0; !error && first < windows->closed_count; first += ROWS_MOST) {
-        size_t left = windows->closed_count - first;
-        struct weir_batch *batch = make_batch(aggregate, env, first, left < ROWS_MOST ? (uint32_t)left : ROWS_MOST);
-        if (batch)
-            weir_out_emit(out, batch);
-        else
-            error = -ENOMEM;
+    int error = 0;
+    if (aggregate->out_next == windows->out_count) { /* else some are on their way out still */
+        aggregate->out_next = 0;
+        error = windows_close(windows, time_ns, ROWS_MOST);
+        if (error >= 0)
+            error = windows_sort(windows);
     }
-    windows_forget_closed(windows);
-    return error < 0 ? weir_fail(env->error, error, "%s: out of memory; give the pipeline more with run: {memory: ...}",
-                                 env->name)
-                     : 0;
+    size_t left = error < 0 ? 0 : windows->out_count - aggregate->out_next;
+    uint32_t rows = left < ROWS_MOST ? (uint32_t)left : ROWS_MOST;
+    struct weir_batch *batch = rows ? make_batch(aggregate, env, aggregate->out_next, rows) : NULL;
+    if (rows && !batch)
+        error = -ENOMEM;
+    weir_out_emit(out, batch);
+    aggregate->out_next += rows;
+    bool more = aggregate->out_next < windows->out_count || windows->until < INT64_MAX;
+    if (aggregate->out_next == windows->out_count) {
+        windows_forget_closed(windows);
+        aggregate->out_next = 0;
+    }
+    if (error < 0)
+        return weir_fail(env->error, error, "%s: out of memory; give the pipeline more with run: {memory: ...}",
+                         env->name);
+    return more;
 }
 
 static const struct weir_option aggregate_options[] = {

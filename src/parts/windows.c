@@ -127,16 +127,24 @@ static int close_past(struct windows *windows, struct window_state *state, int64
     return 0;
 }
 
-int windows_close(struct windows *windows, int64_t watermark)
+int windows_close(struct windows *windows, int64_t watermark, size_t most)
 {
-    while (windows->heap_count && is_past(windows, windows->heap[0].end, watermark)) {
+    size_t count = 0;
+    windows->until = INT64_MAX;
+    for (int64_t end = INT64_MIN; windows->heap_count && is_past(windows, windows->heap[0].end, watermark);) {
+        if (count >= most && windows->heap[0].end > end) {
+            windows->until = end;
+            return 1;
+        }
         struct window_mark mark = pop_mark(windows);
         struct window_pane *pane = pane_at(windows, mark.state, mark.slot);
         if (pane->serial != mark.serial)
             continue;
-        if (is_past(windows, pane->end, watermark)) {
+        if (is_past(windows, pane->end, watermark) && pane->end == mark.end) {
             if (close_pane(windows, mark.state, pane) < 0)
                 return -ENOMEM;
+            end = mark.end;
+            count++;
             continue;
         }
         mark.end = pane->end; /* a session that went on */
@@ -277,12 +285,18 @@ int windows_add(struct windows *windows, struct window_state *state, const struc
 
 /* ---- On the way out --------------------------------------------------------------------------------------------- */
 
+static const char *row_at(const struct windows *windows, size_t i)
+{
+    return windows->closed + i * windows->closed_size;
+}
+
 static int compare_rows(const void *a, const void *b, void *owner)
 {
     const struct windows *windows = owner;
-    const char *rows[2];
-    memcpy(&rows[0], a, sizeof rows[0]);
-    memcpy(&rows[1], b, sizeof rows[1]);
+    size_t places[2];
+    memcpy(&places[0], a, sizeof places[0]);
+    memcpy(&places[1], b, sizeof places[1]);
+    const char *rows[] = {row_at(windows, places[0]), row_at(windows, places[1])};
     const struct window_pane *x = (const void *)rows[0], *y = (const void *)rows[1];
     if (x->end != y->end)
         return x->end < y->end ? -1 : 1;
@@ -299,13 +313,27 @@ int windows_sort(struct windows *windows)
     if (reserve(&windows->order, &windows->order_capacity, windows->closed_count, sizeof *windows->order) < 0)
         return -ENOMEM;
     for (size_t i = 0; i < windows->closed_count; i++)
-        windows->order[i] = windows->closed + i * windows->closed_size;
+        windows->order[i] = i;
     if (windows->closed_count > 1)
         qsort_r(windows->order, windows->closed_count, sizeof *windows->order, compare_rows, windows);
+    windows->sorted_count = windows->out_count = windows->closed_count;
+    while (windows->out_count && windows_closed(windows, windows->out_count - 1)->end > windows->until)
+        windows->out_count--;
     return 0;
 }
 
+/* What was put aside since they were sorted stays. */
 void windows_forget_closed(struct windows *windows)
 {
-    windows->closed_count = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < windows->closed_count; i++) {
+        const struct window_pane *pane = (const void *)row_at(windows, i);
+        if (i < windows->sorted_count && pane->end <= windows->until)
+            continue;
+        if (kept != i)
+            memcpy(windows->closed + kept * windows->closed_size, row_at(windows, i), windows->closed_size);
+        kept++;
+    }
+    windows->closed_count = kept;
+    windows->sorted_count = windows->out_count = 0;
 }

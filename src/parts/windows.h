@@ -65,8 +65,10 @@ struct windows {
     size_t heap_count, heap_capacity;
     char *closed; /* rows of closed_size bytes: a pane, then the values of its key */
     size_t closed_count, closed_capacity, closed_size;
-    char **order; /* of the rows, by windows_sort */
-    size_t order_capacity;
+    size_t *order; /* of the rows, by windows_sort */
+    size_t order_capacity, sorted_count;
+    int64_t until;    /* of the rows, those whose window ends later are not to go out yet */
+    size_t out_count; /* how many are, the first in order */
     uint64_t serial;
 };
 
@@ -91,18 +93,20 @@ void windows_free(struct windows *windows); /* of a zeroed one too */
  * -ENOMEM. */
 int windows_add(struct windows *windows, struct window_state *state, const struct windows_record *record);
 
-/* Event time has come to `watermark` (INT64_MAX: the end): closes what ends there. 0 or -ENOMEM. */
-int windows_close(struct windows *windows, int64_t watermark);
+/* Event time has come to `watermark` (INT64_MAX: the end): closes what ends there, the earliest end first, until there
+ * are `most` of them; all with the same end together. 0; 1: there are more; or -ENOMEM. */
+int windows_close(struct windows *windows, int64_t watermark, size_t most);
 
-/* Puts the closed rows in order: by end, then by the position of the first record, then by key. 0 or -ENOMEM. */
+/* Puts the closed rows in order: by end, then by the position of the first record, then by key. 0 or -ENOMEM. Then the
+ * first out_count of them may go out. */
 int windows_sort(struct windows *windows);
 static inline const struct window_pane *windows_closed(const struct windows *windows, size_t i)
 {
-    return (const struct window_pane *)(const void *)windows->order[i];
+    return (const struct window_pane *)(const void *)(windows->closed + windows->order[i] * windows->closed_size);
 }
 static inline const uint64_t *windows_closed_values(const struct windows *windows, size_t i)
 {
-    return (const uint64_t *)(const void *)(windows->order[i] + windows->pane_size);
+    return (const uint64_t *)(const void *)((const char *)windows_closed(windows, i) + windows->pane_size);
 }
-void windows_forget_closed(struct windows *windows); /* they have gone out */
+void windows_forget_closed(struct windows *windows); /* those that were to go out have */
 #endif

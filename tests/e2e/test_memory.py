@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The smallest memory that a run may have holds any pipeline: turns wait for room, records are not refused for want of
 it. What can never fit says so."""
+import datetime
 import json
 
 import pytest
@@ -39,7 +40,7 @@ def test_two_hundred_stages_in_the_least_memory(pipeline, tmp_path, lanes, keyed
         assert [record[f"v{i}"] for i in (0, 99, 199)] == [n % 1000 + i for i in (0, 99, 199)]
 
 
-FIELDS = ", ".join(f"f{n}: f64" for n in range(400))
+FIELDS = ", ".join(f"f{n}: f64" for n in range(120))
 
 
 @pytest.mark.parametrize("batch", ["", ", batch: 50000"])
@@ -58,7 +59,7 @@ def test_short_lines_that_become_rows_of_many_columns(pipeline, tmp_path, batch)
 def test_a_block_that_can_never_be_decoded_ends_the_run(pipeline, tmp_path):
     """Where the ends of records cannot be told without decoding, a block is not cut into pieces."""
     with open(tmp_path / "in.csv", "w", encoding="utf-8") as out:
-        out.write(",".join(f"f{n}" for n in range(400)) + "\n")
+        out.write(",".join(f"f{n}" for n in range(120)) + "\n")
         out.write('"1"\n' * 30000)
     config = """
         sources: {in: {type: file, path: in.csv}}
@@ -89,3 +90,40 @@ def test_state_takes_all_there_is_before_every_lane_has_decoded(pipeline, tmp_pa
     assert 0 < report["records_refused"] < 40000
     with open(tmp_path / "out.ndjson", encoding="utf-8") as out:
         assert len(out.readlines()) == 40000 - report["records_refused"]
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_many_windows_that_close_at_once(pipeline, tmp_path, lanes):
+    """More than there is memory for in one go: they come in pieces, and all of them."""
+    keys, hops = 1200, 60
+    with open(tmp_path / "in.ndjson", "w", encoding="utf-8") as out:
+        for n in range(keys):
+            out.write('{"ts": %d, "sensor": "s%d", "a": %d, "b": %d}\n' % (1732147200 + n % 3, n, n, -n))
+            out.write('{"ts": %d, "sensor": "s%d", "a": %d, "b": %d}\n' % (1732147203, n, n + 2, n))
+    report = pipeline("""
+        sources: {in: {type: file, path: in.ndjson, key: sensor, watermark: 10s}}
+        stages:
+          - aggregate: {field: [a, b], every: 1s, window: %ds,
+                        compute: [count, sum, mean, var, stddev, min, max, first, last, delta, range]}
+          - select: [window_start, sensor, a_count, a_sum, a_max]
+        sinks: {out: {type: file, path: out.csv}}
+        run: {lanes: %d, memory: 32MiB}
+    """ % (hops, lanes))
+    assert report["records_refused"] == 0
+    expected = {}
+    for n in range(keys):
+        for ts, a in ((n % 3, n), (3, n + 2)):
+            for start in range(ts - hops + 1, ts + 1):
+                expected.setdefault((f"s{n}", start), []).append(a)
+    base, starts = datetime.datetime(2024, 11, 21, tzinfo=datetime.timezone.utc), []
+    with open(tmp_path / "out.csv", encoding="utf-8") as lines:
+        assert next(lines) == "window_start,sensor,a_count,a_sum,a_max\n"
+        for line in lines:
+            text, sensor, *numbers = line.rstrip("\n").split(",")
+            start = int((datetime.datetime.fromisoformat(text.replace("Z", "+00:00")) - base).total_seconds())
+            values = expected.pop((sensor, start))
+            assert [float(number) for number in numbers] == [len(values), sum(values), max(values)]
+            starts.append(start)
+    assert not expected
+    assert starts == sorted(starts)
