@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Private to kernel_rolling_column.c, which includes it once for each set of instructions: sums, mean and deviation
- * after each of eight records of one key, side by side. Before that: BLOCK_LANES, doubles in a vector (4 or 8),
+ * after each of eight records of one key, side by side. Before that: BLOCK_LANES, doubles in a vector (2, 4 or 8),
  * BLOCK(name) for the names, BLOCK_SQRT and, where there is such an instruction, BLOCK_FMA(a, b, c) = a · b + c rounded
  * once. The same operations for each set, so the same bits.
  *
@@ -61,7 +61,7 @@ INLINE EIGHT BLOCK(plus_last)(EIGHT x, EIGHT before) /* the last of those before
     x.v[0] += __builtin_shufflevector(before.v[0], before.v[0], 7, 7, 7, 7, 7, 7, 7, 7);
     return x;
 }
-#else
+#elif BLOCK_LANES == 4
 INLINE EIGHT BLOCK(prefixes)(EIGHT x)
 {
     const VECTOR zero = {0};
@@ -74,6 +74,25 @@ INLINE EIGHT BLOCK(prefixes)(EIGHT x)
 INLINE EIGHT BLOCK(plus_last)(EIGHT x, EIGHT before)
 {
     VECTOR last = __builtin_shufflevector(before.v[1], before.v[1], 3, 3, 3, 3);
+    EACH x.v[h] += last;
+    return x;
+}
+#else
+INLINE EIGHT BLOCK(prefixes)(EIGHT x)
+{
+    const VECTOR zero = {0};
+    EACH x.v[h] += __builtin_shufflevector(zero, x.v[h], 0, 2);
+    x.v[1] += __builtin_shufflevector(x.v[0], x.v[0], 1, 1);
+    x.v[3] += __builtin_shufflevector(x.v[2], x.v[2], 1, 1);
+    VECTOR last = __builtin_shufflevector(x.v[1], x.v[1], 1, 1);
+    x.v[2] += last;
+    x.v[3] += last;
+    return x;
+}
+
+INLINE EIGHT BLOCK(plus_last)(EIGHT x, EIGHT before)
+{
+    VECTOR last = __builtin_shufflevector(before.v[3], before.v[3], 1, 1);
     EACH x.v[h] += last;
     return x;
 }
@@ -164,11 +183,10 @@ INLINE bool BLOCK(finish)(struct rolling_work *work, uint32_t begin, uint32_t en
         }
     }
     BLOCK(store)(work->peaks, peak);
-    MASK sound = fine[0] & fine[HALVES - 1], any = near_zero[0] | near_zero[HALVES - 1];
     int64_t all = -1, some = 0;
-    for (int lane = 0; lane < BLOCK_LANES; lane++) {
-        all &= sound[lane];
-        some |= any[lane];
+    for (int lane = 0; lane < ROLLING_BLOCK; lane++) {
+        all &= fine[lane / BLOCK_LANES][lane % BLOCK_LANES];
+        some |= near_zero[lane / BLOCK_LANES][lane % BLOCK_LANES];
     }
     work->small |= some;
     return all;

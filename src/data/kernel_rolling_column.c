@@ -51,12 +51,12 @@ struct key {
 /* ---- For each set of instructions ---------------------------------------------------------------------------------
  */
 
-#define BLOCK_LANES 4
+#define BLOCK_LANES 2
 #define BLOCK(name) plain_##name
 #define BLOCK_SQRT(x)                                                                                                  \
     (VECTOR)                                                                                                           \
     {                                                                                                                  \
-        sqrt((x)[0]), sqrt((x)[1]), sqrt((x)[2]), sqrt((x)[3])                                                         \
+        sqrt((x)[0]), sqrt((x)[1])                                                                                     \
     }
 #include "data/kernel_rolling_block.h"
 
