@@ -16,6 +16,7 @@ enum {
     NAME_STEP = 16,  /* names are copied so many bytes at a time, the last time too */
     TEXT_SHORT = 40, /* up to here texts need no room of their own */
     FIELD_ROOM = ENCODE_NUMBER_MAX,
+    ARRAY_PIECE = 64, /* elements that are written at a time */
 };
 _Static_assert(TEXT_SHORT + 2 <= FIELD_ROOM, "a short text with its quotes is a field");
 
@@ -149,6 +150,26 @@ static inline char *put_number(char *at, struct array_number number)
     return infinite ? put_f64(at, number.f) : at + encode_number(number, at);
 }
 
+/* Numbers that a double holds exactly, many at a time; there is room. */
+static char *put_simple(char *at, uint8_t element, const void *data, size_t first, size_t count)
+{
+    double values[ARRAY_PIECE];
+    bool floats = array_is_float(element);
+    array_read_f64(element, data, first, count, values);
+    for (size_t i = 0; i < count; i++) {
+        if (first + i > 0)
+            *at++ = ',';
+        at = floats ? put_f64(at, values[i]) : at + encode_i64((int64_t)values[i], at);
+    }
+    return at;
+}
+
+static bool is_simple(uint8_t element)
+{
+    size_t size = weir_element_size(element & WEIR_ELEMENT_TYPE);
+    return !(element & WEIR_ELEMENT_COMPLEX) && (array_is_float(element) ? size == 8 : size <= 4);
+}
+
 static char *put_array(struct writer *writer, char *at, uint32_t c, uint32_t row)
 {
     const struct weir_field *field = &writer->batch->schema->fields[c];
@@ -157,8 +178,16 @@ static char *put_array(struct writer *writer, char *at, uint32_t c, uint32_t row
     out->size = (size_t)(at - out->data);
     const void *data = (const char *)column->data + row * weir_field_width(field);
     bool pairs = field->element & WEIR_ELEMENT_COMPLEX;
+    bool simple = is_simple(field->element);
     buffer_append(out, "[", 1);
-    for (uint32_t i = 0; i < field->elements; i++) {
+    for (size_t i = 0, count; simple && i < field->elements; i += count) {
+        count = field->elements - i < ARRAY_PIECE ? field->elements - i : ARRAY_PIECE;
+        at = buffer_reserve(out, count * FIELD_ROOM);
+        if (!at)
+            return NULL;
+        out->size += (size_t)(put_simple(at, field->element, data, i, count) - at);
+    }
+    for (uint32_t i = 0; !simple && i < field->elements; i++) {
         at = buffer_reserve(out, 2 * FIELD_ROOM);
         if (!at)
             return NULL;
