@@ -32,6 +32,7 @@ struct world {
     struct edge *edge;
     uint64_t seed;
     bool empty_parts; /* some parts bring nothing */
+    bool pieces;      /* some come in several */
     _Atomic uint64_t submitted;
 };
 
@@ -97,6 +98,37 @@ static struct turn *new_turn(struct world *world, struct weir_pool *pool, uint32
     return turn;
 }
 
+static uint32_t pieces_of(const struct world *world, uint32_t source, uint64_t sequence, uint32_t part)
+{
+    uint64_t mixed = world->seed + sequence * 31 + source * 7 + part;
+    return world->pieces ? 1 + (uint32_t)(next_random(&mixed) % 3) : 1;
+}
+
+/* How many pieces come out of the turn: as many as the part with the most has. */
+static uint32_t most_pieces(const struct world *world, uint32_t source, uint64_t sequence)
+{
+    uint32_t most = 0;
+    for (uint32_t part = 0; part < PARTS; part++)
+        if (pieces_of(world, source, sequence, part) > most)
+            most = pieces_of(world, source, sequence, part);
+    return most;
+}
+
+/* All pieces of a part of a turn, those of every other turn backwards; the end is in the last. */
+static void submit_pieces(struct world *world, struct weir_pool *pool, uint32_t source, uint64_t sequence,
+                          uint32_t part)
+{
+    uint32_t count = pieces_of(world, source, sequence, part);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t piece = sequence % 2 ? i : count - 1 - i;
+        bool more = piece + 1 < count;
+        struct turn *turn = new_turn(world, pool, source, sequence, part, !more && sequence == TURNS - 1);
+        turn->piece = piece;
+        turn->more = more;
+        edge_submit(world->edge, turn, part, pool);
+    }
+}
+
 struct producer {
     struct world *world;
     uint32_t part;
@@ -116,9 +148,7 @@ static void *produce(void *argument)
             uint64_t which = (i + first) % (8 * SOURCES), sequence = start + which / SOURCES;
             while (producer->ask && !edge_credit(world->edge))
                 waiter_park(&world->producers[producer->part], INT64_MAX);
-            struct turn *turn = new_turn(world, pool, (uint32_t)(which % SOURCES), sequence, producer->part,
-                                         sequence == TURNS - 1);
-            edge_submit(world->edge, turn, producer->part, pool);
+            submit_pieces(world, pool, (uint32_t)(which % SOURCES), sequence, producer->part);
             atomic_fetch_add(&world->submitted, 1);
         }
     }
@@ -130,14 +160,21 @@ static void *produce(void *argument)
 static uint64_t consume(struct world *world, bool whole)
 {
     uint64_t next[SOURCES] = {0}, records = 0;
+    uint32_t pieces[SOURCES] = {0};
     while (!edge_done(world->edge)) {
         struct turn *turn = edge_take(world->edge);
         if (!turn) {
             waiter_park(&world->consumer, INT64_MAX);
             continue;
         }
-        assert_int_equal(turn->sequence, next[turn->source]++);
-        assert_int_equal(turn_has(turn, MESSAGE_END), turn->sequence == TURNS - 1);
+        assert_int_equal(turn->sequence, next[turn->source]);
+        assert_int_equal(turn->piece, pieces[turn->source]++);
+        assert_int_equal(turn->more, turn->piece + 1 < most_pieces(world, turn->source, turn->sequence));
+        assert_int_equal(turn_has(turn, MESSAGE_END), turn->sequence == TURNS - 1 && !turn->more);
+        if (!turn->more) {
+            next[turn->source]++;
+            pieces[turn->source] = 0;
+        }
         uint32_t batches = 0;
         for (const struct message *message = turn->first; message; message = message->next) {
             if (message->kind != MESSAGE_DATA)
@@ -166,21 +203,22 @@ static void test_parts_from_threads(void **state)
     (void)state;
     uint64_t seed = (uint64_t)time(NULL);
     print_message("seed %llu\n", (unsigned long long)seed);
-    for (int round = 0; round < 6; round++) {
+    for (int round = 0; round < 8; round++) {
         struct world world;
         struct producer producers[PARTS];
         pthread_t threads[PARTS];
         bool ask = round % 2;
         open_world(&world, PLAN_BLOCK, ask ? 4 * SLAB : SIZE_MAX, PARTS, seed + (uint64_t)round);
-        world.empty_parts = round >= 4;
+        world.empty_parts = round == 4 || round == 5;
+        world.pieces = round >= 6;
         for (uint32_t i = 0; i < PARTS; i++) {
             producers[i] = (struct producer){&world, i, ask};
             assert_int_equal(pthread_create(&threads[i], NULL, produce, &producers[i]), 0);
         }
-        uint64_t records = consume(&world, !world.empty_parts);
+        uint64_t records = consume(&world, !world.empty_parts && !world.pieces);
         for (uint32_t i = 0; i < PARTS; i++)
             pthread_join(threads[i], NULL);
-        if (!world.empty_parts)
+        if (!world.empty_parts && !world.pieces)
             assert_int_equal(records, SOURCES * TURNS * PARTS * ROWS);
         close_world(&world, records, 0);
     }
