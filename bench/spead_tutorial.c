@@ -260,10 +260,11 @@ static pid_t start_sending(const struct row *row, uint64_t heaps, int *ret_port)
     _exit(0);
 }
 
-/* True: at the row's rate, all heaps but at most one came. */
-static bool receive_at(const struct row *row, double seconds, bool power)
+/* At the row's rate: MB/s at which all heaps but at most one came; 0: more were lost. */
+static double receive_at(const struct row *row, double seconds, bool power)
 {
     uint64_t heaps = (uint64_t)(row->rate * seconds / (double)row->heap_size) + 2, came = 0;
+    int64_t first = INT64_MAX, last = 0;
     struct weir_error error = {0};
     struct weir_spead_receiver *receiver;
     const struct weir_spead_receive_options options = {.ring_heaps = 64};
@@ -284,22 +285,22 @@ static bool receive_at(const struct row *row, double seconds, bool power)
         for (uint32_t i = 0; power && i < heap->value_count; i++)
             sum = sum + (heap->values[i].id == SAMPLES ? mean_power(&heap->values[i]) : 0);
         came += heap->complete;
+        first = heap->first_ns < first ? heap->first_ns : first;
+        last = heap->last_ns;
         weir_memory_release(&heap->memory);
     }
     weir_spead_receiver_free(receiver);
     close(port_pipe);
     waitpid(child, NULL, 0);
-    return came + 1 >= heaps;
+    return came + 1 >= heaps && last > first ? (double)(came * row->heap_size) * 1e3 / (double)(last - first) : 0;
 }
 
 static void measure_receiver(const char *step, bool power, double seconds)
 {
     struct row row = {.step = step, .heap_size = 1 << 20, .packet = 8872, .in_flight = 2, .batch = 1};
-    for (row.rate = 8e9; row.rate > 50e6; row.rate /= 1.2) {
-        if (receive_at(&row, seconds, power))
-            break;
-    }
-    const struct outcome outcome = {.rate = row.rate / 1e6};
+    struct outcome outcome = {0};
+    for (row.rate = 8e9; outcome.rate <= 0 && row.rate > 50e6; row.rate /= 1.2)
+        outcome.rate = receive_at(&row, seconds, power);
     print_row(&row, &outcome, 0);
 }
 
