@@ -29,7 +29,8 @@ def test_list(weir, names):
 
 
 @pytest.mark.parametrize("pattern", ["decode", "encode", "intern", "expression", "filter", "normalize", "rolling.*.10",
-                                     "edge", "task", "timer", "spead", "search"])
+                                     pytest.param("edge", marks=pytest.mark.threads), "task", "timer", "spead",
+                                     "search"])
 def test_each_works(weir, names, pattern):
     report = measure(weir, pattern)
     assert report["format"] == "weir bench" and report["version"] == 1

@@ -86,6 +86,7 @@ def finish(process):
         process.kill()
 
 
+@pytest.mark.threads
 def test_values(serving):
     run = serving(LIVE)
     samples = run.samples()
@@ -103,6 +104,7 @@ def test_values(serving):
                if name.split("{")[0].endswith(("_total", "_count", "_bucket", "_sum")))
 
 
+@pytest.mark.threads
 def test_paths_and_methods(serving):
     run = serving(LIVE)
     run.samples()
