@@ -2,8 +2,12 @@
 """weir bench: that every benchmark works, and what is said of measurements. Not how fast anything is."""
 import json
 import re
+import signal
+import subprocess
 
 import pytest
+
+from conftest import BINARY, SLOWNESS, environment
 
 FAST = ("--time", "1ms", "--json")
 
@@ -120,3 +124,17 @@ def test_mistakes(weir, tmp_path):
     (tmp_path / "profile.json").write_text('{"format": "weir profile", "version": 1, "rows": []}')
     assert "no measurements" in weir("bench", "search", "--against", "profile", status=2).stderr
     assert "cannot write" in weir("bench", "search.set", "--time", "1ms", "--save", "no/such/folder", status=1).stderr
+
+
+def test_interrupt_keeps_what_was_measured(tmp_path):
+    process = subprocess.Popen([str(BINARY), "bench", "search", "timer", "rolling", "--time", "100ms", "--save", "kept"],
+                               cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
+                               text=True)
+    for line in process.stdout:
+        if line.startswith("rolling."):  # the first of many
+            break
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60 * SLOWNESS)
+    assert process.returncode == 130 and "interrupted" in errors
+    kept = [b["name"] for b in json.loads((tmp_path / "kept.json").read_text())["benchmarks"]]
+    assert kept and len(kept) < 15 and all(name.startswith("rolling.") for name in kept)
