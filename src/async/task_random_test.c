@@ -24,7 +24,7 @@
 #include <cmocka.h>
 
 #if defined(FIBER_TSAN) /* to which each task is a thread */
-enum { SEEDS = 60 };
+enum { SEEDS = 8 };
 #elif defined(FIBER_ASAN)
 enum { SEEDS = 500 };
 #else
