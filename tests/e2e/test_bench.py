@@ -127,8 +127,8 @@ def test_mistakes(weir, tmp_path):
 
 
 def test_interrupt_keeps_what_was_measured(tmp_path):
-    process = subprocess.Popen([str(BINARY), "bench", "search", "timer", "rolling", "--time", "100ms", "--save", "kept"],
-                               cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
+    process = subprocess.Popen([str(BINARY), "bench", "search", "timer", "rolling", "--time", "100ms", "--save",
+                                "kept"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
                                text=True)
     for line in process.stdout:
         if line.startswith("rolling."):  # the first of many
