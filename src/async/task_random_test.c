@@ -24,11 +24,11 @@
 #include <cmocka.h>
 
 #if defined(FIBER_TSAN) /* to which each task is a thread */
-enum { SEEDS = 8 };
+enum { SEEDS = 8, FEW = 15 };
 #elif defined(FIBER_ASAN)
-enum { SEEDS = 500 };
+enum { SEEDS = 500, FEW = 200 };
 #else
-enum { SEEDS = 2000 };
+enum { SEEDS = 2000, FEW = 200 };
 #endif
 enum { DEPTH_MOST = 4, CHILDREN_MOST = 5, TASKS_MOST = 120, THINGS_MOST = 6 };
 #define MS CLOCK_MILLISECOND
@@ -453,7 +453,7 @@ static int grow_few(struct weir_context *context, void *argument)
         weir_scope_open(context, &scope);
         weir_scope_deadline(&scope, weir_now(context) + CLOCK_SECOND);
         int error = 0;
-        if (world->spawned++ < 200)
+        if (world->spawned++ < FEW)
             error = weir_scope_spawn(&scope, "few", grow_few, world);
         int joined = weir_scope_join(&scope);
         if (error < 0 || joined < 0)
