@@ -127,9 +127,9 @@ def test_mistakes(weir, tmp_path):
 
 
 def test_interrupt_keeps_what_was_measured(tmp_path):
-    process = subprocess.Popen([str(BINARY), "bench", "search", "timer", "rolling", "--time", "100ms", "--save",
-                                "kept"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(),
-                               text=True)
+    command = [str(BINARY), "bench", "search", "timer", "rolling", "--time", "100ms", "--save", "kept"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env=environment())
     for line in process.stdout:
         if line.startswith("rolling."):  # the first of many
             break
