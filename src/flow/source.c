@@ -396,7 +396,7 @@ int weir_emit_block(struct weir_context *context, struct weir_emitter *out, cons
     struct weir_block piece = *block, rest;
     uint64_t rows = room_rows_of(out->source->machine.pipeline, codec_layout_schema(block->layout), block->size);
     int error = 0;
-    while (error >= 0 && codec_block_split(&piece, rows, &rest)) {
+    while (error >= 0 && rows < UINT64_MAX && codec_block_split(&piece, rows, &rest)) {
         error = emit_block(context, out->source, piece);
         piece = rest;
     }
