@@ -7,7 +7,6 @@ import subprocess
 import threading
 
 from harness import Failed, discard, median, ratio
-from measuring import measuring
 from table import Row, microseconds, nanoseconds, rate
 
 MIB = 2**20
@@ -366,5 +365,4 @@ def memory(bench):
     return rows
 
 
-SECTIONS = {"jobs": jobs, "store": store, "kernels": kernels, "keys": keys, "latency": latency, "memory": memory,
-            "measuring": measuring}
+SECTIONS = {"jobs": jobs, "store": store, "kernels": kernels, "keys": keys, "latency": latency, "memory": memory}

@@ -1,14 +1,16 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""usage: bench/run.py BUILD_FOLDER [--quick] [--json] [--docs] [--only SECTION]...
+"""usage: bench/run.py BUILD_FOLDER [--quick] [--json] [--docs] [--only WHAT]...
 
-One table: weir, its Python peers and the limits, measured in turns on this machine, against the goals. Three runs of
-each; shown is the median, of ratios the median of the ratios. `make bench` builds what it needs and runs it.
+Tables: weir, its peers and the limits, measured in turns on this machine, against the goals. Each figure is the median
+of several runs, of ratios the median of the ratios. `make bench` builds what it needs and runs it.
 
 --quick  1 M records instead of 10 M and one run: does it work?
---json   one JSON object on stdout instead of the table
---docs   writes the table into docs/benchmarks.md too
---only   jobs, store, kernels, keys, latency, memory, tasks, fleet, limit, sweep or spead; may be repeated
+--json   one JSON object on stdout instead of the tables
+--docs   writes the tables that are whole into docs/benchmarks.md too
+--only   a table: {tables};
+         or sections of them: {sections}; may be repeated
+--all    all tables; without --only and --all it is the first
 """
 import argparse
 import json
@@ -19,20 +21,34 @@ import measure
 import measure_async
 import measure_spead
 import measure_sweep
+import measuring
 import table
 
-SECTIONS = measure.SECTIONS | measure_async.SECTIONS | measure_sweep.SECTIONS | measure_spead.SECTIONS
+TABLES = {"analytics": measure.SECTIONS, "async": measure_async.SECTIONS,
+          "measuring": measure_sweep.SECTIONS | {"costs": measuring.measuring}, "spead": measure_spead.SECTIONS}
+SECTIONS = {name: section for table_ in TABLES.values() for name, section in table_.items()}
 
 
 def arguments():
-    usage, text = __doc__.removeprefix("usage: ").split("\n", 1)
+    sections = [name for name in SECTIONS if name not in TABLES]
+    words = __doc__.format(tables=", ".join(TABLES), sections=", ".join(sections))
+    usage, text = words.removeprefix("usage: ").split("\n", 1)
     parser = argparse.ArgumentParser(usage=usage, description=text,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build")
-    for flag in ("--quick", "--json", "--docs"):
+    for flag in ("--quick", "--json", "--docs", "--all"):
         parser.add_argument(flag, action="store_true")
-    parser.add_argument("--only", action="append", choices=SECTIONS)
+    parser.add_argument("--only", action="append", choices=[*TABLES, *sections])
     return parser.parse_args()
+
+
+def wanted(options):
+    """The tables to make, each with its sections and whether these are all it has."""
+    asked = list(TABLES) if options.all else options.only or list(TABLES)[:1]
+    for name, sections in TABLES.items():
+        chosen = {key: value for key, value in sections.items() if name in asked or key in asked}
+        if chosen:
+            yield name, chosen, len(chosen) == len(sections)
 
 
 def main():
@@ -41,17 +57,18 @@ def main():
     bench = harness.Bench(options.build, options.quick)
     versions = bench.peers("versions")
     rows = []
-    for name in options.only or SECTIONS:
-        rows += SECTIONS[name](bench)
-    bench.say("")
-    words = f"{table.heading(machine, versions, options.quick)}\n\n{table.text(rows)}"
+    for name, sections, whole in wanted(options):
+        made = [row for section in sections.values() for row in section(bench)]
+        rows += made
+        bench.say("")
+        words = f"{table.heading(machine, versions, options.quick)}\n\n{table.text(made)}"
+        if not options.json:
+            print(words, end="\n\n", flush=True)
+        if options.docs and whole:
+            table.write_docs(harness.HERE.parent / "docs" / "benchmarks.md", name, words)
     if options.json:
         print(json.dumps({"machine": machine, "versions": versions, "quick": options.quick,
                           "rows": [vars(row) for row in rows]}, ensure_ascii=False))
-    else:
-        print(words)
-    if options.docs:
-        table.write_docs(harness.HERE.parent / "docs" / "benchmarks.md", words)
     return 0
 
 

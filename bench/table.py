@@ -2,7 +2,7 @@
 """The table of run.py: rows, how they are printed, and how they get into the documentation."""
 import dataclasses
 
-BEGIN, END = "<!-- table of make bench: begin -->", "<!-- table of make bench: end -->"
+BEGIN, END = "<!-- table {}: begin -->", "<!-- table {}: end -->"
 HEADS = ("job", "weir", "beside it, in the same run", "ratio", "goal", "")
 
 
@@ -56,9 +56,10 @@ def heading(machine, versions, quick):
     return "\n".join(lines)
 
 
-def write_docs(path, words):
+def write_docs(path, name, words):
     page = path.read_text(encoding="utf-8")
-    if BEGIN not in page or END not in page:
-        raise SystemExit(f"{path}: the lines {BEGIN} and {END} are missing")
-    before, rest = page.split(BEGIN, 1)
-    path.write_text(f"{before}{BEGIN}\n{words}\n{END}{rest.split(END, 1)[1]}", encoding="utf-8")
+    begin, end = BEGIN.format(name), END.format(name)
+    if begin not in page or end not in page:
+        raise SystemExit(f"{path}: the lines {begin} and {end} are missing")
+    before, rest = page.split(begin, 1)
+    path.write_text(f"{before}{begin}\n{words}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
