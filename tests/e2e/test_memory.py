@@ -108,7 +108,7 @@ def test_many_windows_that_close_at_once(pipeline, tmp_path, lanes):
                         compute: [count, sum, mean, var, stddev, min, max, first, last, delta, range]}
           - select: [window_start, sensor, a_count, a_sum, a_max]
         sinks: {out: {type: file, path: out.csv}}
-        run: {lanes: %d, memory: 32MiB}
+        run: {lanes: %d, memory: 40MiB}
     """ % (hops, lanes))
     assert report["records_refused"] == 0
     expected = {}
