@@ -37,6 +37,7 @@ struct slot {
     struct weir_spead_outgoing *heap;
     struct weir_batch *batch;
     struct weir_spead_completion completion;
+    uint32_t destination;
     bool busy;
 };
 
@@ -56,7 +57,7 @@ struct sink_spead {
     struct item *items;
     uint64_t sent;      /* heaps handed to the sender */
     uint64_t described; /* `sent` when descriptors went along last, for all destinations */
-    bool describe_anew;
+    bool describe_anew, refused;
     _Atomic uint64_t out_of_range;
 };
 
@@ -268,8 +269,25 @@ static int fill_heap(struct sink_spead *self, struct weir_env *env, struct slot 
     return error;
 }
 
+/* A peer that goes away fails the run: -EPIPE would say that it has read all it wanted, as `head` does. */
+static int fail_sending(struct weir_env *env, int error)
+{
+    return weir_fail(env->error, error == -EPIPE ? -ECONNRESET : error, "%s: %s", env->name, weir_spead_explain(error));
+}
+
+static void notice_refusal(struct sink_spead *self, struct weir_env *env, const struct slot *slot)
+{
+    if (self->refused)
+        return;
+    self->refused = true;
+    weir_notice(env, "nobody listens",
+                "nobody listens at %s: start the receiver first, or check host and port; "
+                "sending goes on",
+                self->destinations[slot->destination]);
+}
+
 /* Waits until what was sent with the slot last has gone; lets go of its batch. */
-static int empty_slot(struct weir_env *env, struct slot *slot)
+static int empty_slot(struct sink_spead *self, struct weir_env *env, struct slot *slot)
 {
     if (!slot->busy)
         return 0;
@@ -279,9 +297,11 @@ static int empty_slot(struct weir_env *env, struct slot *slot)
     slot->busy = false;
     weir_batch_release(slot->batch);
     slot->batch = NULL;
-    if (result == 0 || result == -ECONNREFUSED) /* it was sent, though nobody listens */
+    if (result == -ECONNREFUSED) /* it was sent nonetheless */
+        notice_refusal(self, env, slot);
+    if (result == 0 || result == -ECONNREFUSED)
         return 0;
-    return weir_fail(env->error, result, "%s: %s", env->name, weir_spead_explain(result));
+    return fail_sending(env, result);
 }
 
 /* Descriptors go along in the first heap for each destination, when they have changed, and now and then. */
@@ -300,7 +320,7 @@ static bool describes(struct sink_spead *self)
 static int send_row(struct sink_spead *self, struct weir_env *env, struct weir_batch *in, uint32_t row)
 {
     struct slot *slot = &self->slots[self->next];
-    int error = empty_slot(env, slot);
+    int error = empty_slot(self, env, slot);
     if (error == 0)
         error = fill_heap(self, env, slot, in, row, describes(self));
     if (error < 0)
@@ -316,8 +336,9 @@ static int send_row(struct sink_spead *self, struct weir_env *env, struct weir_b
     if (error < 0) {
         weir_batch_release(slot->batch);
         slot->batch = NULL;
-        return error == -ECANCELED ? error : weir_fail(env->error, error, "%s: %s", env->name, strerror(-error));
+        return error == -ECANCELED ? error : fail_sending(env, error);
     }
+    slot->destination = send.destination;
     slot->busy = true;
     self->next = (self->next + 1) % (uint32_t)self->max_heaps;
     self->sent++;
@@ -340,7 +361,7 @@ static int sink_commit(void *state, struct weir_env *env)
     struct sink_spead *self = state;
     int error = 0;
     for (uint32_t i = 0; error == 0 && i < (uint32_t)self->max_heaps; i++)
-        error = empty_slot(env, &self->slots[(self->next + i) % (uint32_t)self->max_heaps]);
+        error = empty_slot(self, env, &self->slots[(self->next + i) % (uint32_t)self->max_heaps]);
     return error;
 }
 

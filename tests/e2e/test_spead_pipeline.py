@@ -2,6 +2,8 @@
 """Pipelines that send and receive SPEAD: the sink, and the telescope of the examples."""
 import json
 import math
+import socket
+import threading
 
 import pytest
 
@@ -91,6 +93,31 @@ def test_mistakes(weir, tmp_path, sink, words):
                                      f"sinks: {{o: {{type: spead, to: '127.0.0.1:9', {sink}}}}}\n")
     outcome = weir("run", "a.yaml")
     assert outcome.status != 0 and words in outcome.stderr, outcome
+
+
+def test_a_receiver_that_goes_away_fails_the_run(weir, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        def take_some():
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(1000)  # closing with bytes unread resets the connection
+
+        taking = threading.Thread(target=take_some, daemon=True)
+        taking.start()
+        (tmp_path / "a.yaml").write_text(
+            f"sources: {{adc: {{{ADC}, count: 100000}}}}\n"
+            f"sinks: {{o: {{type: spead, tcp: true, to: '127.0.0.1:{listener.getsockname()[1]}'}}}}\n")
+        outcome = weir("run", "a.yaml")
+        taking.join()
+    assert outcome.status == 1 and "the receiver has closed the connection" in outcome.stderr, outcome
+
+
+def test_nobody_listening_is_said_once(weir, tmp_path):
+    (tmp_path / "a.yaml").write_text(
+        f"sources: {{adc: {{{ADC}, count: 100}}}}\n"
+        f"sinks: {{o: {{type: spead, to: '127.0.0.1:{free_port()}'}}}}\n")
+    outcome = weir("run", "a.yaml")
+    assert outcome.status == 0 and outcome.stderr.count("nobody listens at 127.0.0.1:") == 1, outcome
 
 
 @needs_fft
