@@ -6,6 +6,7 @@
 #include <net/if.h>
 #include <netdb.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "net/spead_receiver.h"
@@ -23,7 +24,8 @@ int receive_resolve(const char *text, bool tcp, struct sockaddr_storage *ret, so
     } else if (memchr(text, ':', length)) {
         return weir_fail(error, -EINVAL, "%s: write an IPv6 address in brackets, as in [::1]:8888", text);
     }
-    if (length >= sizeof host || !*port || strspn(port, "0123456789") != strlen(port) || strlen(port) > 5)
+    if (length >= sizeof host || !*port || strspn(port, "0123456789") != strlen(port) || strlen(port) > 5 ||
+        strtol(port, NULL, 10) > UINT16_MAX)
         return weir_fail(error, -EINVAL, "%s is no place to listen at; for example :8888 or 239.1.2.3:7148", text);
     memcpy(host, begin, length);
     struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
@@ -46,8 +48,7 @@ void receive_set_buffer(struct weir_spead_receiver *receiver, struct receive_end
     setsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     getsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUF, &granted, &length);
     granted /= 2; /* the kernel doubles it for its own bookkeeping */
-    int limit = granted;
-    if (limit < size && setsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) == 0) {
+    if (granted < size && setsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) == 0) {
         getsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUF, &granted, &length);
         granted /= 2;
     }
@@ -59,12 +60,6 @@ void receive_set_buffer(struct weir_spead_receiver *receiver, struct receive_end
                  "the kernel gives the socket a buffer of %d bytes instead of %d: bursts may be lost; to allow it: "
                  "sysctl -w net.core.rmem_max=%d",
                  granted, size, size);
-    else if (limit < size)
-        snprintf(
-            receiver->warning, sizeof receiver->warning,
-            "the kernel gives the socket a buffer of %d bytes to the administrator only, %d to others; to allow it: "
-            "sysctl -w net.core.rmem_max=%d",
-            size, limit, size);
 }
 
 static void show_address(const struct sockaddr *address, socklen_t length, char *out, size_t size)

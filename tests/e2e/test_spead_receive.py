@@ -43,3 +43,9 @@ def test_what_is_no_capture(weir, tmp_path):
     (tmp_path / "x.pcap").write_bytes(b"this is a text and no capture at all")
     outcome = weir("spead", "inspect", str(tmp_path / "x.pcap"))
     assert outcome.status != 0 and "no capture" in outcome.stderr, outcome
+
+
+@pytest.mark.parametrize("port", ["65536", "99999"])
+def test_what_is_no_port(weir, port):
+    outcome = weir("spead", "recv", f"127.0.0.1:{port}")
+    assert outcome.status != 0 and "no place to listen at" in outcome.stderr, outcome
