@@ -221,7 +221,7 @@ static int set_options(struct reception *reception, const struct texts *texts)
 {
     struct weir_spead_receive_options *options = &reception->listen.options;
     long long idle = 0, spin = 0;
-    uint32_t cpu = 0;
+    long long cpu = -1;
     if (set_size("--packet", texts->packet, &options->packet_max) < 0 ||
         set_size("--buffer", texts->buffer, &options->socket_buffer) < 0 ||
         set_size("--memory", texts->memory, &options->memory) < 0 ||
@@ -232,7 +232,7 @@ static int set_options(struct reception *reception, const struct texts *texts)
         set_number("--concurrent-heaps", texts->concurrent, 4096, &options->max_heaps) < 0 ||
         set_number("--substreams", texts->substreams, 4096, &options->substreams) < 0 ||
         set_number("--ring-heaps", texts->ring, 1 << 20, &options->ring_heaps) < 0 ||
-        set_number("--cpu", texts->cpu, 4096, &cpu) < 0 || set_stop(texts->stop, options) < 0 ||
+        (texts->cpu && app_count("--cpu", texts->cpu, 0, 1023, &cpu) < 0) || set_stop(texts->stop, options) < 0 ||
         (texts->idle && app_duration("--idle-timeout", texts->idle, &idle) < 0) ||
         (texts->spin && app_duration("--spin", texts->spin, &spin) < 0) ||
         (texts->heaps && app_count("--heaps", texts->heaps, 1, INT64_MAX, &reception->most) < 0))
@@ -243,7 +243,7 @@ static int set_options(struct reception *reception, const struct texts *texts)
         app_say("--concurrent-heaps times --substreams is over 4096");
         return -EINVAL;
     }
-    options->cpu = (int)cpu;
+    options->cpu = (int)cpu + 1; /* 0: any */
     options->spin_ns = spin;
     if (texts->idle)
         options->idle_ns = idle ? idle : -1;
@@ -281,7 +281,7 @@ int cmd_spead_recv(int argc, char **argv)
          .flag = &reception.verify},
         {"json", 0, NULL, "a line for each heap, and the statistics as the last one", .flag = &reception.json},
         {"no-gro", 0, NULL, "take datagrams one by one", .flag = &listen->options.no_gro},
-        {"cpu", 0, "N", "bind the receiving thread to a processor, from 1", .value = &texts.cpu},
+        {"cpu", 0, "N", "pin the receiving thread to this processor, from 0", .value = &texts.cpu},
         {"spin", 0, "TIME", "look again for so long before sleeping", .value = &texts.spin},
         {"joint", 0, NULL, "accepted: all places are one stream here", .flag = &ignored},
         {"ring", 0, NULL, "accepted: there is always a ring", .flag = &ignored},

@@ -144,7 +144,7 @@ static int parse(int argc, char **argv, struct send_arguments *a)
         {"first", 0, "N", "count of the first heap (1)", .value = &a->first},
         {"step", 0, "N", "between counts: the number of senders of one stream (1)", .value = &a->step},
         {"stops", 0, "N", "stop heaps at the end, for each destination (1)", .value = &a->stops},
-        {"cpu", 0, "N", "pin the sending thread to this processor", .value = &a->cpu},
+        {"cpu", 0, "N", "pin the sending thread to this processor, from 0", .value = &a->cpu},
         {"no-gso", 0, NULL, "each packet in a message of its own", .flag = &a->no_offload},
         {"quiet", 'q', NULL, "no line at the end", .flag = &a->quiet},
         {"json", 0, NULL, "what was sent, as one JSON object on stdout", .flag = &a->json},
@@ -308,6 +308,18 @@ static void say_buffer(const struct sending *sending, size_t wanted)
                 counters.buffer_size, wanted, wanted);
 }
 
+static void say_no_heaps(const struct spead_traffic_options *traffic, int code)
+{
+    if (code == -EINVAL)
+        app_say("items of %" PRIu64 " bytes with ids from 0x%" PRIx64 " on, or their descriptors, do not fit into "
+                "SPEAD-64-%u: sizes have %u bits there, ids %u; --addr-bits 40 and 48 are usual",
+                traffic->heap_size / traffic->items, WEIR_SPEAD_FIRST_ID, traffic->flavour.address_bits,
+                traffic->flavour.address_bits, 63u - traffic->flavour.address_bits);
+    else
+        app_say("%u heaps of %" PRIu64 " bytes in flight cannot be made: %s", traffic->states, traffic->heap_size,
+                strerror(-code));
+}
+
 static int send_plan(const struct send_plan *plan)
 {
     struct sending sending = {.plan = plan};
@@ -315,7 +327,7 @@ static int send_plan(const struct send_plan *plan)
     int code = spead_traffic_make(&sending.traffic, &plan->traffic);
     if (code) {
         spead_traffic_free(&sending.traffic);
-        app_say("no memory for %u heaps of %" PRIu64 " bytes in flight", plan->traffic.states, plan->traffic.heap_size);
+        say_no_heaps(&plan->traffic, code);
         return APP_FAILED;
     }
     sigemptyset(&sending.signals);

@@ -216,7 +216,7 @@ static int source_open(void *state, struct weir_env *env)
         .in_order = self->in_order,
         .incomplete = self->columns_options.incomplete,
         .remember_always = self->captures.count > 0,
-        .cpu = (int)self->cpu,
+        .cpu = (int)self->cpu + 1, /* there 0 is any */
     };
     if (!weir_memory_take(env, (size_t)self->heap_memory))
         return weir_fail(env->error, -ENOMEM,
@@ -348,8 +348,8 @@ static const struct weir_option options[] = {
      .help = "read descriptors as PySPEAD 0.5.2 writes them"},
     {.name = "spin", .type = WEIR_OPTION_DURATION, FIELD(spin), .fallback = "0s", .least = 0, .most = 1e9,
      .help = "look again for so long before the receiving thread sleeps; costs processor time"},
-    {.name = "cpu", .type = WEIR_OPTION_INTEGER, FIELD(cpu), .fallback = "0", .least = 0, .most = 4096,
-     .help = "processor of the receiving thread, from 1; 0: any"},
+    {.name = "cpu", .type = WEIR_OPTION_INTEGER, FIELD(cpu), .fallback = "-1", .least = -1, .most = 1023,
+     .help = "processor of the receiving thread, from 0; -1: any"},
     {.type = WEIR_OPTION_END},
 };
 

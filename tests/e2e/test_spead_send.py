@@ -114,6 +114,12 @@ def test_mistakes(weir, arguments, words):
     assert words in outcome.stderr
 
 
+@pytest.mark.parametrize("bits", ["8", "56"])
+def test_what_does_not_fit_the_flavour(weir, bits):
+    outcome = weir("spead", "send", "127.0.0.1:9", "--heap-size", "4000", "--heaps", "3", "--addr-bits", bits)
+    assert outcome.status == 1 and f"not fit into SPEAD-64-{bits}:" in outcome.stderr, outcome
+
+
 def test_bench_at_a_rate(weir):
     outcome = weir("spead", "bench", "--rate", "0.05", "--seconds", "0.3", "--heap-size", "65536", "--json",
                    "--send-cpu", "-1", "--recv-cpu", "-1")
