@@ -83,12 +83,30 @@ static const char *well_known(const struct weir_spead_value *value)
     return "";
 }
 
+static void show_numbers(struct weir_buffer *out, struct spead_scalar scalar, const void *data, uint64_t count)
+{
+    double floats[VALUES_SHOWN];
+    int64_t integers[VALUES_SHOWN];
+    if (scalar.kind == 'f')
+        spead_scalars_f64(scalar, data, 0, count, floats);
+    else
+        spead_scalars_i64(scalar, data, 0, count, integers);
+    for (uint64_t i = 0; i < count; i++) {
+        const char *between = i ? " " : "";
+        if (scalar.kind == 'f')
+            buffer_format(out, "%s%.9g", between, floats[i]);
+        else if (scalar.kind == 'i')
+            buffer_format(out, "%s%lld", between, (long long)integers[i]);
+        else
+            buffer_format(out, "%s%llu", between, (unsigned long long)integers[i]);
+    }
+}
+
 /* The first few numbers of the item. */
 static void show_values(struct weir_buffer *out, const struct spead_descriptor *descriptor,
                         const struct weir_spead_value *value)
 {
     struct spead_scalar scalar;
-    double numbers[VALUES_SHOWN];
     if (!descriptor || !spead_scalar_of(descriptor, &scalar)) {
         if (value->immediate)
             buffer_format(out, "%llu", (unsigned long long)value->value);
@@ -109,9 +127,7 @@ static void show_values(struct weir_buffer *out, const struct spead_descriptor *
         show_text(out, (struct spead_text){(const char *)data, there < 40 ? there : 40});
         return;
     }
-    spead_scalars_f64(scalar, data, 0, shown, numbers);
-    for (uint64_t i = 0; i < shown; i++)
-        buffer_format(out, "%s%.9g", i ? " " : "", numbers[i]);
+    show_numbers(out, scalar, data, shown);
     if (there > shown)
         buffer_string(out, " …");
 }

@@ -214,6 +214,8 @@ static void put_batches(const struct report *report, struct weir_buffer *out)
     if (batches <= 0 || latency <= 0 || elapsed <= 0)
         return;
     double each = (double)snapshot->records_in / batches, sources = snapshot->source_count;
+    if (each < 1) /* a source's turns without a record are batches too: of the others nothing is known */
+        return;
     double gathered = (each - 1) * elapsed * sources / (double)snapshot->records_in;
     char wait[TEXT], lingers[TEXT], mean[TEXT], limit[TEXT] = "auto";
     gathered = fmin(fmax(gathered, 0), fmin((double)report->linger, latency));

@@ -151,6 +151,11 @@ static void test_batches(void **state)
     CHECK(&run, "its first waited up to 100 µs for the others, 17 % of the mean latency");
     run.edges[0].batches = 1000000;
     CHECK(&run, "A batch had 1 record on average", "nobody waited for one to fill.");
+    run.edges[0].batches = 1500000; /* most of them empty */
+    struct weir_buffer out = {0};
+    advice_text(&run.report, &out);
+    assert_null(memmem(out.data, out.size, "A batch had", 11));
+    buffer_free(&out);
 }
 
 static void test_goals(void **state)
