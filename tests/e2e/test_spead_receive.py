@@ -2,8 +2,11 @@
 """weir spead inspect against captures, and weir spead recv over loopback."""
 import json
 import pathlib
+import struct
 
 import pytest
+
+from spead_packets import capture, descriptor, packet
 
 CAPTURES = sorted((pathlib.Path(__file__).resolve().parent.parent / "data" / "spead").glob("*.pcap"))
 
@@ -49,3 +52,14 @@ def test_what_is_no_capture(weir, tmp_path):
 def test_what_is_no_port(weir, port):
     outcome = weir("spead", "recv", f"127.0.0.1:{port}")
     assert outcome.status != 0 and "no place to listen at" in outcome.stderr, outcome
+
+
+def test_whole_numbers_are_shown_whole(weir, tmp_path):
+    dtypes = {0x1000: "<i8", 0x1001: "<u8", 0x1002: "|b1", 0x1003: "<f8"}
+    described = [(5, descriptor(item, f"item{item}", dtype=f"{{'descr': '{dtype}', 'fortran_order': False, "
+                                                           "'shape': ()}")) for item, dtype in dtypes.items()]
+    values = [(0x1000, struct.pack("<q", -1732159200123456789)), (0x1001, struct.pack("<Q", 2**64 - 1)),
+              (0x1002, b"\1"), (0x1003, struct.pack("<d", 0.25))]
+    outcome = weir("spead", "inspect", str(capture(tmp_path / "a.pcap", [packet(1, described + values)])))
+    shown = [line.split()[-1] for line in outcome.stdout.splitlines() if " bytes  " in line and "item4" in line]
+    assert shown == ["-1732159200123456789", str(2**64 - 1), "1", "0.25"], outcome
