@@ -279,6 +279,11 @@ static int64_t integer_of(const struct spead_columns_item *item, const struct we
 static int64_t time_of(const struct spead_columns *columns, const struct spead_columns_item *item,
                        const struct weir_spead_value *value)
 {
+    bool whole = item->type.kind != SPEAD_COLUMN_FLOAT && columns->unit_ns > 0;
+    int64_t exact;
+    if (whole && !__builtin_mul_overflow(integer_of(item, value), columns->unit_ns, &exact) &&
+        !__builtin_add_overflow(exact, columns->start_ns, &exact))
+        return exact; /* floating point would be a nanosecond off now and then */
     long double units = item->type.kind == SPEAD_COLUMN_FLOAT ? (long double)float_of(item, value)
                                                               : (long double)integer_of(item, value);
     long double ns = units * SECOND_NS / columns->units_per_second + (long double)columns->start_ns;
@@ -310,6 +315,15 @@ static int keep_text(struct spead_columns_kept *kept, const struct weir_spead_va
     return 0;
 }
 
+static void miss_time(struct spead_columns *columns, const struct spead_columns_item *item)
+{
+    columns->losses.no_time++;
+    weir_notice(
+        columns->env, "no time",
+        "item \"%s\" is no time between the years 1677 and 2262, so null: do `time_scale` and `time_start` fit?",
+        item->descriptor->name.data);
+}
+
 static int keep(struct spead_columns *columns, const struct spead_columns_item *item,
                 const struct weir_spead_value *value, struct spead_columns_kept *kept)
 {
@@ -317,6 +331,8 @@ static int keep(struct spead_columns *columns, const struct spead_columns_item *
     switch (type_of(item)) {
     case WEIR_TIME:
         kept->integer = time_of(columns, item, value);
+        if (kept->integer == WEIR_TIME_NULL)
+            miss_time(columns, item);
         break;
     case WEIR_F64:
         kept->number = float_of(item, value);
@@ -563,13 +579,15 @@ static int read_time(struct spead_columns *columns)
     const char *scale = options->time_scale && *options->time_scale ? options->time_scale : "1s";
     int64_t unit_ns;
     double rate;
-    if (units_duration(scale, &unit_ns) == 0 && unit_ns > 0)
+    if (units_duration(scale, &unit_ns) == 0 && unit_ns > 0) {
+        columns->unit_ns = unit_ns;
         columns->units_per_second = SECOND_NS / (long double)unit_ns;
-    else if (units_rate(scale, &rate) == 0 && rate > 0)
+    } else if (units_rate(scale, &rate) == 0 && rate > 0) {
         columns->units_per_second = (long double)rate;
-    else
+    } else {
         return weir_fail(columns->env->error, -EINVAL,
                          "`time_scale` \"%.40s\" is neither a duration (1us) nor a rate (1712000000/s)", scale);
+    }
     const char *start = options->time_start;
     if (start && *start && time_parse(start, strlen(start), TIME_AUTO, NULL, &columns->start_ns) < 0)
         return weir_fail(columns->env->error, -EINVAL,

@@ -25,12 +25,13 @@ struct spead_columns_options {
     bool pyspead, incomplete;  /* incomplete: such heaps come too, a column says so */
 };
 
-/* Heaps that made no record, by reason. */
+/* Heaps that made no record, by reason; and what else was lost. */
 struct spead_columns_losses {
     _Atomic uint64_t no_data;     /* no item that is a column: descriptors alone, say; no loss */
     _Atomic uint64_t lacks_array; /* one of the arrays was not in it */
     _Atomic uint64_t too_short;   /* an item had fewer bytes than its descriptor says */
     _Atomic uint64_t missing;     /* places of chunks without a heap */
+    _Atomic uint64_t no_time;     /* heaps whose time is none between the years 1677 and 2262: it is null */
     _Atomic uint64_t undescribed; /* items that no descriptor came for; the heap may still have made one */
 };
 

@@ -48,6 +48,7 @@ struct spead_columns {
     int32_t own_time, own_sender, own_heap, own_complete; /* columns; -1: none */
     struct spead_columns_sender *senders;
     uint32_t sender_count;
+    int64_t unit_ns; /* of time; 0: no duration, units_per_second alone says it */
     long double units_per_second;
     int64_t start_ns;
     struct spead_columns_losses losses;

@@ -68,6 +68,11 @@ def test_every_type_of_column(pipeline, tmp_path):
     assert received[0]["ts"] % 1_000_000_000 == 1_000_000 * (received[0]["timestamp"] // 64) % 1_000_000_000
 
 
+def test_event_time_comes_back(pipeline, tmp_path):
+    sent, received, told = round_trip(pipeline, tmp_path, ADC + ", count: 20", "", "time: ts, time_scale: 1ns")
+    check(sent, received, told, ["ts", "timestamp", "samples"])
+
+
 @pytest.mark.parametrize("sink, source", [
     ("", ""), ("", ", iq: true"), ("", ", dtype: int16"), ("address_bits: 40", ""), ("pyspead: true", ""),
     ("packet_size: 200, max_heaps: 1", ""), ("descriptors_every: 3", "")])

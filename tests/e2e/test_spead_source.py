@@ -84,6 +84,10 @@ def test_time_of_items(pipeline, tmp_path):
     assert "ts" not in rows[0]
     rows, _ = records(pipeline, "captures: a.pcap, time: timestamp, time_scale: 1us")
     assert rows[1]["timestamp"] == "1970-01-01T00:00:01.712Z"
+    capture(tmp_path / "a.pcap", [packet(1, first + [(0x1600, 5), (0x1001, 0)]), packet(2, [(0x1600, 1 << 47)])])
+    rows, report = records(pipeline, "captures: a.pcap, time: timestamp")  # as seconds
+    assert [row["timestamp"] for row in rows] == ["1970-01-01T00:00:05Z", None]
+    assert facts(report)["times_out_of_range"] == 1 and '"timestamp" is no time' in report["outcome"].stderr
 
 
 def test_a_changed_descriptor_is_a_new_schema(pipeline, tmp_path):
