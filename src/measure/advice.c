@@ -68,6 +68,12 @@ static const struct attribution_row *best_row(const struct attribution *made)
     return best;
 }
 
+/* Behind the point, for three significant digits. */
+static int places(double value)
+{
+    return value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+}
+
 static void put_best(const struct attribution *made, struct weir_buffer *out)
 {
     const struct attribution_row *row = best_row(made);
@@ -78,7 +84,8 @@ static void put_best(const struct attribution *made, struct weir_buffer *out)
     buffer_format(out, " Most is to be won at %s (%s), %.0f %% of all work: the run would be ", row->name,
                   attribution_work(row->work), row->share * 100);
     if (row->removed < 1000)
-        buffer_format(out, "%.2f times as fast if it took no time (Amdahl's bound), ", row->removed);
+        buffer_format(out, "%.*f times as fast if it took no time (Amdahl's bound), ", places(row->removed),
+                      row->removed);
     buffer_format(out, "%.2f times if it took half.", row->halved);
 }
 
@@ -92,6 +99,67 @@ static void put_waited_for(const char *name, double share, struct weir_buffer *o
                   name, share * 100);
 }
 
+static const struct pipeline_fact_view *find_fact(const struct pipeline_snapshot *snapshot, const char *part,
+                                                  const char *name)
+{
+    const struct pipeline_fact_view *most = NULL;
+    for (uint32_t i = 0; i < snapshot->fact_count; i++) {
+        const struct pipeline_fact_view *fact = &snapshot->facts[i];
+        if (!fact->text && (!part || strcmp(fact->part, part) == 0) && strcmp(fact->name, name) == 0 &&
+            (!most || fact->value > most->value))
+            most = fact;
+    }
+    return most;
+}
+
+/* A stage that may have only so many calls at a time, and waited for one of them to end. */
+static bool put_limit(const struct pipeline_snapshot *snapshot, struct weir_buffer *out)
+{
+    const struct pipeline_fact_view *waited = find_fact(snapshot, NULL, "waited for the limit");
+    double elapsed = (double)(snapshot->now - snapshot->started) * 1e-9;
+    if (!waited || !(elapsed > 0) || waited->value < FULL_SHARE * elapsed)
+        return false;
+    const struct pipeline_fact_view *limit = find_fact(snapshot, waited->part, "limit");
+    buffer_format(out, "The bottleneck is %s: %.0f %% of the time it waited for its limit", waited->part,
+                  fmin(waited->value / elapsed, 1) * 100);
+    if (limit)
+        buffer_format(out, " of %.0f call%s at a time", limit->value, limit->value == 1 ? "" : "s");
+    buffer_string(out, limit ? "; raise its concurrency, if what it calls can take more."
+                             : ", which adapts to what it calls: that takes no more at a time.");
+    return true;
+}
+
+/* The queue that was longest. */
+static void put_longest_queue(const struct pipeline_snapshot *snapshot, struct weir_buffer *out)
+{
+    const struct pipeline_edge_view *longest = NULL;
+    char size[TEXT];
+    for (uint32_t i = 0; i < snapshot->edge_count; i++) {
+        if (snapshot->edges[i].bytes_peak > (longest ? longest->bytes_peak : 0))
+            longest = &snapshot->edges[i];
+    }
+    buffer_string(out, "The sources were not what held the run back: records had to wait");
+    if (longest)
+        buffer_format(out, ", most of them for %s (up to %s)",
+                      strcmp(longest->to, "lanes") == 0 ? "the stages" : longest->to,
+                      units_show_bytes(longest->bytes_peak, size, sizeof size));
+    buffer_string(out, ".");
+}
+
+/* True where it is known that not the sources alone set the pace. */
+static bool put_not_the_sources(const struct report *report, struct weir_buffer *out)
+{
+    enum verdict_kind kind = report->verdict.kind;
+    bool behind = kind == VERDICT_FALLING_BEHIND || kind == VERDICT_SATURATED;
+    if (!behind && kind != VERDICT_FULL_SPEED)
+        return false;
+    if (put_limit(report->snapshot, out))
+        return true;
+    if (behind)
+        put_longest_queue(report->snapshot, out);
+    return behind;
+}
+
 static void put_bottleneck(const struct report *report, struct weir_buffer *out)
 {
     const struct attribution *made = report->attribution;
@@ -103,7 +171,7 @@ static void put_bottleneck(const struct report *report, struct weir_buffer *out)
         if (held)
             buffer_format(out, "The bottleneck is %s: what leads there was full %.0f %% of the time.", held,
                           share * 100);
-        else
+        else if (!put_not_the_sources(report, out))
             buffer_string(out, "Nothing held the run back but its sources.");
         return;
     }
@@ -111,11 +179,11 @@ static void put_bottleneck(const struct report *report, struct weir_buffer *out)
     if (has_room(report) && held && share >= FULL_SHARE) {
         put_waited_for(held, share, out);
     } else if (has_room(report)) {
-        buffer_format(out,
-                      "Nothing held the run back but its sources: the busiest thread worked %.0f %% of the time, and "
-                      "with its work "
-                      "for each record %s could take %s records/s.",
-                      busiest(made) * 100, thread->name, rate);
+        if (!put_not_the_sources(report, out))
+            buffer_format(out,
+                          "Nothing held the run back but its sources: the busiest thread worked %.0f %% of the time, "
+                          "and with its work for each record %s could take %s records/s.",
+                          busiest(made) * 100, thread->name, rate);
     } else if (made->processors_bound) {
         buffer_format(out,
                       "The bottleneck are the processors: what all threads do for a record allows %s records/s on "
@@ -227,8 +295,8 @@ static void put_batches(const struct report *report, struct weir_buffer *out)
         text_count((uint64_t)(each + 0.5), mean, sizeof mean);
     units_show_duration((int64_t)gathered, wait, sizeof wait);
     units_show_duration(report->linger, lingers, sizeof lingers);
-    buffer_format(out, "A batch had %s record%s on average (batch: %s, linger: %s): ", mean, each >= 1.05 ? "s" : "",
-                  limit, lingers);
+    buffer_format(out, "A batch had %s record%s on average (batch: %s, linger: %s): ", mean,
+                  strcmp(mean, "1") == 0 ? "" : "s", limit, lingers);
     if (gathered < 1000)
         buffer_string(out, "nobody waited for one to fill.");
     else if (gathered / 2 >= NOTICEABLE * latency)
