@@ -162,7 +162,7 @@ static void put_value(struct weir_buffer *out, double value)
     if (value == floor(value) && fabs(value) < 0x1p63)
         buffer_format(out, " %.0f\n", value);
     else if (isfinite(value))
-        buffer_format(out, " %.9g\n", value);
+        buffer_format(out, " %.15g\n", value);
     else
         buffer_string(out, isnan(value) ? " NaN\n" : value > 0 ? " +Inf\n" : " -Inf\n");
 }
@@ -343,7 +343,7 @@ static void put_buckets(struct weir_buffer *out, const struct metric *metric, co
         buffer_format(out, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", metric->name, bounds[i], below);
     }
     buffer_format(out, "%s_bucket{le=\"+Inf\"} %" PRIu64 "\n", metric->name, sum_of_all);
-    buffer_format(out, "%s_sum %.9g\n", metric->name, (double)histogram->sum / 1e9);
+    buffer_format(out, "%s_sum %.15g\n", metric->name, (double)histogram->sum / 1e9);
     buffer_format(out, "%s_count %" PRIu64 "\n", metric->name, sum_of_all);
 }
 
