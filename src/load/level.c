@@ -196,12 +196,18 @@ static double tolerance_of(const struct load_level *best, const struct load_leve
     return noise < TOLERANCE_LEAST ? TOLERANCE_LEAST : noise > TOLERANCE_MOST ? TOLERANCE_MOST : noise;
 }
 
+/* True when it was the target that was measured: not weir itself, nor how it died. */
+static bool tells(const struct load_level *level)
+{
+    return !level->died && !level->broken && !level->client_bound;
+}
+
 struct judgement judge(const struct load_level *levels, uint32_t count, const struct judge_limits *limits)
 {
     struct judgement result = {JUDGE_FOUND, -1, -1, -1, -1, TOLERANCE_LEAST};
     for (uint32_t i = 0; i < count; i++) {
         const struct load_level *level = &levels[i];
-        if (level->repeats == 0)
+        if (level->repeats == 0 || !tells(level))
             continue;
         if (result.raw_peak < 0 || level->throughput > levels[result.raw_peak].throughput)
             result.raw_peak = (int)i;

@@ -74,8 +74,8 @@ struct judgement {
     enum judge_why why;
     int sweet;        /* index, or -1: the least level whose goodput is as good as the highest of all that will do */
     int best;         /* of these, the one with the highest goodput itself */
-    int raw_peak;     /* highest throughput of all levels, good or not; -1: nothing was measured */
-    int good_peak;    /* highest goodput of all */
+    int raw_peak;     /* highest throughput of all levels that can be trusted, good or not; -1: there are none */
+    int good_peak;    /* highest goodput of these */
     double tolerance; /* goodputs that differ by less than this share are as good as each other */
 };
 bool judge_acceptable(const struct load_level *level, const struct judge_limits *limits);

@@ -69,8 +69,10 @@ static void test_what_cannot_be_trusted(void **state)
     struct load_level levels[] = {made(1, 10, 1, 0.1), made(2, 20, 1, 0.1), made(4, 40, 1, 0.1)};
     levels[2].client_bound = true;
     assert_int_equal(judge(levels, 3, &limits).sweet, 1);
+    assert_int_equal(judge(levels, 3, &limits).good_peak, 1);
     levels[1].broken = true;
     assert_int_equal(judge(levels, 3, &limits).sweet, 0);
+    assert_int_equal(judge(levels, 3, &limits).raw_peak, 0);
     levels[0].died = true;
     struct judgement found = judge(levels, 3, &limits);
     assert_true(found.sweet == -1 && found.why != JUDGE_FOUND && found.why != JUDGE_NOTHING);
@@ -167,13 +169,48 @@ static void test_forms(void **state)
     sweep_free(sweep);
 }
 
+/* What is said of the levels beside the answer. */
+static void test_words(void **state)
+{
+    (void)state;
+    const double values[] = {10, 1000, 1200};
+    const struct load_level rising[] = {made(10, 4, 1, 2.4), made(1000, 84, 0.55, 11), made(1200, 90, 0.4, 11)};
+    static struct load_target target;
+    const struct sweep_options options = {.load = {.target = &target},
+                                          .levels = values,
+                                          .level_count = 3,
+                                          .repeats = 1,
+                                          .limits = limits,
+                                          .run = run_nothing};
+    struct sweep *sweep;
+    struct weir_buffer text = {0};
+    assert_int_equal(sweep_new(&options, &sweep), 0);
+    memcpy(sweep->levels, rising, sizeof rising);
+    form(sweep, &text, sweep_verdict);
+    assert_non_null(strstr(text.data, "Between 10 and 1,000 nothing was measured: try levels there, or --auto."));
+    assert_null(strstr(text.data, "More does not help"));
+    sweep->levels[1] = made(1000, 4, 1, 11);
+    sweep->levels[2].died = true;
+    form(sweep, &text, sweep_verdict);
+    assert_non_null(strstr(text.data, "More does not help: at 1,000 "));
+    sweep->levels[1] = made(1000, 84, 1, 11);
+    form(sweep, &text, sweep_verdict);
+    assert_non_null(strstr(text.data, "goodput still rises"));
+    assert_null(strstr(text.data, "peaks here"));
+    sweep->levels[1].repeats = sweep->levels[2].repeats = 0;
+    form(sweep, &text, sweep_verdict);
+    assert_non_null(strstr(text.data, "Only one level was measured"));
+    assert_null(strstr(text.data, "peaks here"));
+    assert_null(strstr(text.data, "still rises"));
+    buffer_free(&text);
+    sweep_free(sweep);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trap),
-        cmocka_unit_test(test_plateau),
-        cmocka_unit_test(test_what_cannot_be_trusted),
-        cmocka_unit_test(test_forms),
+        cmocka_unit_test(test_trap),  cmocka_unit_test(test_plateau), cmocka_unit_test(test_what_cannot_be_trusted),
+        cmocka_unit_test(test_forms), cmocka_unit_test(test_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

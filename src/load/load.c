@@ -104,8 +104,8 @@ static enum load_end end_of(const struct load_target *target, const struct http_
 static void keep_words(struct generator *generator, const struct http_reply *reply)
 {
     struct load_tally *tally = generator->tally;
-    if (tally->words[0] || reply->outcome == HTTP_DONE)
-        return;
+    if (tally->words[0] || reply->outcome == HTTP_DONE || reply->outcome == HTTP_CANCELLED)
+        return; /* weir cancels what is under way at the end: nobody's fault */
     tally->words_error = reply->error;
     http_explain(&generator->request, reply, tally->words, sizeof tally->words);
 }

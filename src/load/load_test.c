@@ -395,6 +395,18 @@ static int check_death(struct world *world)
     assert_true(level_ended(&sweep->levels[2], LOAD_REFUSED) > 0);
     struct judgement found = sweep_judge(sweep);
     assert_int_equal(found.sweet, 1);
+    assert_int_equal(found.good_peak, 1);
+    struct weir_buffer text = {0};
+    const struct sweep_words words = {"http://peer/", "1.2.3", 80, false};
+    sweep_json(sweep, &words, &text);
+    buffer_append(&text, "", 1);
+    assert_non_null(strstr(text.data, " The target died at 4.\""));
+    assert_non_null(strstr(text.data, "\"verdict\":\"Use a concurrency of 2: "));
+    text.size = 0;
+    sweep_verdict(sweep, &words, &text);
+    buffer_append(&text, "", 1);
+    assert_null(strstr(text.data, "More does not help"));
+    buffer_free(&text);
     sweep_free(world->sweep);
     return 0;
 }

@@ -107,14 +107,19 @@ static void put_point(struct weir_buffer *out, const char *name, const struct sw
                   level->throughput, level->goodput, level->success, level->response.p50, level->response.p99);
 }
 
-/* The sentence alone. */
+/* The sentence alone, and where the target died. */
 static void put_sentence(struct weir_buffer *out, const struct sweep *sweep, const struct sweep_words *words)
 {
+    const struct load_level died = {.kind = sweep->options.load.kind, .value = sweep->died_at};
     struct weir_buffer text = {0};
+    char level[48];
     sweep_verdict(sweep, words, &text);
     const char *end = text.size ? memchr(text.data, '\n', text.size) : NULL;
+    text.size = end ? (size_t)(end - text.data) : text.size;
+    if (sweep->end == SWEEP_DIED)
+        buffer_format(&text, " The target died at %s.", sweep_show_level(&died, level, sizeof level));
     buffer_string(out, ",\"verdict\":");
-    buffer_json_string(out, text.size ? text.data : "", end ? (size_t)(end - text.data) : text.size);
+    buffer_json_string(out, text.size ? text.data : "", text.size);
     out->failed = out->failed || text.failed;
     buffer_free(&text);
 }

@@ -82,22 +82,63 @@ static void put_answer(const struct sweep *sweep, const struct load_level *sweet
         buffer_format(out, "\n    concurrency: %.0f\n\n", sweet->value);
 }
 
+static uint32_t count_measured(const struct sweep *sweep)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < sweep->count; i++)
+        count += sweep->levels[i].repeats > 0;
+    return count;
+}
+
+/* Far above the answer there is more goodput, though too much fails: the best lies between them. */
+static void put_between(const struct sweep *sweep, const struct load_level *here, const struct load_level *next,
+                        struct weir_buffer *out)
+{
+    char level[TEXT], from[TEXT], share[TEXT], rate[TEXT];
+    buffer_format(out,
+                  "More may do: at %s only %s of the answers are good, but that is %s. Between %s and %s nothing was "
+                  "measured: try levels there%s.\n",
+                  sweep_show_level(next, level, sizeof level), sweep_show_share(next->success, share, sizeof share),
+                  sweep_show_rate(next->goodput, rate, sizeof rate), sweep_show_level(here, from, sizeof from), level,
+                  is_open(sweep) || sweep->options.automatic ? "" : ", or --auto");
+}
+
+/* It is the last one measured, and clearly better than the one before. */
+static bool still_rises(const struct sweep *sweep, uint32_t sweet)
+{
+    const struct load_level *here = &sweep->levels[sweet];
+    for (uint32_t i = sweet + 1; i < sweep->count; i++) {
+        if (sweep->levels[i].repeats > 0 && !sweep->levels[i].died)
+            return false;
+    }
+    return sweep->end == SWEEP_WHOLE && (sweet == 0 || here->goodput > 1.1 * sweep->levels[sweet - 1].goodput);
+}
+
+static void put_last(const struct sweep *sweep, uint32_t sweet, struct weir_buffer *out)
+{
+    if (count_measured(sweep) == 1)
+        buffer_string(out, "Only one level was measured: others may do better.\n");
+    else if (still_rises(sweep, sweet))
+        buffer_string(out, "That is the highest level measured, and goodput still rises: try higher ones.\n");
+}
+
 /* The level measured next above the answer, and what it brought. */
 static void put_next(const struct sweep *sweep, uint32_t sweet, struct weir_buffer *out)
 {
     const struct load_level *here = &sweep->levels[sweet], *next = NULL;
     char level[TEXT], a[TEXT], b[TEXT], p50[TEXT], before[TEXT];
     for (uint32_t i = sweet + 1; i < sweep->count && !next; i++)
-        next = sweep->levels[i].repeats > 0 ? &sweep->levels[i] : NULL;
+        next = sweep->levels[i].repeats > 0 && !sweep->levels[i].died ? &sweep->levels[i] : NULL;
     if (!next) {
-        if (sweep->end == SWEEP_WHOLE && (sweet == 0 || here->goodput > 1.1 * sweep->levels[sweet - 1].goodput))
-            buffer_format(out, "That is the highest level measured, and goodput still rises: try higher ones.\n");
+        put_last(sweep, sweet, out);
         return;
     }
     sweep_show_level(next, level, sizeof level);
     if (next->client_bound)
         buffer_format(out, "More may do: at %s weir itself was the limit (%.0f %% of a processor); try -t %u.\n", level,
                       next->cpu * 100, sweep->options.threads + 1);
+    else if (next->success < sweep->options.limits.success && next->goodput > 1.1 * here->goodput)
+        put_between(sweep, here, next, out);
     else if (next->success < sweep->options.limits.success)
         buffer_format(out, "More does not help: at %s only %s of the answers are good, %s of them.\n", level,
                       sweep_show_share(next->success, a, sizeof a), sweep_show_rate(next->goodput, b, sizeof b));
@@ -139,7 +180,8 @@ static void put_peaks(const struct sweep *sweep, const struct judgement *found, 
         buffer_string(out, ".\n");
     }
     if (good == here) {
-        buffer_format(out, "Goodput peaks here.\n");
+        if (count_measured(sweep) > 1 && !still_rises(sweep, (uint32_t)found->sweet))
+            buffer_string(out, "Goodput peaks here.\n");
         return;
     }
     double more = good->goodput / here->goodput - 1;

@@ -99,7 +99,9 @@ def test_names_the_level_and_says_why(server):
     assert "◄ use this" in outcome.stdout
     assert "\nUse a concurrency of " in outcome.stdout and "\n    concurrency: " in outcome.stdout
     assert "More does not help: at " in outcome.stdout or "More may do: at " in outcome.stdout
-    assert "Raw throughput peaks at 200 with " in outcome.stdout and " answered 503" in outcome.stdout
+    doubted = "the measurement is broken" in outcome.stdout or "weir itself was the limit" in outcome.stdout
+    assert "Raw throughput peaks at 200 with " in outcome.stdout or doubted
+    assert " answered 503" in outcome.stdout
 
 
 def test_fields_of_json(server, tmp_path):
