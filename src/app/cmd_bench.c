@@ -327,9 +327,24 @@ static uint32_t count_slower(const struct benching *benching)
     return slower;
 }
 
+/* Of what was measured now, how much was measured then. */
+static uint32_t count_common(const struct benching *benching)
+{
+    uint32_t common = 0;
+    for (uint32_t i = 0; i < benching->set.count; i++)
+        common += microbench_find(benching->before.results, benching->before.count, benching->set.results[i].name) !=
+                  NULL;
+    return common;
+}
+
 static void put_verdict(const struct benching *benching, uint32_t slower, struct weir_buffer *out)
 {
     double then = benching->before.machine.measured_before, now = benching->set.machine.measured_before;
+    uint32_t common = count_common(benching);
+    if (common == 0) {
+        buffer_format(out, "Nothing could be compared: %s has none of these benchmarks.\n", benching->against.name);
+        return;
+    }
     if (strcmp(benching->before.machine.processor, benching->set.machine.processor) != 0)
         buffer_format(out, "%s was measured on another processor: %s.\n", benching->against.name,
                       benching->before.machine.processor);
@@ -337,11 +352,13 @@ static void put_verdict(const struct benching *benching, uint32_t slower, struct
         buffer_format(out, "The processor runs at %.2f GHz, and ran at %.2f when %s was measured.\n", now / 1000,
                       then / 1000, benching->against.name);
     if (slower)
-        buffer_format(out, "%u of %u slower than %s, by more than noise and %.3g %%.\n", slower, benching->set.count,
+        buffer_format(out, "%u of %u slower than %s, by more than noise and %.3g %%.\n", slower, common,
                       benching->against.name, 100 * benching->against.tolerance);
     else
-        buffer_format(out, "None of %u is slower than %s by more than noise and %.3g %%.\n", benching->set.count,
+        buffer_format(out, "None of %u is slower than %s by more than noise and %.3g %%.\n", common,
                       benching->against.name, 100 * benching->against.tolerance);
+    if (common < benching->set.count)
+        buffer_format(out, "%u new: not in %s.\n", benching->set.count - common, benching->against.name);
 }
 
 static int conclude(struct benching *benching, int code)
@@ -368,6 +385,8 @@ static int conclude(struct benching *benching, int code)
     show(&out);
     if (benching->arguments->save && save(benching) != APP_OK)
         return APP_FAILED;
+    if (code == APP_OK && against && count_common(benching) == 0)
+        return APP_USAGE;
     return code == APP_OK && slower ? APP_GOAL_MISSED : code;
 }
 

@@ -100,6 +100,11 @@ def test_saved_and_compared(weir, tmp_path):
     report = measure(weir, "search.set", "intern.known", "--against", "other", "--tolerance", "100000%", status=0)
     assert [b["change"] for b in report["benchmarks"]] == ["new", "none"]
     assert report["tolerance"] == 1000 and report["benchmarks"][0]["ratio"] is None
+    text = weir("bench", "search.set", "intern.known", "--time", "1ms", "--against", "other", "--tolerance", "100000%",
+                status=0).stdout
+    assert "None of 1 is slower" in text and "1 new: not in other" in text
+    text = weir("bench", "intern.known", "--time", "1ms", "--against", "other", status=2).stdout
+    assert "Nothing could be compared: other" in text and "None of" not in text
 
 
 def test_measurements_of_an_older_version_are_read(weir, data):
