@@ -459,5 +459,8 @@ struct attribution_difference attribution_difference(const struct attribution_ro
     noise = NOISE_ERRORS * error > noise ? NOISE_ERRORS * error : noise;
     noise = noise > NOISE_NANOSECONDS ? noise : NOISE_NANOSECONDS;
     difference.change = fabs(moved) <= noise ? CHANGE_NOISE : moved < 0 ? CHANGE_FASTER : CHANGE_SLOWER;
+    /* The mean, which is shown, moved the other way than the median: a few slow calls more, or fewer. */
+    if (difference.change != CHANGE_NOISE && (difference.ratio < 1) != (moved < 0))
+        difference.change = CHANGE_UNCLEAR;
     return difference;
 }

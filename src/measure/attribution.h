@@ -93,7 +93,15 @@ void attribution_free(struct attribution *attribution);
 
 /* ---- Comparing -------------------------------------------------------------------------------------------------- */
 
-enum attribution_change { CHANGE_NONE, CHANGE_NOISE, CHANGE_FASTER, CHANGE_SLOWER, CHANGE_NEW, CHANGE_UNKNOWN };
+enum attribution_change {
+    CHANGE_NONE,
+    CHANGE_NOISE,
+    CHANGE_FASTER,
+    CHANGE_SLOWER,
+    CHANGE_NEW,
+    CHANGE_UNKNOWN,
+    CHANGE_UNCLEAR
+};
 struct attribution_difference {
     double before, after; /* ns for each record of the row; or records/s of the pipeline */
     double ratio;         /* after / before */

@@ -102,8 +102,8 @@ static void put_lists(const struct attribution *made, struct weir_buffer *out)
 static const char *change_name(enum attribution_change change)
 {
     static const char *const names[] = {
-        [CHANGE_NONE] = "none",     [CHANGE_NOISE] = "noise", [CHANGE_FASTER] = "faster",
-        [CHANGE_SLOWER] = "slower", [CHANGE_NEW] = "new",     [CHANGE_UNKNOWN] = "unknown",
+        [CHANGE_NONE] = "none", [CHANGE_NOISE] = "noise",     [CHANGE_FASTER] = "faster",   [CHANGE_SLOWER] = "slower",
+        [CHANGE_NEW] = "new",   [CHANGE_UNKNOWN] = "unknown", [CHANGE_UNCLEAR] = "unclear",
     };
     return names[change];
 }

@@ -249,6 +249,12 @@ static void test_noise_is_told_from_change(void **state)
     assert_int_equal(change_of(one, other), CHANGE_UNKNOWN);
     attribution_free(one);
     attribution_free(other);
+    /* Means and medians that moved apart say nothing. */
+    const struct attribution_row then = {.nanoseconds = 100, .spread = {.median = 50, .error = 0.1, .count = 100}};
+    struct attribution_row now = {.nanoseconds = 80, .spread = {.median = 90, .error = 0.1, .count = 100}};
+    assert_int_equal(attribution_difference(&then, &now).change, CHANGE_UNCLEAR);
+    now.nanoseconds = 120;
+    assert_int_equal(attribution_difference(&then, &now).change, CHANGE_SLOWER);
 }
 
 /* ---- Keeping ------------------------------------------------------------------------------------------------------

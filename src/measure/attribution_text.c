@@ -262,9 +262,10 @@ void attribution_text(const struct attribution *made, struct weir_buffer *out)
 static const char *change_words(enum attribution_change change)
 {
     static const char *const words[] = {
-        [CHANGE_NONE] = "",         [CHANGE_NOISE] = "within noise",
-        [CHANGE_FASTER] = "faster", [CHANGE_SLOWER] = "SLOWER",
-        [CHANGE_NEW] = "new",       [CHANGE_UNKNOWN] = "too short to tell",
+        [CHANGE_NONE] = "",           [CHANGE_NOISE] = "within noise",
+        [CHANGE_FASTER] = "faster",   [CHANGE_SLOWER] = "SLOWER",
+        [CHANGE_NEW] = "new",         [CHANGE_UNKNOWN] = "too short to tell",
+        [CHANGE_UNCLEAR] = "unclear",
     };
     return words[change];
 }
