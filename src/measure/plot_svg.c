@@ -6,7 +6,7 @@
 #include "base/memory.h"
 #include "measure/plot_axis.h"
 
-enum { WIDTH = 800, HEIGHT = 480, LEFT = 76, RIGHT = 24, TOP = 44, BOTTOM = 62 };
+enum { WIDTH = 800, HEIGHT = 480, LEFT = 76, RIGHT = 34, TOP = 44, BOTTOM = 62 };
 enum { PLOT_WIDTH = WIDTH - LEFT - RIGHT, PLOT_HEIGHT = HEIGHT - TOP - BOTTOM };
 enum { LEGEND_LINE = 18, LEGEND_PAD = 8, CHARACTER = 7, POINTS_SHOWN_MOST = 40, TITLE_COLUMNS = 60 };
 
@@ -65,7 +65,7 @@ static void put_head(const struct plot *plot, struct weir_buffer *out)
     buffer_format(out,
                   "</title>\n<defs><clipPath id=\"frame\"><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\"/>"
                   "</clipPath></defs>\n<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n",
-                  LEFT, TOP - 4, PLOT_WIDTH, PLOT_HEIGHT + 8, WIDTH, HEIGHT);
+                  LEFT - 4, TOP - 4, PLOT_WIDTH + 8, PLOT_HEIGHT + 8, WIDTH, HEIGHT);
     buffer_format(out, "<text class=\"title\" x=\"%d\" y=\"26\" text-anchor=\"middle\" font-size=\"16\">",
                   LEFT + PLOT_WIDTH / 2);
     put_title(out, plot->title ? plot->title : "");
