@@ -261,9 +261,8 @@ static int hand_on(struct source_http *self, struct weir_context *context)
 }
 
 /* For comparison: one after the other, cycle by cycle. Each answer is handed on before the next is asked for. */
-static int run_cycles(struct weir_context *context, void *argument)
+static void run_cycles(struct weir_context *context, struct source_http *self)
 {
-    struct source_http *self = argument;
     int error = 0;
     for (int64_t cycle = 0; error != -ECANCELED && (!self->count || cycle < self->count); cycle++)
         for (uint32_t i = 0; i < self->list.count && error != -ECANCELED; i++) {
@@ -275,7 +274,6 @@ static int run_cycles(struct weir_context *context, void *argument)
         }
     self->live = 0;
     weir_event_signal(&self->ready, false);
-    return 0;
 }
 
 static int gather(struct source_http *self, struct weir_context *context)
@@ -316,7 +314,7 @@ static int source_run(void *state, struct weir_context *context, struct weir_emi
                                          !self->env->sequential;
     self->live = self->env->sequential ? 1 : self->list.count;
     if (self->env->sequential)
-        error = weir_scope_spawn(&scope, self->env->name, run_cycles, self);
+        run_cycles(context, self); /* in this task: it is the one that is told to stop */
     for (uint32_t i = 0; i < self->list.count && error >= 0 && !self->env->sequential; i++)
         error = weir_scope_spawn(&scope, self->sensors[i].name, run_sensor, &self->sensors[i]);
     if (error < 0 && error != -ECANCELED)

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -84,3 +85,15 @@ def test_producer_and_consumer_on_the_simulated_clock(seed):
 def test_a_bad_address_names_the_mistake(tmp_path):
     done = run(tmp_path, pipeline(1).replace("http://", "htp://"), "run", "p.yaml")
     assert done.returncode != 0 and "does not begin with http://" in done.stderr
+
+
+@pytest.mark.parametrize("clock", [[], ["--simulated"]])
+def test_compare_is_interrupted_while_it_reads_one_after_the_other(tmp_path, fleet, clock):
+    """With an hour of work left, in its sequential half."""
+    (tmp_path / "p.yaml").write_text(pipeline(fleet).replace("count: 3", "count: 100000000"))
+    with subprocess.Popen([str(BINARY), "compare", "p.yaml", *clock], cwd=tmp_path, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, env=environment()) as process:
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, words = process.communicate(timeout=30)
+    assert "interrupted" in words
