@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from conftest import BINARY, ROOT, environment
+from conftest import BINARY, ROOT, SLOWNESS, environment
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_compare_is_interrupted_while_it_reads_one_after_the_other(tmp_path, fle
     (tmp_path / "p.yaml").write_text(pipeline(fleet).replace("count: 3", "count: 100000000"))
     with subprocess.Popen([str(BINARY), "compare", "p.yaml", *clock], cwd=tmp_path, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, env=environment()) as process:
-        time.sleep(1)
+        time.sleep(1 * SLOWNESS)
         process.send_signal(signal.SIGINT)
         _, words = process.communicate(timeout=30)
     assert "interrupted" in words
