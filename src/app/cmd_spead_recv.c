@@ -7,15 +7,11 @@
 #include "app/app.h"
 #include "app/spead_listen.h"
 #include "app/spead_show.h"
+#include "app/spead_traffic.h"
 #include "base/clock.h"
 #include "base/units.h"
 
-/* spead2_send --verify fills items from this id on with one sequence of pseudo-random numbers through all heaps:
- * x ← 48271 x mod 2³¹ − 1, from 1 (the "minimal standard" of Park, Miller and Stockmeyer, 1993), 32 bits, big-endian.
- */
 enum { VERIFY_ID_FIRST = 0x1000 };
-#define VERIFY_FACTOR UINT64_C(48271)
-#define VERIFY_MODULUS UINT64_C(2147483647)
 
 enum { READY_BYTES = 4 << 20 }; /* of a heap, unless --mem-upper says otherwise */
 
@@ -32,25 +28,12 @@ struct reception {
 
 /* ---- --verify -------------------------------------------------------------------------------------------------- */
 
-/* VERIFY_FACTOR to the power of `exponent`. */
-static uint64_t power(uint64_t exponent)
-{
-    uint64_t result = 1, square = VERIFY_FACTOR;
-    for (; exponent; exponent >>= 1, square = square * square % VERIFY_MODULUS) {
-        if (exponent & 1)
-            result = result * square % VERIFY_MODULUS;
-    }
-    return result;
-}
-
 /* Compares one item; *state is the number before its first. False: said what is wrong. */
 static bool verify_item(const struct weir_spead_heap *heap, const struct weir_spead_value *value, uint64_t *state)
 {
     for (uint64_t i = 0; i < value->length / 4; i++) {
-        uint64_t product = *state * VERIFY_FACTOR; /* the modulus is 2³¹ − 1: no division is needed */
-        *state = (product & VERIFY_MODULUS) + (product >> 31);
-        *state = (*state & VERIFY_MODULUS) + (*state >> 31);
         uint32_t actual;
+        *state = spead_traffic_next_number(*state);
         memcpy(&actual, value->data + 4 * i, sizeof actual);
         actual = be32toh(actual);
         if (actual != *state) {
@@ -79,8 +62,7 @@ static bool verify_heap(const struct weir_spead_heap *heap)
         elements = value->length / 4;
         items++;
     }
-    state = power((heap->count - 1) % (VERIFY_MODULUS - 1) * (elements * items % (VERIFY_MODULUS - 1)) %
-                  (VERIFY_MODULUS - 1));
+    state = spead_traffic_number_before(heap->count, elements * items);
     for (uint32_t i = 0; i < heap->value_count; i++) {
         if (heap->values[i].id >= VERIFY_ID_FIRST && !verify_item(heap, &heap->values[i], &state))
             return false;
@@ -144,7 +126,8 @@ static void show_end(struct reception *reception)
         buffer_string(&reception->out, "\n");
         return;
     }
-    buffer_format(&reception->out, "Received %llu heaps", (unsigned long long)reception->heaps);
+    buffer_format(&reception->out, "Received %llu heap%s", (unsigned long long)reception->heaps,
+                  reception->heaps == 1 ? "" : "s");
     if (seconds > 0)
         buffer_format(&reception->out, " in %.3f s: %s/s, %.3f Gb/s", seconds,
                       units_show_bytes((uint64_t)((double)reception->bytes / seconds), bytes, sizeof bytes),
@@ -272,7 +255,7 @@ int cmd_spead_recv(int argc, char **argv)
         {"in-order", 0, NULL, "drop packets out of order, as spead2_recv does", .flag = &listen->options.in_order},
         {"incomplete", 0, NULL, "show incomplete heaps too", .flag = &listen->options.incomplete},
         {"idle-timeout", 0, "TIME", "give a partial heap up after so long; 0: never (10s)", .value = &texts.idle},
-        {"stop", 0, "any|all|never", "whose stop item ends it: the first, every sender's, none (any)",
+        {"stop", 0, "any|all|never", "whose stop item ends a place: the first one's, every sender's, none's (any)",
          .value = &texts.stop},
         {"heaps", 0, "N", "end after N heaps", .value = &texts.heaps},
         {"quiet", 0, NULL, "show the totals only", .flag = &reception.quiet},
@@ -283,7 +266,7 @@ int cmd_spead_recv(int argc, char **argv)
         {"no-gro", 0, NULL, "take datagrams one by one", .flag = &listen->options.no_gro},
         {"cpu", 0, "N", "pin the receiving thread to this processor, from 0", .value = &texts.cpu},
         {"spin", 0, "TIME", "look again for so long before sleeping", .value = &texts.spin},
-        {"joint", 0, NULL, "accepted: all places are one stream here", .flag = &ignored},
+        {"joint", 0, NULL, "all places are one stream: the first stop item ends it", .flag = &listen->options.joint},
         {"ring", 0, NULL, "accepted: there is always a ring", .flag = &ignored},
         {"mem-pool", 0, NULL, "accepted: memory is always pooled", .flag = &ignored},
         {"memcpy-nt", 0, NULL, "accepted, without effect", .flag = &ignored},

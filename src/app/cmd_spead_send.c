@@ -216,7 +216,9 @@ static int send_heap(struct sending *sending, uint64_t index)
     int error = collect(sending, state);
     if (error)
         return error;
-    spead_traffic_fill(&sending->traffic, state);
+    uint64_t count = sending->plan->sender.cnt_first + index * sending->plan->sender.cnt_step;
+    count &= (UINT64_C(1) << sending->plan->traffic.flavour.address_bits) - 1;
+    spead_traffic_fill(&sending->traffic, state, count);
     weir_spead_completion_begin(&state->completion, NULL, 1);
     const struct weir_spead_send send = {
         .heap = index < destinations ? state->first : state->plain,

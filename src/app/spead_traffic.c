@@ -8,6 +8,10 @@
 
 #include "base/memory.h"
 
+/* x ← 48271 x mod 2³¹ − 1, the "minimal standard" of Park, Miller and Stockmeyer (1993). */
+#define VERIFY_FACTOR UINT64_C(48271)
+#define VERIFY_MODULUS UINT64_C(2147483647)
+
 static int add_items(const struct spead_traffic *traffic, struct spead_traffic_state *state)
 {
     for (uint64_t i = 0; i < traffic->items; i++) {
@@ -48,7 +52,6 @@ int spead_traffic_make(struct spead_traffic *traffic, const struct spead_traffic
         .elements = options->heap_size / (options->items * sizeof(uint32_t)),
         .items = options->items,
         .verify = options->verify,
-        .random = 1,
     };
     traffic->heap_bytes = traffic->elements * options->items * sizeof(uint32_t);
     size_t each = (traffic->heap_bytes + 63) & ~(size_t)63;
@@ -79,14 +82,38 @@ void spead_traffic_free(struct spead_traffic *traffic)
     memory_free(traffic->memory);
 }
 
-void spead_traffic_fill(struct spead_traffic *traffic, struct spead_traffic_state *state)
+/* VERIFY_FACTOR to the power of `exponent`. */
+static uint64_t power(uint64_t exponent)
 {
+    uint64_t result = 1, square = VERIFY_FACTOR;
+    for (; exponent; exponent >>= 1, square = square * square % VERIFY_MODULUS) {
+        if (exponent & 1)
+            result = result * square % VERIFY_MODULUS;
+    }
+    return result;
+}
+
+uint64_t spead_traffic_number_before(uint64_t count, uint64_t numbers)
+{
+    const uint64_t period = VERIFY_MODULUS - 1;
+    return power((count - 1) % period * (numbers % period) % period);
+}
+
+uint64_t spead_traffic_next_number(uint64_t number)
+{
+    uint64_t product = number * VERIFY_FACTOR; /* the modulus is 2³¹ − 1: no division is needed */
+    number = (product & VERIFY_MODULUS) + (product >> 31);
+    return (number & VERIFY_MODULUS) + (number >> 31);
+}
+
+void spead_traffic_fill(const struct spead_traffic *traffic, struct spead_traffic_state *state, uint64_t count)
+{
+    uint64_t numbers = traffic->items * traffic->elements;
     if (!traffic->verify)
         return;
-    uint64_t random = traffic->random;
-    for (uint64_t i = 0; i < traffic->items * traffic->elements; i++) {
-        random = random * 48271 % 2147483647;
-        state->elements[i] = htobe32((uint32_t)random);
+    uint64_t number = spead_traffic_number_before(count, numbers);
+    for (uint64_t i = 0; i < numbers; i++) {
+        number = spead_traffic_next_number(number);
+        state->elements[i] = htobe32((uint32_t)number);
     }
-    traffic->random = (uint32_t)random;
 }
