@@ -121,8 +121,10 @@ const char *weir_spead_counter_words(enum weir_spead_counter counter); /* "packe
 /* ---- Receiver -------------------------------------------------------------------------------------------------- */
 
 enum weir_spead_stop {
-    WEIR_SPEAD_STOP_ANY,   /* the first stop item of any source ends all; such a heap is not handed out */
-    WEIR_SPEAD_STOP_ALL,   /* a stop item ends its source; all is over when every source has sent one */
+    WEIR_SPEAD_STOP_ANY,   /* a stop item of any source ends the endpoint that it comes to, and all is over when every
+                            * endpoint has ended; such a heap is not handed out */
+    WEIR_SPEAD_STOP_ALL,   /* a stop item ends its source; all is over when every source has sent one, and at least one
+                            * has come to every endpoint */
     WEIR_SPEAD_STOP_NEVER, /* a heap like others */
 };
 
@@ -144,6 +146,7 @@ struct weir_spead_receive_options {
     int64_t idle_ns;        /* a partial heap of which nothing more comes is given up; 0: 10 s; < 0: never */
     int64_t spin_ns;        /* look again for so long before the thread sleeps; costs processor time */
     enum weir_spead_stop stop;
+    bool joint;           /* the endpoints are one stream: with STOP_ANY the first stop item ends them all */
     bool in_order;        /* a packet must begin where the one before it ended: no packet of a heap can be late */
     bool incomplete;      /* hand out heaps that were given up too */
     bool refuse_unsized;  /* refuse heaps whose length is not said */
@@ -183,10 +186,12 @@ struct weir_spead_statistics {
     uint32_t heaps_held;          /* partial, waiting, and not yet released */
     uint64_t capture_other, capture_fragments, capture_truncated, capture_malformed; /* records of captures */
 };
+/* A source is a sender's address and where its packets come to: who sends to two ports is two. */
 struct weir_spead_source_statistics {
     uint32_t number;
     bool stopped;
-    char name[64]; /* "127.0.0.1:40312" */
+    char name[64];  /* "127.0.0.1:40312" */
+    char place[64]; /* the endpoint's address, as given; captures: as captured */
     struct weir_spead_counters counters;
 };
 

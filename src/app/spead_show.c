@@ -190,6 +190,26 @@ static struct weir_spead_source_statistics *read_sources(struct weir_spead_recei
     return sources;
 }
 
+static void show_taken(struct weir_buffer *out, const struct weir_spead_counters *counters)
+{
+    uint64_t heaps = counters->of[WEIR_SPEAD_HEAPS], packets = counters->of[WEIR_SPEAD_PACKETS];
+    buffer_format(out, "%llu heap%s, %llu packet%s", (unsigned long long)heaps, heaps == 1 ? "" : "s",
+                  (unsigned long long)packets, packets == 1 ? "" : "s");
+}
+
+static void show_sources(struct weir_buffer *out, const struct weir_spead_source_statistics *sources, uint32_t count)
+{
+    bool places = false; /* several */
+    for (uint32_t i = 1; i < count; i++)
+        places |= strcmp(sources[i].place, sources[0].place) != 0;
+    for (uint32_t i = 0; i < count; i++) {
+        buffer_format(out, "  %s%s%s: ", sources[i].name, places ? " to " : "", places ? sources[i].place : "");
+        show_taken(out, &sources[i].counters);
+        buffer_string(out, "\n");
+        show_losses(out, &sources[i].counters, "  ");
+    }
+}
+
 void spead_show_statistics(struct weir_buffer *out, struct weir_spead_receiver *receiver)
 {
     struct weir_spead_statistics all;
@@ -197,9 +217,8 @@ void spead_show_statistics(struct weir_buffer *out, struct weir_spead_receiver *
     char bytes[32];
     weir_spead_receiver_statistics(receiver, &all);
     struct weir_spead_source_statistics *sources = read_sources(receiver, &count);
-    buffer_format(out, "%llu heaps, %llu packets, %s of payload from %u sender%s\n",
-                  (unsigned long long)all.total.of[WEIR_SPEAD_HEAPS],
-                  (unsigned long long)all.total.of[WEIR_SPEAD_PACKETS],
+    show_taken(out, &all.total);
+    buffer_format(out, ", %s of payload from %u sender%s\n",
                   units_show_bytes(all.total.of[WEIR_SPEAD_BYTES], bytes, sizeof bytes), all.sources,
                   all.sources == 1 ? "" : "s");
     const struct {
@@ -219,12 +238,8 @@ void spead_show_statistics(struct weir_buffer *out, struct weir_spead_receiver *
             buffer_format(out, "%12llu  %s\n", (unsigned long long)more[i].number, more[i].words);
     }
     show_losses(out, &all.total, "");
-    for (uint32_t i = 0; count > 1 && i < count; i++) {
-        buffer_format(out, "  %s: %llu heaps, %llu packets\n", sources[i].name,
-                      (unsigned long long)sources[i].counters.of[WEIR_SPEAD_HEAPS],
-                      (unsigned long long)sources[i].counters.of[WEIR_SPEAD_PACKETS]);
-        show_losses(out, &sources[i].counters, "  ");
-    }
+    if (count > 1)
+        show_sources(out, sources, count);
     memory_free(sources);
 }
 
@@ -253,7 +268,8 @@ void spead_show_statistics_json(struct weir_buffer *out, struct weir_spead_recei
         (unsigned long long)all.socket_buffer, (unsigned long long)all.memory, (unsigned long long)all.memory_peak,
         all.heaps_held);
     for (uint32_t i = 0; i < count; i++) {
-        buffer_format(out, "%s{\"source\": \"%s\", ", i ? ", " : "", sources[i].name);
+        buffer_format(out, "%s{\"source\": \"%s\", \"place\": \"%s\", ", i ? ", " : "", sources[i].name,
+                      sources[i].place);
         show_counters_json(out, &sources[i].counters);
         buffer_string(out, "}");
     }

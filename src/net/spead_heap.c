@@ -335,6 +335,40 @@ static void flush_source(struct spead_heaps *heaps, struct spead_source *source)
 
 /* ---- Packets --------------------------------------------------------------------------------------------------- */
 
+static uint64_t bit_of(uint32_t place)
+{
+    return UINT64_C(1) << (place < SPEAD_PLACES_MAX ? place : SPEAD_PLACES_MAX - 1);
+}
+
+/* Nothing more is taken from the source: it has stopped, or somebody has where it sends to. */
+static bool has_stopped(const struct spead_heaps *heaps, const struct spead_source *source)
+{
+    return source->stopped || heaps->stopped || (heaps->stopped_places & bit_of(source->place));
+}
+
+/* Takes no more from any source that sends where this one does. */
+static void stop_place(struct spead_heaps *heaps, const struct spead_source *source)
+{
+    heaps->stopped_places |= bit_of(source->place);
+    for (struct spead_source *other = heaps->first; other; other = other->next) {
+        if (other->place == source->place)
+            flush_source(heaps, other);
+    }
+}
+
+/* At every place somebody has stopped; and, where that is asked for, every source has. */
+static bool all_stopped(const struct spead_heaps *heaps)
+{
+    uint64_t places = 0;
+    bool all = true;
+    for (const struct spead_source *source = heaps->first; source; source = source->next) {
+        places |= source->stopped ? bit_of(source->place) : 0;
+        all &= source->stopped || heaps->options.stop == SPEAD_STOP_ANY;
+    }
+    places |= heaps->stopped_places;
+    return all && (heaps->options.joint || (uint32_t)__builtin_popcountll(places) >= heaps->places);
+}
+
 /* A stop item: returns true when the packet needs no further work. */
 static bool stop(struct spead_heaps *heaps, struct spead_source *source)
 {
@@ -344,10 +378,9 @@ static bool stop(struct spead_heaps *heaps, struct spead_source *source)
     spead_source_count(source, WEIR_SPEAD_PACKETS, 1);
     source->stopped = true;
     flush_source(heaps, source);
-    bool all = true;
-    for (const struct spead_source *other = heaps->first; other; other = other->next)
-        all &= other->stopped;
-    if (heaps->options.stop == SPEAD_STOP_ANY || all) {
+    if (heaps->options.stop == SPEAD_STOP_ANY)
+        stop_place(heaps, source);
+    if (all_stopped(heaps)) {
         heaps->stopped = true;
         spead_heaps_flush(heaps);
     }
@@ -367,7 +400,7 @@ static void take_packet(struct spead_heaps *heaps, struct spead_source *source, 
                            1);
         return;
     }
-    if (source->stopped || heaps->stopped) {
+    if (has_stopped(heaps, source)) {
         spead_source_count(source, WEIR_SPEAD_PACKETS_AFTER_STOP, 1);
         return;
     }

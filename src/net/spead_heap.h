@@ -6,11 +6,11 @@
  *                  │            │
  *                  └────────────┴─► counters of the source, by reason
  *
- * Each source (sender's address) has its own partial heaps, at most `max_heaps` for each substream (count modulo
- * `substreams`): a new one takes the place of the one first seen longest ago, so that no sender can displace another's.
- * Counts of heaps that are over are remembered for a while, so that a packet that comes twice makes no second heap.
- * When the memory is used up, the source that holds the most gives up its oldest partial heap, unless that is the one
- * that asks: then its new heap is not begun.
+ * Each source (a sender's address, and the place its packets come to) has its own partial heaps, at most `max_heaps`
+ * for each substream (count modulo `substreams`): a new one takes the place of the one first seen longest ago, so that
+ * no sender can displace another's. Counts of heaps that are over are remembered for a while, so that a packet that
+ * comes twice makes no second heap. When the memory is used up, the source that holds the most gives up its oldest
+ * partial heap, unless that is the one that asks: then its new heap is not begun.
  */
 #ifndef NET_SPEAD_HEAP_H
 #define NET_SPEAD_HEAP_H
@@ -20,7 +20,8 @@
 #include "wire/spead_decode.h"
 
 enum {
-    SPEAD_SOURCE_KEY_MAX = 28,         /* bytes: a sockaddr_in6 */
+    SPEAD_SOURCE_KEY_MAX = 32,         /* bytes: a sockaddr_in6, and the number of where it sends to */
+    SPEAD_PLACES_MAX = 64,             /* that sources send to */
     SPEAD_SOURCE_NAME_MAX = 64,        /* "[2001:db8::1]:7148" */
     SPEAD_HEAP_POINTERS_MAX = 1 << 16, /* distinct item pointers in one heap */
     SPEAD_HEAP_RANGES_MAX = 1 << 16,   /* gaps in one heap */
@@ -30,8 +31,9 @@ enum {
 };
 
 enum spead_stop {
-    SPEAD_STOP_ANY,   /* the first stop item of any source ends all */
-    SPEAD_STOP_ALL,   /* a stop item ends its source; all is over when every source has sent one */
+    SPEAD_STOP_ANY, /* a stop item of any source ends its place; all is over when every place has ended */
+    SPEAD_STOP_ALL, /* a stop item ends its source; all is over when every source has sent one, and every place had one
+                     */
     SPEAD_STOP_NEVER, /* a heap like others */
 };
 
@@ -43,6 +45,7 @@ struct spead_heaps_options {
     uint64_t memory;         /* of all payloads, those not yet released too */
     int64_t idle_ns;         /* a partial heap of which nothing came for so long is given up; 0: never */
     int64_t forget_ns;       /* a source silent for so long may count anew: what was over is forgotten; 0: never */
+    bool joint;              /* the places are one stream, for stop items */
     bool in_order;           /* a packet must begin where the one before it ended */
     bool incomplete;         /* heaps that were given up are handed out too */
     bool refuse_unsized;     /* heaps whose length is not said are refused */
@@ -53,6 +56,7 @@ struct spead_heaps_options {
 struct spead_source {
     uint32_t number;
     char name[SPEAD_SOURCE_NAME_MAX];
+    uint32_t place; /* that it sends to, from 0; whoever adds it may set it */
     bool stopped;
     int64_t last_ns;
     struct weir_spead_counters counters;
@@ -82,7 +86,10 @@ struct spead_heaps *spead_heaps_new(const struct spead_heaps_options *options);
 /* Heaps that were taken live on until they are released. */
 void spead_heaps_free(struct spead_heaps *heaps);
 
-/* The source with this key (an address, as bytes), or NULL. */
+/* How many places there are that stop items may end; SPEAD_PLACES_MAX + 1: nobody knows. 1 unless said otherwise. */
+void spead_heaps_set_places(struct spead_heaps *heaps, uint32_t places);
+
+/* The source with this key (addresses, as bytes), or NULL. */
 struct spead_source *spead_heaps_find(struct spead_heaps *heaps, const void *key, size_t key_size);
 /* A source with a key that is new; `name` is copied. NULL: there are too many senders already and each has partial
  * heaps; the packet is counted. */

@@ -331,6 +331,43 @@ static void test_stop(void **state)
     }
 }
 
+/* Of two places: whose stop item ends what. */
+static void test_stop_at_places(void **state)
+{
+    struct spead_flavour flavour = {48, 0};
+    struct forged stop = {.count = 9,
+                          .length = 1,
+                          .payload = 1,
+                          .pointer = spead_pointer(flavour, true, SPEAD_STREAM_CTRL, SPEAD_CONTROL_STOP)};
+    (void)state;
+    for (int joint = 0; joint < 2; joint++) {
+        for (int mode = SPEAD_STOP_ANY; mode <= SPEAD_STOP_ALL; mode++) {
+            struct spead_heaps_options options = usual;
+            options.stop = (enum spead_stop)mode;
+            options.joint = joint;
+            struct spead_heaps *heaps = spead_heaps_new(&options);
+            spead_heaps_set_places(heaps, 2);
+            struct spead_source *sources[3]; /* two send to place 0, and the third sends to place 1 */
+            for (int i = 0; i < 3; i++) {
+                const char name[] = {(char)('a' + i), '\0'};
+                sources[i] = spead_heaps_add(heaps, name, 1, name, 0);
+                sources[i]->place = i == 2;
+            }
+            send(heaps, sources[0], stop, 1);
+            assert_int_equal(spead_heaps_stopped(heaps), joint && mode == SPEAD_STOP_ANY);
+            send(heaps, sources[1], (struct forged){.count = 10, .length = 8, .payload = 8}, 1);
+            assert_int_equal(sources[1]->counters.of[WEIR_SPEAD_HEAPS], mode == SPEAD_STOP_ALL);
+            send(heaps, sources[2], (struct forged){.count = 10, .length = 8, .payload = 8}, 1);
+            assert_int_equal(sources[2]->counters.of[WEIR_SPEAD_HEAPS], mode == SPEAD_STOP_ALL || !joint);
+            send(heaps, sources[2], stop, 1);
+            assert_int_equal(spead_heaps_stopped(heaps), mode == SPEAD_STOP_ANY);
+            send(heaps, sources[1], stop, 1);
+            assert_true(spead_heaps_stopped(heaps));
+            spead_heaps_free(heaps);
+        }
+    }
+}
+
 /* What stays incomplete is given up after a while; what comes of it later is late. */
 static void test_idle(void **state)
 {
@@ -362,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_contradictions),
         cmocka_unit_test(test_memory_is_shared_fairly),
         cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_stop_at_places),
         cmocka_unit_test(test_idle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

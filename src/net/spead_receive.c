@@ -97,7 +97,9 @@ static void remove_endpoint(struct weir_spead_receiver *receiver, uint32_t index
     struct receive_endpoint *endpoint = receiver->endpoints[index];
     endpoint->close(endpoint);
     memory_free(endpoint);
-    receiver->endpoints[index] = receiver->endpoints[--receiver->endpoint_count];
+    receiver->endpoint_count--; /* captures are read in their order */
+    memmove(receiver->endpoints + index, receiver->endpoints + index + 1,
+            (receiver->endpoint_count - index) * sizeof *receiver->endpoints);
 }
 
 /* One turn for each endpoint that has something. Returns false when nothing was there. */
@@ -113,6 +115,8 @@ static bool service(struct weir_spead_receiver *receiver, const struct pollfd *p
         int more = endpoint->service(receiver, endpoint, now_ns);
         endpoint->ended = more < 0;
         busy |= more > 0;
+        if (endpoint->transport == WEIR_SPEAD_CAPTURE) /* one after the other: they may be parts of one recording */
+            break;
     }
     for (uint32_t i = receiver->endpoint_count; i-- > 0;) {
         if (receiver->endpoints[i]->ended)
@@ -249,6 +253,7 @@ int weir_spead_receiver_new(const struct weir_spead_receive_options *options, st
         .memory = set->memory,
         .idle_ns = set->idle_ns < 0 ? 0 : set->idle_ns,
         .forget_ns = set->remember_always ? 0 : 2 * CLOCK_SECOND,
+        .joint = set->joint,
         .in_order = set->in_order,
         .incomplete = set->incomplete,
         .refuse_unsized = set->refuse_unsized,
@@ -289,15 +294,23 @@ int weir_spead_receiver_add(struct weir_spead_receiver *receiver, const struct w
         return weir_fail(error, -ENOSPC, "%s: a receiver has at most %d endpoints", endpoint->address,
                          RECEIVE_ENDPOINTS_MAX);
     receiver->lossless = lossless;
+    int failed = -EINVAL;
     switch (endpoint->transport) {
     case WEIR_SPEAD_UDP:
-        return receive_open_udp(receiver, endpoint, error);
+        failed = receive_open_udp(receiver, endpoint, error);
+        break;
     case WEIR_SPEAD_TCP:
-        return receive_open_tcp(receiver, endpoint, error);
+        failed = receive_open_tcp(receiver, endpoint, error);
+        break;
     case WEIR_SPEAD_CAPTURE:
         return receive_open_capture(receiver, endpoint, error);
     }
-    return -EINVAL;
+    if (failed < 0)
+        return failed;
+    struct receive_place *place = &receiver->places[receiver->place_count];
+    snprintf(place->name, sizeof place->name, "%s", endpoint->address);
+    receiver->endpoints[receiver->endpoint_count - 1]->place = receiver->place_count++;
+    return 0;
 }
 
 int weir_spead_receiver_start(struct weir_spead_receiver *receiver, struct weir_error *error)
@@ -305,6 +318,8 @@ int weir_spead_receiver_start(struct weir_spead_receiver *receiver, struct weir_
     if (receiver->options.ready_bytes > 0 && receiver->options.ready_bytes <= receiver->options.max_heap_bytes)
         spead_pool_prepare(spead_heaps_pool(receiver->heaps), receiver->options.ready_heaps,
                            receiver->options.ready_bytes);
+    /* What places there are in captures, nobody knows: these are read to their end. */
+    spead_heaps_set_places(receiver->heaps, receiver->place_count ? receiver->place_count : SPEAD_PLACES_MAX + 1);
     int failed = pthread_create(&receiver->thread, NULL, run, receiver);
     if (failed)
         return weir_fail(error, -failed, "cannot start the receiving thread: %s", strerror(failed));
@@ -443,6 +458,7 @@ uint32_t weir_spead_receiver_sources(struct weir_spead_receiver *receiver, struc
         ret[count].number = source->number;
         ret[count].stopped = source->stopped;
         memcpy(ret[count].name, source->name, sizeof ret[count].name);
+        memcpy(ret[count].place, receiver->places[source->place].name, sizeof ret[count].place);
         ret[count].counters = source->counters;
     }
     pthread_mutex_unlock(&receiver->lock);

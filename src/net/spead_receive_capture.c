@@ -24,16 +24,45 @@ static ssize_t read_file(void *owner, void *into, size_t size)
     return got < 0 ? -errno : got;
 }
 
+/* The number of the address that a datagram went to, from 0 in order of first sight; what is over the limit shares the
+ * last one. */
+static uint32_t place_of(struct weir_spead_receiver *receiver, const struct capture_datagram *datagram)
+{
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(datagram->to_port)};
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(datagram->to_port)};
+    uint8_t key[sizeof receiver->places->key] = {0};
+    size_t size = datagram->ipv6 ? 16 : 4;
+    memcpy(key, datagram->to, size);
+    memcpy(key + 16, &datagram->to_port, sizeof datagram->to_port);
+    key[18] = datagram->ipv6;
+    uint32_t i = 0;
+    while (i < receiver->place_count && memcmp(receiver->places[i].key, key, sizeof key) != 0)
+        i++;
+    if (i < receiver->place_count)
+        return i;
+    if (i == SPEAD_PLACES_MAX)
+        return SPEAD_PLACES_MAX - 1;
+    struct receive_place *place = &receiver->places[receiver->place_count++];
+    memcpy(place->key, key, sizeof key);
+    memcpy(datagram->ipv6 ? (void *)&six.sin6_addr : (void *)&four.sin_addr, datagram->to, size);
+    if (datagram->ipv6)
+        receive_show_address((struct sockaddr *)&six, sizeof six, place->name, sizeof place->name);
+    else
+        receive_show_address((struct sockaddr *)&four, sizeof four, place->name, sizeof place->name);
+    return i;
+}
+
 static struct spead_source *source_of(struct weir_spead_receiver *receiver, const struct capture_datagram *datagram)
 {
     struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(datagram->from_port)};
     struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons(datagram->from_port)};
+    uint32_t place = place_of(receiver, datagram);
     if (datagram->ipv6) {
         memcpy(&six.sin6_addr, datagram->from, 16);
-        return receive_source(receiver, (struct sockaddr *)&six, sizeof six, datagram->time_ns);
+        return receive_source(receiver, (struct sockaddr *)&six, sizeof six, place, datagram->time_ns);
     }
     memcpy(&four.sin_addr, datagram->from, 4);
-    return receive_source(receiver, (struct sockaddr *)&four, sizeof four, datagram->time_ns);
+    return receive_source(receiver, (struct sockaddr *)&four, sizeof four, place, datagram->time_ns);
 }
 
 /* A capture made below segmentation offload has many packets in one datagram: all are as long as the first, but for the

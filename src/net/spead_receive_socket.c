@@ -2,8 +2,6 @@
 /* Sockets that SPEAD is received from: addresses, buffers. */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +60,7 @@ void receive_set_buffer(struct weir_spead_receiver *receiver, struct receive_end
                  granted, size, size);
 }
 
-static void show_address(const struct sockaddr *address, socklen_t length, char *out, size_t size)
+void receive_show_address(const struct sockaddr *address, socklen_t length, char *out, size_t size)
 {
     char host[INET6_ADDRSTRLEN] = "?", port[8] = "?";
     if (getnameinfo(address, length, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
@@ -70,37 +68,26 @@ static void show_address(const struct sockaddr *address, socklen_t length, char 
     snprintf(out, size, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
 }
 
-unsigned receive_interface_of_address(const char *text)
-{
-    struct ifaddrs *all = NULL;
-    unsigned found = 0;
-    if (getifaddrs(&all) < 0)
-        return 0;
-    for (const struct ifaddrs *one = all; one && !found; one = one->ifa_next) {
-        char host[INET6_ADDRSTRLEN];
-        bool six = one->ifa_addr && one->ifa_addr->sa_family == AF_INET6;
-        if (!one->ifa_addr || (!six && one->ifa_addr->sa_family != AF_INET))
-            continue;
-        const void *address = six ? (void *)&((struct sockaddr_in6 *)one->ifa_addr)->sin6_addr
-                                  : (void *)&((struct sockaddr_in *)one->ifa_addr)->sin_addr;
-        if (inet_ntop(one->ifa_addr->sa_family, address, host, sizeof host) && strcmp(host, text) == 0)
-            found = if_nametoindex(one->ifa_name);
-    }
-    freeifaddrs(all);
-    return found;
-}
-
 struct spead_source *receive_source(struct weir_spead_receiver *receiver, const struct sockaddr *address,
-                                    socklen_t length, int64_t now_ns)
+                                    socklen_t length, uint32_t place, int64_t now_ns)
 {
     char name[SPEAD_SOURCE_NAME_MAX];
+    uint8_t key[sizeof(struct sockaddr_in6) + sizeof place];
     /* What says who it is: family, port, address; the rest may differ from packet to packet. */
     size_t size = address->sa_family == AF_INET && length >= 8 ? 8 : length;
-    struct spead_source *source = spead_heaps_find(receiver->heaps, address, size);
+    if (size > sizeof(struct sockaddr_in6))
+        size = sizeof(struct sockaddr_in6);
+    memcpy(key, &place, sizeof place);
+    memcpy(key + sizeof place, address, size);
+    size += sizeof place;
+    struct spead_source *source = spead_heaps_find(receiver->heaps, key, size);
     if (source)
         return source;
-    show_address(address, length, name, sizeof name);
-    return spead_heaps_add(receiver->heaps, address, size, name, now_ns);
+    receive_show_address(address, length, name, sizeof name);
+    source = spead_heaps_add(receiver->heaps, key, size, name, now_ns);
+    if (source)
+        source->place = place;
+    return source;
 }
 
 uint16_t weir_spead_receiver_port(const struct weir_spead_receiver *receiver)

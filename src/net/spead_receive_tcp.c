@@ -50,7 +50,7 @@ static int service_connection(struct weir_spead_receiver *receiver, struct recei
 {
     struct connection *connection = endpoint->state;
     struct spead_source *source = receive_source(receiver, (struct sockaddr *)&connection->peer,
-                                                 connection->peer_length, now_ns);
+                                                 connection->peer_length, endpoint->place, now_ns);
     if (!source)
         return -EPROTO;
     int answer = take_packets(receiver, connection, source, now_ns); /* that were left when the ring was full */
@@ -82,8 +82,8 @@ static void close_connection(struct receive_endpoint *endpoint)
     memory_free(connection);
 }
 
-static void add_connection(struct weir_spead_receiver *receiver, int fd, const struct sockaddr_storage *peer,
-                           socklen_t length)
+static void add_connection(struct weir_spead_receiver *receiver, int fd, uint32_t place,
+                           const struct sockaddr_storage *peer, socklen_t length)
 {
     struct receive_endpoint *endpoint = memory_zeroed(1, sizeof *endpoint);
     struct connection *connection = memory_allocate(sizeof *connection);
@@ -101,6 +101,7 @@ static void add_connection(struct weir_spead_receiver *receiver, int fd, const s
                                           .fd = fd,
                                           .service = service_connection,
                                           .close = close_connection,
+                                          .place = place,
                                           .state = connection};
     receiver->connections++;
     if (receive_add_endpoint(receiver, endpoint) < 0) {
@@ -120,7 +121,7 @@ static int service_listener(struct weir_spead_receiver *receiver, struct receive
         int fd = accept4(endpoint->fd, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0)
             return 0; /* none waits, or it has gone again */
-        add_connection(receiver, fd, &peer, length);
+        add_connection(receiver, fd, endpoint->place, &peer, length);
     }
     return 0;
 }

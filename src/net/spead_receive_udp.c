@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/sock_diag.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 
 #include "net/spead_receiver.h"
 #include "net/spead_scatter.h"
+#include "net/spead_socket.h"
 
 #ifndef UDP_GRO
 #define UDP_GRO 104
@@ -95,7 +95,7 @@ static void take_message(struct weir_spead_receiver *receiver, struct receive_en
     const uint8_t *data = state->buffers + (size_t)index * RECEIVE_STRIDE;
     size_t size = message->msg_len, at = 0;
     int segment = head->msg_controllen > 0 ? read_controls(receiver, endpoint, head, size) : 0;
-    struct spead_source *source = receive_source(receiver, head->msg_name, head->msg_namelen, now_ns);
+    struct spead_source *source = receive_source(receiver, head->msg_name, head->msg_namelen, endpoint->place, now_ns);
     state->latest = source;
     if (!source)
         return;
@@ -185,29 +185,13 @@ static bool is_multicast(const struct sockaddr_storage *address)
     return IN6_IS_ADDR_MULTICAST(&((const struct sockaddr_in6 *)address)->sin6_addr);
 }
 
-/* The interface's number: its name, or the name that has this address. 0: none said. */
-static int find_interface(const char *text, unsigned *ret, struct weir_error *error)
-{
-    *ret = 0;
-    if (!text || !*text)
-        return 0;
-    *ret = if_nametoindex(text);
-    if (*ret)
-        return 0;
-    unsigned found = receive_interface_of_address(text);
-    if (!found)
-        return weir_fail(error, -ENODEV, "there is no network interface %s; ip address lists them", text);
-    *ret = found;
-    return 0;
-}
-
 static int join(int fd, const struct sockaddr_storage *group, socklen_t length,
                 const struct weir_spead_endpoint *endpoint, struct weir_error *error)
 {
     int level = group->ss_family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6, failed;
-    unsigned interface;
-    if ((failed = find_interface(endpoint->interface, &interface, error)) < 0)
-        return failed;
+    unsigned interface = group->ss_family == AF_INET6 ? ((const struct sockaddr_in6 *)group)->sin6_scope_id : 0;
+    if (endpoint->interface && *endpoint->interface && !(interface = spead_interface(endpoint->interface)))
+        return spead_no_interface(endpoint->interface, error);
     if (endpoint->only_from && *endpoint->only_from) {
         struct group_source_req request = {.gsr_interface = interface};
         char from[280];
@@ -236,6 +220,8 @@ static int open_socket(struct weir_spead_receiver *receiver, const struct weir_s
     struct sockaddr_storage address;
     socklen_t length;
     int one = 1, failed = receive_resolve(wanted->address, false, &address, &length, error);
+    if (failed == 0)
+        failed = spead_address_scope(&address, wanted->interface, wanted->address, error);
     if (failed < 0)
         return failed;
     endpoint->fd = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

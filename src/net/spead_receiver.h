@@ -32,6 +32,7 @@ struct receive_endpoint {
     void (*close)(struct receive_endpoint *endpoint);
     /* Counts what the kernel dropped since the last message came. May be NULL. */
     void (*count_drops)(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint);
+    uint32_t place; /* number of what it listens at */
     bool ended;
     uint64_t buffer; /* of the socket, as granted */
     void *state;
@@ -54,6 +55,11 @@ struct weir_spead_receiver {
     _Atomic bool stopping, over, blocked;
     struct receive_endpoint *endpoints[RECEIVE_ENDPOINTS_MAX + RECEIVE_CONNECTIONS_MAX];
     uint32_t endpoint_count, connections;
+    struct receive_place {
+        char name[64];
+        uint8_t key[20]; /* of captures: address and port that packets went to */
+    } places[SPEAD_PLACES_MAX];
+    uint32_t place_count;
     struct receive_ring ring;
     struct weir_waiter waiter;              /* of a consumer without a context */
     _Atomic(struct weir_waiter *) consumer; /* who is woken */
@@ -71,9 +77,10 @@ void receive_packet(struct weir_spead_receiver *receiver, struct spead_source *s
                     int64_t now_ns);
 /* Moves finished heaps to the ring; false: it is full and the receiver is a lossless one. */
 bool receive_deliver(struct weir_spead_receiver *receiver);
-/* The source with this address. NULL: counted. */
+/* The source with this address that sends to a place. NULL: counted. */
 struct spead_source *receive_source(struct weir_spead_receiver *receiver, const struct sockaddr *address,
-                                    socklen_t length, int64_t now_ns);
+                                    socklen_t length, uint32_t place, int64_t now_ns);
+void receive_show_address(const struct sockaddr *address, socklen_t length, char *out, size_t size);
 int receive_add_endpoint(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint);
 
 int receive_open_udp(struct weir_spead_receiver *receiver, const struct weir_spead_endpoint *endpoint,
@@ -86,8 +93,6 @@ int receive_open_capture(struct weir_spead_receiver *receiver, const struct weir
 /* The address to listen at: "8888", ":8888", "host:8888", "[::1]:8888". */
 int receive_resolve(const char *text, bool tcp, struct sockaddr_storage *ret, socklen_t *ret_length,
                     struct weir_error *error);
-/* The number of the interface that has this address; 0: none. */
-unsigned receive_interface_of_address(const char *text);
 /* Asks for a buffer, reads back what was granted; a warning when it is less. */
 void receive_set_buffer(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint, uint64_t wanted);
 

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -77,68 +78,140 @@ void spead_address_show(const struct spead_address *address, char *out, size_t s
 
 /* ---- Sockets --------------------------------------------------------------------------------------------------- */
 
-/* Index of the interface that has this address, or this name; 0: none. */
-static unsigned interface_index(const char *local)
+/* Calls take() for each address of each interface until it returns true; whether it did. */
+static bool look_at_interfaces(bool (*take)(void *argument, const struct ifaddrs *one), void *argument)
 {
-    struct in6_addr address;
-    if (inet_pton(AF_INET6, local, &address) != 1)
-        return if_nametoindex(local);
-    unsigned found = 0;
-    FILE *table = fopen("/proc/net/if_inet6", "re");
-    char line[256];
-    while (table && !found && fgets(line, sizeof line, table)) {
-        unsigned index;
-        bool same = true;
-        for (unsigned i = 0; i < 16 && same; i++) {
-            unsigned byte;
-            same = sscanf(line + 2 * i, "%2x", &byte) == 1 && byte == address.s6_addr[i];
-        }
-        if (same && sscanf(line + 32, "%x", &index) == 1)
-            found = index;
+    struct ifaddrs *all = NULL;
+    bool found = false;
+    if (getifaddrs(&all) < 0)
+        return false;
+    for (const struct ifaddrs *one = all; one && !found; one = one->ifa_next) {
+        int family = one->ifa_addr ? one->ifa_addr->sa_family : AF_UNSPEC;
+        found = (family == AF_INET || family == AF_INET6) && take(argument, one);
     }
-    if (table)
-        (void)fclose(table);
+    freeifaddrs(all);
     return found;
+}
+
+static const void *bytes_of(const struct sockaddr *address)
+{
+    return address->sa_family == AF_INET6
+               ? (const void *)&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr
+               : (const void *)&((const struct sockaddr_in *)(const void *)address)->sin_addr;
+}
+
+struct interface_search {
+    const char *text;
+    int family;
+    unsigned index;
+    struct spead_address *address;
+};
+
+static bool has_address(void *argument, const struct ifaddrs *one)
+{
+    struct interface_search *search = argument;
+    char host[INET6_ADDRSTRLEN];
+    if (!inet_ntop(one->ifa_addr->sa_family, bytes_of(one->ifa_addr), host, sizeof host) ||
+        strcmp(host, search->text) != 0)
+        return false;
+    search->index = if_nametoindex(one->ifa_name);
+    return true;
+}
+
+unsigned spead_interface(const char *text)
+{
+    struct interface_search search = {.text = text, .index = if_nametoindex(text)};
+    uint8_t binary[16];
+    char usual[INET6_ADDRSTRLEN];
+    for (int i = 0; i < 2 && !search.index; i++) { /* as inet_ntop writes it: "::1", not "0:0::1" */
+        int family = i ? AF_INET6 : AF_INET;
+        if (inet_pton(family, text, binary) == 1 && inet_ntop(family, binary, usual, sizeof usual)) {
+            search.text = usual;
+            (void)look_at_interfaces(has_address, &search);
+        }
+    }
+    return search.index;
+}
+
+/* The first address of an interface by name. */
+static bool is_of_interface(void *argument, const struct ifaddrs *one)
+{
+    struct interface_search *search = argument;
+    if (one->ifa_addr->sa_family != search->family || strcmp(one->ifa_name, search->text) != 0)
+        return false;
+    memcpy(&search->address->storage, one->ifa_addr, search->address->length);
+    return true;
+}
+
+int spead_address_scope(struct sockaddr_storage *address, const char *interface, const char *text,
+                        struct weir_error *error)
+{
+    struct sockaddr_in6 *six = (struct sockaddr_in6 *)address;
+    if (address->ss_family != AF_INET6 || six->sin6_scope_id ||
+        !(IN6_IS_ADDR_LINKLOCAL(&six->sin6_addr) || IN6_IS_ADDR_MC_LINKLOCAL(&six->sin6_addr) ||
+          IN6_IS_ADDR_MC_NODELOCAL(&six->sin6_addr)))
+        return 0;
+    six->sin6_scope_id = interface && *interface ? spead_interface(interface) : 0;
+    if (!six->sin6_scope_id && (!interface || !*interface))
+        return weir_fail(error, -EINVAL,
+                         "%s is an address of one link: name the interface (as --bind does), or write it behind the "
+                         "address, as in [fe80::1%%eth0]:8888",
+                         text);
+    if (!six->sin6_scope_id)
+        return spead_no_interface(interface, error);
+    return 0;
+}
+
+int spead_no_interface(const char *text, struct weir_error *error)
+{
+    struct if_nameindex *all = if_nameindex();
+    char names[256] = "";
+    size_t used = 0;
+    for (const struct if_nameindex *one = all; one && one->if_index && used < sizeof names; one++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", one->if_name);
+    if_freenameindex(all);
+    return weir_fail(error, -ENODEV, "no network interface has the name or the address \"%.60s\"; there are: %s", text,
+                     names);
 }
 
 static int set_multicast(int descriptor, int family, const struct spead_out_options *options, struct weir_error *error)
 {
     int ttl = options->ttl > 0 ? options->ttl : 1;
-    if (family == AF_INET) {
-        struct in_addr local;
-        if (setsockopt(descriptor, IPPROTO_IP, IP_MULTICAST_TTL, &ttl, sizeof ttl) < 0)
-            return weir_fail(error, -errno, "TTL %d: %s", ttl, strerror(errno));
-        if (!options->local)
-            return 0;
-        if (inet_pton(AF_INET, options->local, &local) != 1)
-            return weir_fail(error, -EINVAL, "\"%s\" is not the IPv4 address of an interface", options->local);
-        if (setsockopt(descriptor, IPPROTO_IP, IP_MULTICAST_IF, &local, sizeof local) < 0)
-            return weir_fail(error, -errno, "no multicast through %s: %s", options->local, strerror(errno));
-        return 0;
-    }
-    if (setsockopt(descriptor, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, &ttl, sizeof ttl) < 0)
+    bool four = family == AF_INET;
+    unsigned index = options->local ? spead_interface(options->local) : 0;
+    const struct ip_mreqn request = {.imr_ifindex = (int)index};
+    int level = four ? IPPROTO_IP : IPPROTO_IPV6;
+    if (setsockopt(descriptor, level, four ? IP_MULTICAST_TTL : IPV6_MULTICAST_HOPS, &ttl, sizeof ttl) < 0)
         return weir_fail(error, -errno, "TTL %d: %s", ttl, strerror(errno));
-    unsigned index = options->local ? interface_index(options->local) : 0;
-    if (options->local && !index)
-        return weir_fail(error, -EINVAL, "no interface has the name or the IPv6 address \"%s\"", options->local);
-    if (index && setsockopt(descriptor, IPPROTO_IPV6, IPV6_MULTICAST_IF, &index, sizeof index) < 0)
-        return weir_fail(error, -errno, "no multicast through %s: %s", options->local, strerror(errno));
-    return 0;
+    if (!options->local)
+        return 0;
+    if (!index)
+        return spead_no_interface(options->local, error);
+    int failed = four ? setsockopt(descriptor, level, IP_MULTICAST_IF, &request, sizeof request)
+                      : setsockopt(descriptor, level, IPV6_MULTICAST_IF, &index, sizeof index);
+    return failed < 0 ? weir_fail(error, -errno, "no multicast through %s: %s", options->local, strerror(errno)) : 0;
 }
 
 static int bind_local(int descriptor, int family, const char *local, struct weir_error *error)
 {
-    struct spead_address address = {.length = sizeof(struct sockaddr_in)};
+    struct spead_address address = {.length = family == AF_INET ? sizeof(struct sockaddr_in)
+                                                                : sizeof(struct sockaddr_in6)};
+    struct interface_search search = {.text = local, .family = family, .address = &address};
     struct sockaddr_in *four = (struct sockaddr_in *)&address.storage;
     struct sockaddr_in6 *six = (struct sockaddr_in6 *)&address.storage;
+    const char *kind = family == AF_INET ? "IPv4" : "IPv6";
     address.storage.ss_family = (sa_family_t)family;
-    if (family == AF_INET6)
-        address.length = sizeof *six;
-    if (inet_pton(family, local, family == AF_INET ? (void *)&four->sin_addr : (void *)&six->sin6_addr) != 1)
-        return weir_fail(error, -EINVAL, "\"%s\" is not an %s address to send from", local,
-                         family == AF_INET ? "IPv4" : "IPv6");
+    if (inet_pton(family, local, family == AF_INET ? (void *)&four->sin_addr : (void *)&six->sin6_addr) != 1) {
+        if (!if_nametoindex(local))
+            return weir_fail(error, -EINVAL, "cannot send from \"%.60s\": it is neither an %s address nor an interface",
+                             local, kind);
+        if (!look_at_interfaces(is_of_interface, &search))
+            return weir_fail(error, -EADDRNOTAVAIL, "cannot send from %s: that interface has no %s address", local,
+                             kind);
+    }
     if (bind(descriptor, (const struct sockaddr *)&address.storage, address.length) < 0)
-        return weir_fail(error, -errno, "cannot send from %s: %s", local, strerror(errno));
+        return weir_fail(error, -errno, "cannot send from %s: %s%s", local, strerror(errno),
+                         errno == EADDRNOTAVAIL ? "; ip address lists the addresses of this machine" : "");
     return 0;
 }
 
@@ -164,11 +237,16 @@ static int prepare(int descriptor, const struct spead_address *address, const st
     return 0;
 }
 
-int spead_open_out(const struct spead_address *address, const struct spead_out_options *options, int *ret,
+int spead_open_out(const struct spead_address *to, const struct spead_out_options *options, int *ret,
                    uint64_t *ret_buffer, struct weir_error *error)
 {
     char name[96];
-    spead_address_show(address, name, sizeof name);
+    struct spead_address scoped = *to;
+    const struct spead_address *address = &scoped;
+    spead_address_show(to, name, sizeof name);
+    int scope = spead_address_scope(&scoped.storage, options->local, name, error);
+    if (scope < 0)
+        return scope;
     int descriptor = socket(address->storage.ss_family, (options->tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
     if (descriptor < 0)
         return weir_fail(error, -errno, "no socket for %s: %s", name, strerror(errno));

@@ -19,9 +19,18 @@ bool spead_address_multicast(const struct spead_address *address);
 /* "127.0.0.1:8888", "[::1]:8888" */
 void spead_address_show(const struct spead_address *address, char *out, size_t size);
 
+/* The number of the interface that has this name or this address; 0: none. */
+unsigned spead_interface(const char *text);
+/* Says that there is none, and which there are. Returns -ENODEV. */
+int spead_no_interface(const char *text, struct weir_error *error);
+/* An IPv6 address that is good for one link only gets that of the interface (NULL: none is said), unless it names it
+ * already; `text` is the address for the words. -EINVAL, -ENODEV. */
+int spead_address_scope(struct sockaddr_storage *address, const char *interface, const char *text,
+                        struct weir_error *error);
+
 struct spead_out_options {
     bool tcp;
-    const char *local; /* address to send from, or the interface of multicast; NULL: the system chooses */
+    const char *local; /* address or interface to send from, for multicast too; NULL: the system chooses */
     int ttl;           /* of multicast; 0: 1 */
     size_t buffer_size;
 };

@@ -49,6 +49,7 @@ struct spead_heaps *spead_heaps_new(const struct spead_heaps_options *options)
     heaps->slots = heaps->options.max_heaps * heaps->options.substreams;
     heaps->finished_end = &heaps->finished;
     heaps->idle_next = INT64_MIN;
+    heaps->places = 1;
     heaps->pool = spead_pool_new(options->memory);
     if (!heaps->pool || spead_chunks_new(&options->chunks, &heaps->chunks) < 0) {
         spead_pool_close(heaps->pool);
@@ -85,6 +86,11 @@ void spead_heaps_free(struct spead_heaps *heaps)
     spead_chunks_free(heaps->chunks);
     spead_pool_close(heaps->pool);
     memory_free(heaps);
+}
+
+void spead_heaps_set_places(struct spead_heaps *heaps, uint32_t places)
+{
+    heaps->places = places;
 }
 
 struct spead_pool *spead_heaps_pool(struct spead_heaps *heaps)

@@ -30,7 +30,7 @@ struct source_spead {
     int64_t idle_timeout, spin;
     int64_t cpu;
     int stop;
-    bool in_order;
+    bool joint, in_order;
     int64_t chunk_heaps, chunk_heap_bytes, chunk_window, chunk_step, chunk_first;
     const char *chunk_item;
     struct spead_columns_options columns_options;
@@ -213,6 +213,7 @@ static int source_open(void *state, struct weir_env *env)
         .idle_ns = self->idle_timeout ? self->idle_timeout : -1,
         .spin_ns = self->spin,
         .stop = (enum weir_spead_stop)self->stop,
+        .joint = self->joint,
         .in_order = self->in_order,
         .incomplete = self->columns_options.incomplete,
         .remember_always = self->captures.count > 0,
@@ -312,7 +313,9 @@ static const struct weir_option options[] = {
     {.name = "key", .type = WEIR_OPTION_STRING, FIELD(columns_options.key),
      .help = "the item that says which antenna or channel a heap is of; without it the sender's address"},
     {.name = "stop", .type = WEIR_OPTION_CHOICE, FIELD(stop), .fallback = "any", .choices = stop_names,
-     .help = "what ends the stream: the first stop item, one from every sender, or none"},
+     .help = "what ends the stream: the first stop item at each place, one from every sender, or none"},
+    {.name = "joint", .type = WEIR_OPTION_BOOL, FIELD(joint),
+     .help = "with `stop: any`: all places are one stream, and the first stop item ends it"},
     {.name = "max_heaps", .type = WEIR_OPTION_INTEGER, FIELD(max_heaps), .fallback = "4", .least = 1, .most = 4096,
      .help = "partial heaps of each sender and substream"},
     {.name = "substreams", .type = WEIR_OPTION_INTEGER, FIELD(substreams), .fallback = "1", .least = 1, .most = 4096,

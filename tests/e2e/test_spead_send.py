@@ -65,6 +65,39 @@ def test_to_itself(variant):
     assert "20" in received
 
 
+@pytest.mark.parametrize("address, options", [("127.0.0.1", ["--first", "1000", "--step", "7"]),
+                                              ("239.255.18.4", [])])
+def test_to_itself_with_counts_and_interfaces(address, options):
+    """What is verified follows from a heap's count; interfaces are said by name."""
+    check(transfer(WEIR_RECV, WEIR_SEND, f"{address}:{free_port()}", ["--bind", "lo", *options],
+                   ["--bind", "lo", "--quiet", "--heaps", "20"]))
+
+
+@pytest.mark.parametrize("command, place, words", [
+    ("send", "239.255.18.4:7148", "there are: lo"), ("send", "127.0.0.1:7148", "neither an IPv4 address nor"),
+    ("recv", "239.255.18.4:7148", "there are: lo"), ("recv", "[ff02::4]:7148", "there are: lo"),
+])
+def test_no_such_interface(weir, command, place, words):
+    outcome = weir("spead", command, "--bind", "lo77", place)
+    assert outcome.status in (1, 2) and '"lo77"' in outcome.stderr and words in outcome.stderr, outcome
+
+
+@pytest.mark.parametrize("command", ["send", "recv"])
+def test_an_address_of_one_link_needs_its_interface(weir, command):
+    outcome = weir("spead", command, "[ff02::4]:7148")
+    assert outcome.status == 2 and "name the interface" in outcome.stderr, outcome
+
+
+def test_a_group_of_one_link():
+    interface = next((fields[5] for fields in map(str.split, open("/proc/net/if_inet6"))
+                      if fields[3] == "20" and fields[5] != "lo"), None)
+    if not interface:
+        pytest.skip("no interface has an IPv6 address of its link")
+    place = f"[ff02::{os.getpid() % 60000 + 1:x}]:{free_port()}"
+    check(transfer(WEIR_RECV, WEIR_SEND, place, ["--bind", interface, "--packet", "1200"],
+                   ["--bind", interface, "--quiet", "--heaps", "20"]))
+
+
 @needs_spead2
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_to_spead2(variant):
