@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # usage: tools/build.sh FOLDER [meson option]...
-# Builds into FOLDER, setting it up first if it is new. Quiet unless something goes wrong.
+# Builds into FOLDER, setting it up first if it is new, and again where packages were installed since: what was missing
+# then may be there now, such as cmocka, without which there are no unit tests. Quiet unless something goes wrong.
 set -u
 cd "$(dirname "$0")/.."
 folder=$1
@@ -14,6 +15,11 @@ if [ ! -f "$folder/build.ninja" ]; then
   if ! log=$(meson setup "$folder" "$@" </dev/null 2>&1); then
     printf '%s\n' "$log" | tail -n 12 >&2
     rm -rf "$folder"
+    exit 1
+  fi
+elif [ /var/lib/dpkg/status -nt "$folder/build.ninja" ]; then
+  if ! log=$(meson setup --reconfigure "$folder" </dev/null 2>&1); then
+    printf '%s\n' "$log" | tail -n 12 >&2
     exit 1
   fi
 fi

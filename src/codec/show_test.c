@@ -117,7 +117,7 @@ static void test_edges(void **state)
     for (int exponent = -1074; exponent < 1024; exponent++)
         check_around(ldexp(1, exponent));
     for (int exponent = -323; exponent <= 308; exponent++) {
-        char text[16];
+        char text[32];
         for (int digit = 1; digit < 10; digit++) {
             snprintf(text, sizeof text, "%de%d", digit, exponent);
             if (isfinite(strtod(text, NULL)))

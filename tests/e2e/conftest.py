@@ -17,6 +17,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import tempfile
 import textwrap
 import zlib
 
@@ -145,6 +146,25 @@ def small_disk(tmp_path):
         pytest.skip("needs the right to mount a small disk")
     yield disk
     subprocess.run(["umount", "-l", disk], check=True)
+
+
+@pytest.fixture
+def as_nobody():
+    """A folder where everybody may write, and how to run weir in it as a user who has no rights: the program of the
+    build may lie in a folder that only its owner may enter."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become somebody else")
+    folder = pathlib.Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    shutil.copy(BINARY, folder / "weir")
+    (folder / "weir").chmod(0o755)
+
+    def run(config, cwd=folder):
+        return subprocess.run([folder / "weir", "run", "-", "--quiet"], input=config, cwd=cwd, env=environment(),
+                              user=65534, group=65534, extra_groups=[], capture_output=True, text=True,
+                              timeout=60 * SLOWNESS, check=False)
+    yield folder, run
+    shutil.rmtree(folder)
 
 
 def pytest_addoption(parser):

@@ -7,11 +7,9 @@ import math
 import os
 import pathlib
 import random
-import shutil
 import signal
 import statistics
 import subprocess
-import tempfile
 import time
 
 import pytest
@@ -157,25 +155,13 @@ def test_one_bad_file_of_several(pipeline, tmp_path):
     assert "missing.ndjson" in report["outcome"].stderr
 
 
-def test_no_permission():
-    if os.geteuid() != 0:
-        pytest.skip("needs root to become somebody else")
-    folder = pathlib.Path(tempfile.mkdtemp())
-    try:
-        folder.chmod(0o777)
-        binary = folder / "weir"
-        shutil.copy(BINARY, binary)
-        binary.chmod(0o755)
-        (folder / "in.ndjson").write_text(lines(3))
-        (folder / "in.ndjson").chmod(0o600)
-        (folder / "pipeline.yaml").write_text(copy_of("path: in.ndjson"))
-        done = subprocess.run([binary, "run", "pipeline.yaml", "--quiet"], cwd=folder, env=environment(), user=65534,
-                              group=65534, extra_groups=[], capture_output=True, text=True, timeout=60 * SLOWNESS,
-                              check=False)
-        assert done.returncode in (1, 2), done
-        assert "in.ndjson" in done.stderr and "permission" in done.stderr and "ls -l" in done.stderr
-    finally:
-        shutil.rmtree(folder)
+def test_no_permission(as_nobody):
+    folder, run = as_nobody
+    (folder / "in.ndjson").write_text(lines(3))
+    (folder / "in.ndjson").chmod(0o600)
+    done = run(copy_of("path: in.ndjson"))
+    assert done.returncode in (1, 2), done
+    assert "in.ndjson" in done.stderr and "permission" in done.stderr and "ls -l" in done.stderr
 
 
 def test_its_own_output_as_input(weir, tmp_path):
