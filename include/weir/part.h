@@ -186,6 +186,11 @@ struct weir_source {
     /* A line of one of the source's blocks was refused; told and counted already. Comes from any lane, at the same time
      * as other calls, until close. Must not wait long. May be NULL. */
     void (*refused)(void *self, const struct weir_refusal *refusal);
+    /* The same for records: the selected rows of `batch`, which came from this source's, were refused by the stage
+     * `stage`, for `reason`; told and counted already. The batch is the stage's, so other stages may have changed it,
+     * but for its positions. `detail`: what exactly, and the remedy; may be NULL. From any thread. May be NULL. */
+    void (*rows_refused)(void *self, const struct weir_batch *batch, const char *stage, const char *reason,
+                         const char *detail);
 };
 
 /* Announces the schema of the batches that follow. Row sources call it before the first batch and when it changes. */

@@ -106,12 +106,42 @@ struct weir_batch *weir_filter(struct weir_env *env, struct weir_batch *in, cons
     return out;
 }
 
-void weir_refuse(struct weir_env *env, struct weir_batch *in, const uint32_t *rows, uint32_t count, const char *reason)
+/* The source keeps its records that a stage refuses, but for those that the stages made themselves. */
+static void tell_source(struct weir_env *env, struct weir_batch *in, const uint32_t *rows, uint32_t count,
+                        const char *reason, const char *detail)
 {
+    struct pipeline *pipeline = env->node ? env->node->pipeline : NULL;
+    bool stage = pipeline && env->node->plan && env->node->plan->part->kind == WEIR_STAGE;
+    if (!stage || !in->receipt_count || in->source >= pipeline->source_count)
+        return;
+    const struct source *source = &pipeline->sources[in->source];
+    uint32_t *told = source->ops->rows_refused ? pool_take(env->pool, count * sizeof *told) : NULL, number = 0;
+    for (uint32_t i = 0; told && i < count; i++)
+        if (!in->receipt_row || in->receipt_row[rows[i]] != UINT32_MAX)
+            told[number++] = rows[i];
+    struct weir_batch *batch = number ? subset(env, in, told, number) : NULL;
+    if (batch)
+        source->ops->rows_refused(source->node.self, batch, env->name, reason, detail);
+    weir_batch_release(batch);
+    if (told)
+        pool_give(told);
+}
+
+static void refuse(struct weir_env *env, struct weir_batch *in, const uint32_t *rows, uint32_t count,
+                   const char *reason, const char *detail)
+{
+    if (!count)
+        return;
+    tell_source(env, in, rows, count, reason, detail);
     if (env->node && env->node->plan && env->node->plan->part->kind == WEIR_SINK)
         sink_forget(sink_of(env->node), in, rows, count);
     receipt_settle(in, rows, count, OUTCOME_REFUSED);
     weir_count(env, reason, NULL, count);
+}
+
+void weir_refuse(struct weir_env *env, struct weir_batch *in, const uint32_t *rows, uint32_t count, const char *reason)
+{
+    refuse(env, in, rows, count, reason, NULL);
 }
 
 void weir_enough(struct weir_env *env, uint32_t count)
@@ -158,6 +188,24 @@ void weir_state_give(struct weir_env *env, size_t bytes)
     atomic_fetch_sub_explicit(&pipeline->kept, bytes, memory_order_relaxed);
 }
 
+/* The refused rows stand behind the `kept` others, in descending order. */
+static void refuse_keys(struct weir_env *env, struct weir_batch *in, uint32_t *rows, uint32_t count)
+{
+    struct weir_engine_node *node = env->node;
+    char detail[WEIR_ERROR_MAX];
+    for (uint32_t i = 0; i < count / 2; i++) {
+        uint32_t row = rows[i];
+        rows[i] = rows[count - 1 - i];
+        rows[count - 1 - i] = row;
+    }
+    snprintf(detail, sizeof detail,
+             "over the limit on distinct keys: %llu fill what `memory: %lluMiB` leaves for their state; records of "
+             "more are refused; give the run more with run: {memory: ...}",
+             (unsigned long long)keyed_count(node->keyed), (unsigned long long)node->pipeline->plan->memory >> 20);
+    refuse(env, in, rows, count, "too many keys", detail);
+    weir_notice(env, "too many keys", "%s", detail);
+}
+
 int weir_key_states(struct weir_env *env, struct weir_batch **batch, void **states)
 {
     struct weir_engine_node *node = env->node;
@@ -179,12 +227,7 @@ int weir_key_states(struct weir_env *env, struct weir_batch **batch, void **stat
     }
     struct weir_batch *rest = subset(env, *batch, rows, kept);
     if (rest) {
-        weir_refuse(env, *batch, rows + kept, refused, "too many keys");
-        weir_notice(
-            env, "too many keys",
-            "over the limit on distinct keys: %llu fill what `memory: %lluMiB` leaves for their state; records of more "
-            "are refused; give the run more with run: {memory: ...}",
-            (unsigned long long)keyed_count(node->keyed), (unsigned long long)node->pipeline->plan->memory >> 20);
+        refuse_keys(env, *batch, rows + kept, refused);
         weir_batch_release(node->replaced); /* of an earlier call: `rest` keeps it alive */
         node->replaced = *batch = rest;
     }

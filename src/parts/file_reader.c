@@ -126,6 +126,11 @@ static int emit_piece(struct file_reader *reader, size_t size, int64_t produced)
     };
     block.data = data;
     struct codec_extent extent = codec_extent(reader->format, data, size);
+    if (self->origin)
+        file_origin_add(self->origin, (struct file_run){.position = self->position,
+                                                        .line = reader->line,
+                                                        .file = reader->name,
+                                                        .step = codec_is_text(reader->format)});
     reader->line += extent.lines;
     reader->begin += size;
     self->position += extent.records;

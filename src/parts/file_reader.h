@@ -13,6 +13,7 @@
 #define PARTS_FILE_READER_H
 #include "codec/codec.h"
 #include "data/pool.h"
+#include "parts/file_origin.h"
 #include "parts/path_list.h"
 
 #define FILE_SAMPLE_PATIENCE INT64_C(250000000) /* ns that a stream's first records wait for more of the sample */
@@ -31,7 +32,8 @@ struct file_reading {
     int64_t due_from;              /* with a rate: the record at due_position is due at this time */
     uint64_t due_position;
     bool due_known;
-    struct path_list names; /* that followed files ever had: messages under way refer to them */
+    struct file_origin *origin; /* NULL: nobody asks */
+    struct path_list names;     /* that followed files ever had: messages under way refer to them */
 };
 void file_reading_free(struct file_reading *reading); /* what it refers to */
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "codec/codec.h"
 
 int rejects_open(struct rejects *rejects, const struct rejects_options *options, struct weir_env *env)
 {
@@ -71,19 +72,25 @@ static int write_record(struct rejects *rejects, const char *data, size_t size)
     return 0;
 }
 
-void rejects_add(struct rejects *rejects, const struct weir_refusal *refusal)
+/* `stage` and `detail` may be NULL. */
+static void describe(struct weir_buffer *buffer, const struct weir_refusal *refusal, const char *stage)
 {
-    if (rejects->fd <= 0)
-        return;
     const char *file = refusal->file ? refusal->file : "input";
-    struct weir_buffer buffer = {0};
-    add_field(&buffer, "file", file, strlen(file));
-    buffer_format(&buffer, ", \"line\": %llu", (unsigned long long)refusal->line);
-    add_field(&buffer, "reason", refusal->reason, strlen(refusal->reason));
-    add_field(&buffer, "detail", refusal->detail, strlen(refusal->detail));
-    add_field(&buffer, "text", refusal->text, refusal->length);
-    buffer_string(&buffer, "}\n");
+    const char *detail = refusal->detail ? refusal->detail : "";
+    add_field(buffer, "file", file, strlen(file));
+    buffer_format(buffer, ", \"line\": %llu", (unsigned long long)refusal->line);
+    if (stage)
+        add_field(buffer, "stage", stage, strlen(stage));
+    add_field(buffer, "reason", refusal->reason, strlen(refusal->reason));
+    add_field(buffer, "detail", detail, strlen(detail));
+    add_field(buffer, "text", refusal->text, refusal->length);
+    buffer_string(buffer, "}\n");
+}
 
+static void keep(struct rejects *rejects, const struct weir_refusal *refusal, const char *stage)
+{
+    struct weir_buffer buffer = {0};
+    describe(&buffer, refusal, stage);
     pthread_mutex_lock(&rejects->lock);
     const char *why = NULL;
     if (buffer.failed)
@@ -100,6 +107,36 @@ void rejects_add(struct rejects *rejects, const struct weir_refusal *refusal)
     weir_count(rejects->env, "rejects not kept", NULL, 1);
     weir_notice(rejects->env, "rejects not kept", "%s: a refused line was not kept, because %s; the run goes on",
                 rejects->options->path, why);
+}
+
+void rejects_add(struct rejects *rejects, const struct weir_refusal *refusal)
+{
+    if (rejects->fd > 0)
+        keep(rejects, refusal, NULL);
+}
+
+void rejects_add_rows(struct rejects *rejects, struct file_origin *origin, const struct weir_batch *batch,
+                      const char *stage, const char *reason, const char *detail)
+{
+    static const struct codec_write_options ndjson = {.format = CODEC_NDJSON};
+    struct weir_buffer lines = {0};
+    if (rejects->fd <= 0)
+        return;
+    if (codec_encode(&ndjson, rejects->env->symbols, batch, &lines) < 0)
+        lines.size = 0; /* then each is kept without its text */
+    for (uint32_t i = 0, at = 0; i < batch->count; i++) {
+        uint32_t row = weir_batch_row(batch, i);
+        uint64_t position = batch->positions ? batch->positions[row] : batch->position + row;
+        struct weir_refusal refusal = {.reason = reason, .detail = detail, .text = lines.data + at};
+        refusal.file = file_origin_find(origin, position, &refusal.line);
+        const char *end = at < lines.size ? memchr(lines.data + at, '\n', lines.size - at) : NULL;
+        if (end) {
+            refusal.length = (size_t)(end - lines.data) - at;
+            at += (uint32_t)refusal.length + 1;
+        }
+        keep(rejects, &refusal, stage);
+    }
+    buffer_free(&lines);
 }
 
 void rejects_close(struct rejects *rejects)

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A file that keeps the lines a source refused, as NDJSON: {"file", "line", "reason", "detail", "text"}. Lines come
- * from lanes, so any thread may add. Each record is written as a whole or not at all; what does not fit (the limit, a
- * full disk) is counted and never stops the run.
+ * A file that keeps the lines a source refused, as NDJSON: {"file", "line", "reason", "detail", "text"}, and records
+ * that a stage refused: then "stage" says which, and "text" is the record as it came to it, as NDJSON. Lines come from
+ * lanes, so any thread may add. Each record is written as a whole or not at all; what does not fit (the limit, a full
+ * disk) is counted and never stops the run.
  */
 #ifndef PARTS_REJECTS_H
 #define PARTS_REJECTS_H
 #include <pthread.h>
 #include <weir/part.h>
+
+#include "parts/file_origin.h"
 
 struct rejects_options {
     const char *path; /* NULL: lines are not kept */
@@ -38,6 +41,9 @@ int rejects_begin(struct rejects *rejects);
 /* Goes on behind what is in it already. */
 int rejects_continue(struct rejects *rejects);
 void rejects_add(struct rejects *rejects, const struct weir_refusal *refusal); /* any thread */
+/* The selected rows of `batch`, refused by the stage `stage`, as NDJSON; `detail` may be NULL. Any thread. */
+void rejects_add_rows(struct rejects *rejects, struct file_origin *origin, const struct weir_batch *batch,
+                      const char *stage, const char *reason, const char *detail);
 void rejects_close(struct rejects *rejects);
 
 #endif

@@ -36,6 +36,7 @@ struct source_file {
     struct path_list files;
     struct file_reading reading;
     struct rejects rejects;
+    struct file_origin origin;
 };
 
 /* One file, or stream, being read to its end. */
@@ -120,6 +121,8 @@ static int source_open(void *state, struct weir_env *env)
 {
     struct source_file *self = state;
     self->env = env;
+    file_origin_init(&self->origin);
+    self->reading.origin = self->rejected.path ? &self->origin : NULL;
     int error = rejects_open(&self->rejects, &self->rejected, env);
     if (error == 0)
         error = open_files(self, env);
@@ -132,6 +135,13 @@ static void source_refused(void *state, const struct weir_refusal *refusal)
     rejects_add(&self->rejects, refusal);
 }
 
+static void source_rows_refused(void *state, const struct weir_batch *batch, const char *stage, const char *reason,
+                                const char *detail)
+{
+    struct source_file *self = state;
+    rejects_add_rows(&self->rejects, &self->origin, batch, stage, reason, detail);
+}
+
 static void source_close(void *state, struct weir_env *env)
 {
     struct source_file *self = state;
@@ -139,6 +149,7 @@ static void source_close(void *state, struct weir_env *env)
     path_list_free(&self->files);
     file_reading_free(&self->reading);
     rejects_close(&self->rejects);
+    file_origin_destroy(&self->origin);
 }
 
 /* ---- One file -------------------------------------------------------------------------------------------------- */
@@ -348,4 +359,5 @@ const struct weir_source source_file = {
     },
     .run = source_run,
     .refused = source_refused,
+    .rows_refused = source_rows_refused,
 };

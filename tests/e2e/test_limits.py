@@ -108,6 +108,39 @@ def test_distinct_keys(pipeline, tmp_path):
     told = report["outcome"].stderr
     for word in ("too many keys", "limit on distinct keys", "`memory: 16MiB`", "run: {memory: ...}"):
         assert word in told or any(word in str(row) for row in report["counters"]), told
+    assert not (tmp_path / "bad.ndjson").exists()
+
+
+@pytest.mark.parametrize("lanes, ending", [(1, "ndjson"), (2, "ndjson"), (2, "frame")])
+def test_records_of_too_many_keys_are_kept(pipeline, tmp_path, lanes, ending):
+    """What a stage refused is kept as it came to it, with the file and the line that it was."""
+    records = [{"sensor": n % 4000, "value": float(n)} for n in range(8000)]
+    for file, part in (("a", records[:1000]), ("b", records[1000:])):
+        text = "".join("\n" * (n == 5) + json.dumps(record) + "\n" for n, record in enumerate(part))
+        (tmp_path / f"{file}.ndjson").write_text(text, encoding="utf-8")
+    names = ["a.ndjson", "b.ndjson"]
+    if ending == "frame":
+        for name in names:
+            pipeline("sources: {in: {type: file, path: %s, fields: {sensor: i64, value: f64}}}\n"
+                     "sinks: {out: {type: file, path: %s}}" % (name, name.replace("ndjson", "frame")))
+        names = ["a.frame", "b.frame"]
+    report = pipeline("""
+        sources: {in: {type: file, path: [%s], key: sensor, fields: {sensor: i64, value: f64}, rejects: bad.ndjson}}
+        stages: [{derive: {twice: value * 2}}, {rolling: {field: value, window: 1000, compute: [median]}}]
+        sinks: {out: {type: "null"}}
+        run: {memory: 16MiB, lanes: %d}
+    """ % (", ".join(names), lanes))
+    refused = rejected(tmp_path)
+    assert 0 < len(refused) == report["records_refused"] < 8000
+    for row in refused:
+        record = json.loads(row["text"])
+        number = int(record["value"])
+        assert record == {**records[number], "twice": 2 * number}
+        file, line = ("a", number) if number < 1000 else ("b", number - 1000)
+        assert row["file"] == f"{file}.{ending}" and (row["stage"], row["reason"]) == ("rolling", "too many keys")
+        assert "limit on distinct keys" in row["detail"] and "run: {memory: ...}" in row["detail"]
+        if ending == "ndjson":
+            assert row["line"] == line + 1 + (line >= 5)
 
 
 def test_what_one_key_takes_is_more_than_there_is(pipeline, tmp_path):
