@@ -141,10 +141,12 @@ struct weir_spead_receive_options {
      * ready at the start. 0: none is. */
     uint32_t ready_heaps;
     uint64_t ready_bytes;
-    uint64_t packet_max;    /* bytes; a longer datagram is dropped; 0: 65535 */
-    uint64_t socket_buffer; /* bytes to ask the kernel for; 0: 8 MiB (TCP: as it is) */
-    int64_t idle_ns;        /* a partial heap of which nothing more comes is given up; 0: 10 s; < 0: never */
-    int64_t spin_ns;        /* look again for so long before the thread sleeps; costs processor time */
+    uint64_t packet_max; /* bytes; a longer datagram is dropped; 0: 65535 */
+    /* Bytes to ask the kernel for; 0: 64 MiB, or as much of it as there may be, with a warning below 8 (TCP: as it
+     * is). */
+    uint64_t socket_buffer;
+    int64_t idle_ns; /* a partial heap of which nothing more comes is given up; 0: 10 s; < 0: never */
+    int64_t spin_ns; /* look again for so long before the thread sleeps; costs processor time */
     enum weir_spead_stop stop;
     bool joint;           /* the endpoints are one stream: with STOP_ANY the first stop item ends them all */
     bool in_order;        /* a packet must begin where the one before it ended: no packet of a heap can be late */

@@ -119,7 +119,7 @@ static int parse(int argc, char **argv, struct bench_arguments *a, const char **
         {"batch", 0, "N", "heaps queued together (as many as make 512 KiB)", .value = &a->batch},
         {"burst", 0, "BYTES", "sent without a pause, where there is a rate (65536)", .value = &a->burst},
         {"burst-rate-ratio", 0, "X", "hard limit of the rate, relative to the rate (1.05)", .value = &a->ratio},
-        {"recv-buffer", 0, "BYTES", "socket buffer of the receiver (8388608)", .value = &a->recv_buffer},
+        {"recv-buffer", 0, "BYTES", "socket buffer of the receiver (67108864)", .value = &a->recv_buffer},
         {"send-buffer", 0, "BYTES", "socket buffer of the sender (524288)", .value = &a->send_buffer},
         {"send-cpu", 0, "N", "processor of the sender; -1: any (0)", .value = &a->send_cpu},
         {"recv-cpu", 0, "N", "processor of the receiver; -1: any (1)", .value = &a->recv_cpu},

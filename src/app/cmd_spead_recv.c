@@ -246,7 +246,7 @@ int cmd_spead_recv(int argc, char **argv)
         {"bind", 0, "INTERFACE", "multicast: the interface's name or address", .value = &listen->interface},
         {"only-from", 0, "HOST", "multicast: join this sender only", .value = &listen->only_from},
         {"packet", 0, "BYTES", "largest packet to accept", .value = &texts.packet},
-        {"buffer", 0, "BYTES", "the socket's buffer (8MiB)", .value = &texts.buffer},
+        {"buffer", 0, "BYTES", "the socket's buffer (64MiB, or what there may be)", .value = &texts.buffer},
         {"concurrent-heaps", 0, "N", "partial heaps of each sender and substream (4)", .value = &texts.concurrent},
         {"substreams", 0, "N", "parallel substreams: heap count modulo N (1)", .value = &texts.substreams},
         {"ring-heaps", 0, "N", "received heaps that may wait (16)", .value = &texts.ring},

@@ -229,7 +229,6 @@ static void set_defaults(struct weir_spead_receive_options *options)
     options->max_heap_bytes = options->max_heap_bytes ? options->max_heap_bytes : UINT64_C(256) << 20;
     options->memory = options->memory ? options->memory : UINT64_C(1) << 30;
     options->packet_max = options->packet_max ? options->packet_max : RECEIVE_STREAM_PACKET_MAX;
-    options->socket_buffer = options->socket_buffer ? options->socket_buffer : UINT64_C(8) << 20;
     options->idle_ns = options->idle_ns ? options->idle_ns : 10 * CLOCK_SECOND;
 }
 

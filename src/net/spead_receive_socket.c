@@ -41,7 +41,8 @@ int receive_resolve(const char *text, bool tcp, struct sockaddr_storage *ret, so
 
 void receive_set_buffer(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint, uint64_t wanted)
 {
-    int size = wanted > INT32_MAX / 2 ? INT32_MAX / 2 : (int)wanted, granted = 0;
+    int size = wanted == 0 ? RECEIVE_SOCKET_BUFFER : wanted > INT32_MAX / 2 ? INT32_MAX / 2 : (int)wanted;
+    int needed = wanted == 0 ? RECEIVE_SOCKET_BUFFER_LEAST : size, granted = 0;
     socklen_t length = sizeof granted;
     setsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     getsockopt(endpoint->fd, SOL_SOCKET, SO_RCVBUF, &granted, &length);
@@ -53,7 +54,7 @@ void receive_set_buffer(struct weir_spead_receiver *receiver, struct receive_end
     endpoint->buffer = (uint64_t)granted;
     if (!receiver->buffer || endpoint->buffer < receiver->buffer)
         receiver->buffer = endpoint->buffer;
-    if (granted < size)
+    if (granted < needed)
         snprintf(receiver->warning, sizeof receiver->warning,
                  "the kernel gives the socket a buffer of %d bytes instead of %d: bursts may be lost; to allow it: "
                  "sysctl -w net.core.rmem_max=%d",
