@@ -53,7 +53,7 @@ _Static_assert(sizeof(struct slab) == LINE, "the data of a slab begins one cache
 struct weir_pool {
     struct memory_budget *budget;
     size_t keep_bytes;
-    uint64_t taken;                 /* the owner's: bytes, ever */
+    _Atomic uint64_t taken;         /* bytes, ever; written by the owner */
     struct slab *free[CLASS_COUNT]; /* the owner's */
     _Alignas(LINE) _Atomic(struct slab *) returned;
     _Atomic size_t free_bytes; /* in free and returned */
@@ -185,6 +185,12 @@ static struct slab *new_slab(struct weir_pool *pool, size_t size, uint32_t class
     return slab;
 }
 
+static void note_taken(struct weir_pool *pool, const struct slab *slab)
+{
+    uint64_t before = atomic_load_explicit(&pool->taken, memory_order_relaxed);
+    atomic_store_explicit(&pool->taken, before + slab->size, memory_order_relaxed);
+}
+
 void *pool_take(struct weir_pool *pool, size_t size)
 {
     if (size > SIZE_MAX / 2) {
@@ -199,20 +205,25 @@ void *pool_take(struct weir_pool *pool, size_t size)
         pool->free[class] = slab->next;
         atomic_fetch_sub_explicit(&pool->free_bytes, slab->size, memory_order_relaxed);
         ASAN_UNPOISON_MEMORY_REGION(slab->data, slab->size);
-        pool->taken += slab->size;
+        note_taken(pool, slab);
         return slab->data;
     }
     struct slab *slab = new_slab(pool, usable, class);
     if (!slab) {
         return NULL;
     }
-    pool->taken += slab->size;
+    note_taken(pool, slab);
     return slab->data;
 }
 
 uint64_t pool_taken(const struct weir_pool *pool)
 {
-    return pool->taken;
+    return atomic_load_explicit(&pool->taken, memory_order_relaxed);
+}
+
+uint64_t pool_kept(const struct weir_pool *pool)
+{
+    return atomic_load_explicit(&pool->free_bytes, memory_order_relaxed);
 }
 
 static struct slab *slab_of(const void *data)

@@ -16,7 +16,8 @@ struct weir_pool *pool_new(struct memory_budget *budget, size_t keep_bytes);
 void pool_close(struct weir_pool *pool);
 
 void *pool_take(struct weir_pool *pool, size_t size); /* owner thread; 64-byte aligned; NULL: budget or memory gone */
-uint64_t pool_taken(const struct weir_pool *pool);    /* owner thread: bytes that it took, ever */
+uint64_t pool_taken(const struct weir_pool *pool);    /* any thread: bytes that the owner took, ever */
+uint64_t pool_kept(const struct weir_pool *pool);     /* any thread: bytes that are free, and kept for reuse */
 size_t pool_slab_size(const void *slab);              /* usable bytes of what pool_take returned */
 void pool_give(void *slab);                           /* any thread */
 

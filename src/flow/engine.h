@@ -22,6 +22,7 @@
 #include "flow/pipeline.h"
 #include "flow/receipt.h"
 
+enum { ROOM_SIZES = 33 };         /* of turns; room.c */
 enum { SOURCE_ROWS_MOST = 4096 }; /* in a batch, unless the plan says how many */
 enum { ENGINE_LANES_MAX = 64, ENGINE_NOTICES_MAX = 3, ENGINE_COUNTERS_MAX = 4096 };
 
@@ -154,7 +155,7 @@ struct input { /* of a lane: an edge and the tree behind it */
     int64_t latest; /* event time by the turn's own data; INT64_MIN: none */
     uint32_t piece;
     _Atomic uint64_t halved_ticket; /* for other lanes; UINT64_MAX: there is none */
-    uint64_t grown, grown_from;     /* how many bytes a turn took lately, and how many it had; 0: not known yet */
+    uint64_t grown[ROOM_SIZES];     /* how many bytes turns took lately, by how many they had; 0: not known yet */
 };
 
 struct lane {
@@ -173,8 +174,8 @@ struct lane {
     struct input *stuck_input;
     int64_t stuck_since; /* 0: is not */
     _Atomic bool wants_room;
-    uint64_t reserved;       /* for the turn that runs */
-    uint64_t refused_before; /* of the budget for batches, when the turn began */
+    _Atomic uint64_t takes_until; /* by when pool_taken has reached this, the turn that runs has all it needs */
+    uint64_t refused_before;      /* of the budget for batches, when the turn began */
     uint32_t current_source;
     uint32_t current_mark;    /* of nodes' marks: the input and source of the turn that runs */
     uint64_t child_ns;        /* time in children of the node that runs: to be taken off its own */
@@ -265,9 +266,8 @@ struct pipeline {
     int64_t started;
     uint32_t lane_count, source_count, sink_count, async_count, machine_count;
     struct memory_budget batch_budget, state_budget;
-    _Atomic uint64_t tickets;  /* given to turns of sources */
-    _Atomic uint64_t reserved; /* of the batches' share, for turns that run */
-    _Atomic uint64_t kept;     /* of the state: what stages keep beyond the states of keys */
+    _Atomic uint64_t tickets; /* given to turns of sources */
+    _Atomic uint64_t kept;    /* of the state: what stages keep beyond the states of keys */
     struct weir_symbols *symbols;
     struct source *sources; /* by plan index: the first nodes of the plan */
     struct sink *sinks;     /* sink_count */

@@ -3,12 +3,14 @@
  * Is there memory for a turn? It is asked before a lane takes one, never in the middle of it: a turn that waits leaves
  * its records on the edge, where the source feels it; a turn that runs out of memory would have to refuse them.
  *
- *     used (batches, blocks, what is encoded) + reserved (what the turns that run may still grow to) + this one  <=
- * share
+ *     used (batches, blocks, what is encoded) + what the turns that run may still take + this one  <=  share
  *
- * What a turn grows to is learned from those before it, by the bytes that lanes took from their pools. The first one is
- * guessed. The same figures tell a source how many rows its next batch may have, so that a long pipeline has small
- * batches and each lane can have one.
+ * What a lane's pool keeps for reuse is in `used` already, and comes first; so does what a turn that runs has taken.
+ *
+ * What a turn grows to is learned from those before it of about its size, by the bytes that lanes took from their
+ * pools: a small one says little of a large one, as each part takes a slab at least. One larger than any before is
+ * taken to grow in proportion, which is more than it will; the first is guessed. The same figures tell a source how
+ * many rows its next batch may have, so that a long pipeline has small batches and each lane can have one.
  *
  * When nothing that is nearer the sinks than a turn has anything to do, and no lane runs, no memory will come back by
  * itself: then the turn runs, alone. So somebody always does.
@@ -20,17 +22,51 @@
 enum {
     SLAB_BYTES = 4096 + 256, /* the least that a part takes for a batch */
     COPIES = 4,              /* raw bytes → block, columns, derived columns, encoded: a guess */
+    ROW_BYTES = 256,         /* what a record of 64 bytes then is */
+    COLUMN_BYTES = 16,       /* and what each part may add to it */
     LINE_LEAST = 2,          /* bytes that a record takes in a block of text */
     ALLOWED_LEAST = 64,      /* rows: fewer would hardly take less memory */
     FORGET = 64,             /* what was learned of a large turn is forgotten over about so many smaller ones */
 };
 
+/* Turns of one size are those with so many bits in their number of bytes. */
+static uint32_t size_of(uint64_t bytes)
+{
+    uint32_t size = bytes ? 64 - (uint32_t)__builtin_clzll(bytes) : 0;
+    return size < ROOM_SIZES ? size : ROOM_SIZES - 1;
+}
+
 static uint64_t expected(const struct input *input, uint64_t bytes)
 {
-    if (!input->grown)
-        return (uint64_t)(input->node_count + 1) * SLAB_BYTES + COPIES * bytes;
-    return bytes > input->grown_from ? (uint64_t)((double)input->grown / (double)input->grown_from * (double)bytes)
-                                     : input->grown;
+    uint32_t size = size_of(bytes);
+    if (input->grown[size])
+        return input->grown[size];
+    for (uint32_t i = size; i-- > 0;)
+        if (input->grown[i])
+            return (uint64_t)((double)input->grown[i] * (double)bytes / (double)(i ? 1ull << (i - 1) : 1));
+    for (uint32_t i = size + 1; i < ROOM_SIZES; i++)
+        if (input->grown[i])
+            return input->grown[i];
+    return (uint64_t)(input->node_count + 1) * SLAB_BYTES + COPIES * bytes;
+}
+
+static uint64_t less_kept(const struct lane *lane, uint64_t bytes)
+{
+    uint64_t kept = pool_kept(lane->machine.pool);
+    return bytes > kept ? bytes - kept : 0;
+}
+
+/* Of new memory, by turns that run on other lanes. */
+static uint64_t still_to_take(const struct pipeline *pipeline, const struct lane *but)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < pipeline->lane_count; i++) {
+        const struct lane *lane = &pipeline->lanes[i];
+        uint64_t until = atomic_load(&lane->takes_until), taken = pool_taken(lane->machine.pool);
+        if (lane != but && until > taken)
+            bytes += less_kept(lane, until - taken);
+    }
+    return bytes;
 }
 
 /* Has nothing anything to do that would give memory back when it is done? Inputs are listed nearest the sinks first,
@@ -64,12 +100,14 @@ bool room_take(struct lane *lane, const struct input *input, const struct edge_n
 {
     struct pipeline *pipeline = lane->machine.pipeline;
     uint64_t need = expected(input, next->bytes);
-    uint64_t reserved = atomic_fetch_add(&pipeline->reserved, need);
-    uint64_t used = atomic_load_explicit(&pipeline->batch_budget.used, memory_order_relaxed);
     uint32_t nobody = 0;
-    lane->reserved = need;
-    atomic_store(&lane->wants_room, true); /* before looking, so that who gives some back in between sees it */
-    bool fits = used + reserved + need <= pipeline->batch_share;
+    /* Both before looking: so that of two lanes that ask at once one sees the other, and who gives some back in between
+     * sees that it is wanted. */
+    atomic_store(&lane->takes_until, pool_taken(lane->machine.pool) + need);
+    atomic_store(&lane->wants_room, true);
+    uint64_t others = still_to_take(pipeline, lane);
+    uint64_t used = atomic_load_explicit(&pipeline->batch_budget.used, memory_order_relaxed);
+    bool fits = used + others + less_kept(lane, need) <= pipeline->batch_share;
     if (fits)
         atomic_fetch_add(&pipeline->lanes_busy, 1);
     if (fits || (!atomic_load(&pipeline->lanes_busy) && quiet_behind(pipeline, input, next->ticket) &&
@@ -77,7 +115,7 @@ bool room_take(struct lane *lane, const struct input *input, const struct edge_n
         atomic_store(&lane->wants_room, false);
         return true;
     }
-    atomic_fetch_sub(&pipeline->reserved, need);
+    atomic_store(&lane->takes_until, 0);
     lane->machine.deadline = weir_now(&lane->machine.context) + CLOCK_MILLISECOND;
     return false;
 }
@@ -92,7 +130,7 @@ void room_came(struct pipeline *pipeline)
 void room_give(struct lane *lane)
 {
     struct pipeline *pipeline = lane->machine.pipeline;
-    atomic_fetch_sub(&pipeline->reserved, lane->reserved);
+    atomic_store(&lane->takes_until, 0);
     atomic_fetch_sub(&pipeline->lanes_busy, 1);
     room_came(pipeline);
 }
@@ -103,15 +141,20 @@ bool room_alone(const struct lane *lane, const struct input *input, const struct
     return atomic_load(&pipeline->lanes_busy) == 1 && quiet_behind(pipeline, input, turn->ticket);
 }
 
-uint32_t room_rows_at_first(const struct pipeline *pipeline)
-{
-    return pipeline->plan->batch > 0 ? (uint32_t)pipeline->plan->batch : ALLOWED_LEAST;
-}
-
 /* A lane's part of the share, when all have a turn: half is for what runs, and half for what waits on edges. */
 static uint64_t part_of_lane(const struct pipeline *pipeline)
 {
     return pipeline->batch_share / 2 / pipeline->lane_count;
+}
+
+/* A quarter of what would fit by a guess at what a record grows to; from then on by what is seen. */
+uint32_t room_rows_at_first(const struct pipeline *pipeline)
+{
+    uint64_t row = ROW_BYTES + (uint64_t)pipeline->plan->count * COLUMN_BYTES;
+    uint64_t rows = part_of_lane(pipeline) / 4 / row;
+    if (pipeline->plan->batch > 0)
+        return (uint32_t)pipeline->plan->batch;
+    return (uint32_t)(rows < ALLOWED_LEAST ? ALLOWED_LEAST : rows < SOURCE_ROWS_MOST ? rows : SOURCE_ROWS_MOST);
 }
 
 uint64_t room_rows_of(const struct pipeline *pipeline, const struct weir_schema *schema, size_t size)
@@ -124,15 +167,15 @@ uint64_t room_rows_of(const struct pipeline *pipeline, const struct weir_schema 
     return part / width > ALLOWED_LEAST ? part / width : ALLOWED_LEAST;
 }
 
+/* A batch of twice as many rows takes at most twice the memory: so a small one that fits lets larger ones come. */
 static void allow_rows(struct pipeline *pipeline, struct source *source, uint32_t grain, uint64_t grown)
 {
     uint64_t part = part_of_lane(pipeline);
     uint32_t most = pipeline->plan->batch > 0 ? (uint32_t)pipeline->plan->batch : SOURCE_ROWS_MOST;
     uint32_t least = most < ALLOWED_LEAST ? most : ALLOWED_LEAST;
     uint32_t before = atomic_load_explicit(&source->allowed_rows, memory_order_relaxed);
-    uint64_t rows = grown / 2 > part / grain ? (uint64_t)((double)grain * (double)part / (double)grown) : 2ull * grain;
-    if (rows > 2ull * grain)
-        rows = 2ull * grain;
+    double fit = (double)grain * (double)part / (double)(grown ? grown : 1);
+    uint64_t rows = fit < 2.0 * before ? (uint64_t)fit : 2ull * before;
     if (grown <= part && rows < before)
         return; /* it was a small one */
     if (rows > most)
@@ -148,17 +191,13 @@ void room_learn(struct lane *lane, struct input *input, const struct turn *turn,
     struct pipeline *pipeline = lane->machine.pipeline;
     if (!turn->bytes)
         return;
-    if (!grown) { /* its records went on as they came: that is learned for the source, and nothing of the input */
-        if (turn->grain)
-            allow_rows(pipeline, &pipeline->sources[turn->source], turn->grain, grown);
-        return;
-    }
-    if (!input->grown || grown >= expected(input, turn->bytes)) {
-        input->grown = grown;
-        input->grown_from = turn->bytes;
-    } else if (input->grown > grown) {
-        input->grown -= (input->grown - grown) / FORGET;
-    }
     if (turn->grain)
         allow_rows(pipeline, &pipeline->sources[turn->source], turn->grain, grown);
+    if (!grown)
+        return; /* its records went on as they came: that is learned for the source, and nothing of the input */
+    uint64_t *before = &input->grown[size_of(turn->bytes)];
+    if (*before > grown)
+        *before -= (*before - grown) / FORGET;
+    else
+        *before = grown;
 }

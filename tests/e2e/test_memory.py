@@ -40,6 +40,28 @@ def test_two_hundred_stages_in_the_least_memory(pipeline, tmp_path, lanes, keyed
         assert [record[f"v{i}"] for i in (0, 99, 199)] == [n % 1000 + i for i in (0, 99, 199)]
 
 
+@pytest.mark.threads
+def test_memory_that_is_there_is_used(pipeline, tmp_path):
+    """Blocks are as large as they are useful, not as small as they could be."""
+    count = 100000
+    with open(tmp_path / "in.csv", "w", encoding="utf-8") as out:
+        out.write("ts,sensor,value\n")
+        out.writelines(f"{1732147200 + n // 100},s{n % 100},{n % 1000}\n" for n in range(count))
+    size = (tmp_path / "in.csv").stat().st_size
+    report = pipeline("""
+        sources: {in: {type: file, path: in.csv, key: sensor}}
+        stages:
+          - filter: value >= 0
+          - normalize: {field: value, mean: 20, stddev: 5, as: z}
+          - rolling: {field: value, window: 10, compute: [mean, stddev]}
+        sinks: {out: {type: "null"}}
+        run: {lanes: 2, memory: 96MiB}
+    """)
+    assert report["records_stored"] == count
+    # 16 blocks: the first are small, as nothing is known yet
+    assert report["edges"][0]["batches"] <= 16 + size // 200000
+
+
 FIELDS = ", ".join(f"f{n}: f64" for n in range(120))
 
 
