@@ -103,6 +103,7 @@ struct weir_spead_chunk {
     X(HEAPS_TOO_LARGE, "heaps_too_large", "heaps over the largest heap size")                                          \
     X(HEAPS_NO_MEMORY, "heaps_no_memory", "heaps for which the memory is used up")                                     \
     X(HEAPS_CHUNK_LATE, "heaps_chunk_late", "heaps whose chunk was handed out before they came")                       \
+    X(HEAPS_OUTSIDE_CHUNKS, "heaps_outside_chunks", "heaps that come by themselves, as they fit into no chunk")        \
     X(SINGLE_PACKET_HEAPS, "single_packet_heaps", "heaps of one packet")                                               \
     X(STOPS, "stops", "stop items")
 
@@ -185,7 +186,10 @@ struct weir_spead_statistics {
     uint32_t message_packets;     /* most packets that came in one message */
     uint64_t socket_buffer;       /* bytes, as granted; the smallest */
     uint64_t memory, memory_peak; /* bytes of payloads, free ones that are kept too */
-    uint32_t heaps_held;          /* partial, waiting, and not yet released */
+    /* What was refused for `max_heap_bytes` and for `memory`: the longest heap of those, 0: none; and the least
+     * `memory` that would do for all sources at once. */
+    uint64_t too_large_bytes, no_memory_bytes, memory_wanted;
+    uint32_t heaps_held; /* partial, waiting, and not yet released */
     uint64_t capture_other, capture_fragments, capture_truncated, capture_malformed; /* records of captures */
 };
 /* A source is a sender's address and where its packets come to: who sends to two ports is two. */

@@ -2,6 +2,7 @@
 /* weir spead bench: the highest rate at which nothing is lost; or what is lost at a given one. */
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,12 +83,39 @@ static int plan_sizes(const struct bench_arguments *a, struct bench *bench)
     return 0;
 }
 
+/* The processor that a side gets: as said, or the `turn`-th of those that this program may use. */
+static int choose_processor(const char *option, const char *text, int turn, int *ret)
+{
+    cpu_set_t allowed;
+    char list[256] = "";
+    size_t used = 0;
+    long long wanted = -1;
+    *ret = -1;
+    int usual = -1;
+    if (text && app_count(option, text, -1, CPU_SETSIZE - 1, &wanted) < 0)
+        return -EINVAL;
+    CPU_ZERO(&allowed);
+    if (sched_getaffinity(0, sizeof allowed, &allowed) < 0)
+        return 0; /* more than such a set has room for: unpinned */
+    for (int i = 0, nth = 0; i < CPU_SETSIZE; i++) {
+        if (!CPU_ISSET((size_t)i, &allowed))
+            continue;
+        usual = nth++ <= turn ? i : usual;
+        if (used < sizeof list)
+            used += (size_t)snprintf(list + used, sizeof list - used, "%s%d", used ? ", " : "", i);
+    }
+    *ret = text ? (int)wanted : usual;
+    if (wanted < 0 || CPU_ISSET((size_t)wanted, &allowed))
+        return 0;
+    app_say("%s %lld: this program has no such processor; it has: %s; -1: any", option, wanted, list);
+    return -EINVAL;
+}
+
 static int plan_run(const struct bench_arguments *a, struct bench *bench)
 {
-    long long send_cpu = 0, recv_cpu = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 1 : 0;
     double rate = 0;
-    if ((a->send_cpu && app_count("--send-cpu", a->send_cpu, -1, 1023, &send_cpu)) ||
-        (a->recv_cpu && app_count("--recv-cpu", a->recv_cpu, -1, 1023, &recv_cpu)) ||
+    if (choose_processor("--send-cpu", a->send_cpu, 0, &bench->pass.send_cpu) ||
+        choose_processor("--recv-cpu", a->recv_cpu, 1, &bench->pass.receive_cpu) ||
         (a->runs && app_count("--runs", a->runs, 1, RUNS_MAX, &bench->runs)) ||
         (a->passes && app_count("--passes", a->passes, 1, RUNS_MAX, &bench->passes)) ||
         (a->bytes && real("--bytes", a->bytes, &bench->bytes)) ||
@@ -95,8 +123,6 @@ static int plan_run(const struct bench_arguments *a, struct bench *bench)
         (a->soak && real("--soak", a->soak, &bench->soak)) ||
         (a->ratio && real("--burst-rate-ratio", a->ratio, &bench->pass.burst_rate_ratio)))
         return -EINVAL;
-    bench->pass.send_cpu = (int)send_cpu;
-    bench->pass.receive_cpu = (int)recv_cpu;
     bench->pass.no_offload = a->no_offload;
     bench->pass.local = a->bind;
     bench->rate = rate * 1e9 / 8;

@@ -171,11 +171,14 @@ int cmd_spead_inspect(int argc, char **argv)
 {
     struct inspection inspection = {0};
     struct spead_listen listen = {0};
-    const char *heaps = NULL;
+    const char *heaps = NULL, *memory = NULL, *largest = NULL;
+    long long memory_bytes = 2LL << 30, largest_bytes = 1LL << 30;
     int operands = 0;
     const struct app_option options[] = {
         {.name = "json", .help = "heaps and items as JSON; losses go to stderr", .flag = &inspection.json},
         {.name = "heaps", .argument = "N", .help = "end after N heaps", .value = &heaps},
+        {.name = "memory", .argument = "BYTES", .help = "for all heaps together (2GiB)", .value = &memory},
+        {.name = "max-heap", .argument = "BYTES", .help = "for one heap (1GiB)", .value = &largest},
         {.name = "pyspead", .help = "read descriptors as PySPEAD 0.5.2 writes them", .flag = &inspection.pyspead},
         {.name = "tcp", .help = "listen for TCP connections instead of UDP datagrams", .flag = &listen.tcp},
         {.name = "bind",
@@ -199,7 +202,9 @@ int cmd_spead_inspect(int argc, char **argv)
     int status = app_parse(&usage, argc, argv, &operands);
     if (status >= 0)
         return status;
-    if (heaps && app_count("--heaps", heaps, 1, INSPECT_HEAPS_MOST, &inspection.most) < 0)
+    if ((heaps && app_count("--heaps", heaps, 1, INSPECT_HEAPS_MOST, &inspection.most) < 0) ||
+        (memory && app_size("--memory", memory, &memory_bytes) < 0) ||
+        (largest && app_size("--max-heap", largest, &largest_bytes) < 0))
         return APP_USAGE;
     bool file = spead_listen_is_file(argv[1]);
     /* Of a file there is time to find everything that belongs together. */
@@ -210,8 +215,8 @@ int cmd_spead_inspect(int argc, char **argv)
                                                          .remember_always = file,
                                                          .incomplete = true,
                                                          .stop = WEIR_SPEAD_STOP_NEVER,
-                                                         .memory = UINT64_C(2) << 30,
-                                                         .max_heap_bytes = UINT64_C(1) << 30};
+                                                         .memory = (uint64_t)memory_bytes,
+                                                         .max_heap_bytes = (uint64_t)largest_bytes};
     status = spead_listen_start(&listen, argv + 1, operands);
     if (status >= 0)
         return status;

@@ -17,6 +17,8 @@ static void show_format(struct weir_buffer *out, const struct spead_descriptor *
         buffer_format(out, "record of %u bytes", descriptor->element.bits / 8u);
     else if (descriptor->numpy && descriptor->element.kind == 'z')
         buffer_format(out, "complex%u", descriptor->element.bits);
+    else if (descriptor->numpy && descriptor->element.pair)
+        buffer_format(out, "complex %c%u", descriptor->element.kind, descriptor->element.bits / 2u);
     else if (descriptor->numpy)
         buffer_format(out, "%c%u", descriptor->element.kind, descriptor->element.bits);
     for (uint32_t i = 0; !descriptor->numpy && i < descriptor->fields; i++)
@@ -210,6 +212,20 @@ static void show_sources(struct weir_buffer *out, const struct weir_spead_source
     }
 }
 
+/* Which option would have taken what was refused. */
+static void show_advice(struct weir_buffer *out, const struct weir_spead_statistics *all)
+{
+    char bytes[32];
+    if (all->too_large_bytes)
+        buffer_format(out, "Heaps of up to %s were refused as too large: --max-heap %llu takes them.\n",
+                      units_show_bytes(all->too_large_bytes, bytes, sizeof bytes),
+                      (unsigned long long)all->too_large_bytes);
+    if (all->no_memory_bytes)
+        buffer_format(out, "Heaps of up to %s were refused for want of memory: --memory %llu has room for them.\n",
+                      units_show_bytes(all->no_memory_bytes, bytes, sizeof bytes),
+                      (unsigned long long)all->memory_wanted);
+}
+
 void spead_show_statistics(struct weir_buffer *out, struct weir_spead_receiver *receiver)
 {
     struct weir_spead_statistics all;
@@ -240,6 +256,7 @@ void spead_show_statistics(struct weir_buffer *out, struct weir_spead_receiver *
     show_losses(out, &all.total, "");
     if (count > 1)
         show_sources(out, sources, count);
+    show_advice(out, &all);
     memory_free(sources);
 }
 
@@ -262,11 +279,13 @@ void spead_show_statistics_json(struct weir_buffer *out, struct weir_spead_recei
         out,
         ", \"kernel_drops\": %llu, \"kernel_drop_buffers\": %llu, \"datagrams\": %llu, \"receive_calls\": %llu, "
         "\"sleeps\": %llu, "
-        "\"socket_buffer\": %llu, \"memory\": %llu, \"memory_peak\": %llu, \"heaps_held\": %u, \"sources\": [",
+        "\"socket_buffer\": %llu, \"memory\": %llu, \"memory_peak\": %llu, \"heaps_held\": %u, "
+        "\"too_large_bytes\": %llu, \"no_memory_bytes\": %llu, \"memory_wanted\": %llu, \"sources\": [",
         (unsigned long long)all.kernel_drops, (unsigned long long)all.kernel_drop_buffers,
         (unsigned long long)all.datagrams, (unsigned long long)all.receive_calls, (unsigned long long)all.sleeps,
         (unsigned long long)all.socket_buffer, (unsigned long long)all.memory, (unsigned long long)all.memory_peak,
-        all.heaps_held);
+        all.heaps_held, (unsigned long long)all.too_large_bytes, (unsigned long long)all.no_memory_bytes,
+        (unsigned long long)all.memory_wanted);
     for (uint32_t i = 0; i < count; i++) {
         buffer_format(out, "%s{\"source\": \"%s\", \"place\": \"%s\", ", i ? ", " : "", sources[i].name,
                       sources[i].place);

@@ -134,6 +134,13 @@ static void refuse_heap(struct spead_heaps *heaps, struct spead_source *source, 
     remember(heaps, source, count, false);
 }
 
+/* The longest of those that were refused; what a forged packet may say is no advice to anybody. */
+static void note_length(uint64_t *longest, uint64_t bytes)
+{
+    if (bytes > *longest && bytes <= SPEAD_LENGTH_BELIEVED)
+        *longest = bytes;
+}
+
 /* Begins the heap that the packet is of; *ret_slot is where. NULL: it cannot be begun, all is counted. */
 static struct spead_live *begin_heap(struct spead_heaps *heaps, struct spead_source *source,
                                      const struct spead_packet_view *packet, int64_t now_ns, uint32_t *ret_slot)
@@ -146,6 +153,7 @@ static struct spead_live *begin_heap(struct spead_heaps *heaps, struct spead_sou
         return NULL;
     }
     if (bytes > options->max_heap_bytes) {
+        note_length(&heaps->too_large_bytes, bytes);
         refuse_heap(heaps, source, packet->heap_count, WEIR_SPEAD_PACKETS_TOO_LARGE, WEIR_SPEAD_HEAPS_TOO_LARGE);
         return NULL;
     }
@@ -169,9 +177,12 @@ static struct spead_live *begin_heap(struct spead_heaps *heaps, struct spead_sou
     }
     if (source->slots[slot])
         spead_live_end(heaps, source, slot, ENDING_EVICTED);
-    if (placed == SPEAD_PLACE_NONE)
+    if (placed == SPEAD_PLACE_NONE) {
         live = take_live(heaps, source, bytes);
+        spead_source_count(source, WEIR_SPEAD_HEAPS_OUTSIDE_CHUNKS, live && heaps->chunks);
+    }
     if (!live) {
+        note_length(&heaps->no_memory_bytes, placed == SPEAD_PLACE_NONE ? bytes : options->chunks.heaps * bytes);
         refuse_heap(heaps, source, packet->heap_count, WEIR_SPEAD_PACKETS_NO_MEMORY, WEIR_SPEAD_HEAPS_NO_MEMORY);
         return NULL;
     }

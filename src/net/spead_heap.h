@@ -30,6 +30,8 @@ enum {
     SPEAD_HEAD_MAX = 8 + 16 * 8, /* header and pointers that are compared instead of read */
 };
 
+#define SPEAD_LENGTH_BELIEVED (UINT64_C(1) << 40) /* bytes: a longer heap nobody sends */
+
 enum spead_stop {
     SPEAD_STOP_ANY, /* a stop item of any source ends its place; all is over when every place has ended */
     SPEAD_STOP_ALL, /* a stop item ends its source; all is over when every source has sent one, and every place had one
@@ -120,6 +122,9 @@ static inline void spead_source_count(struct spead_source *source, enum weir_spe
 
 /* A heap that was taken and then dropped because nobody wanted it in time: it counts as shed instead. */
 void spead_heaps_count_shed(struct spead_heaps *heaps, const struct weir_spead_heap *heap);
+
+/* The longest heap that was refused because it is too long, and for want of memory; 0: none. */
+void spead_heaps_refused(const struct spead_heaps *heaps, uint64_t *ret_too_large, uint64_t *ret_no_memory);
 
 /* The next finished heap (the caller's reference), oldest first, or NULL. */
 struct weir_spead_heap *spead_heaps_take(struct spead_heaps *heaps);

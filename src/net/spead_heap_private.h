@@ -18,6 +18,7 @@ struct spead_heaps {
     struct weir_spead_counters gone; /* of sources that made room, and of packets without one */
     struct spead_live *finished, **finished_end;
     int64_t idle_next;
+    uint64_t too_large_bytes, no_memory_bytes; /* the longest heap that was refused */
     uint32_t places;
     uint64_t stopped_places; /* a bit for each */
     bool stopped;

@@ -418,12 +418,23 @@ const char *weir_spead_receiver_warning(const struct weir_spead_receiver *receiv
 
 /* ---- Statistics ------------------------------------------------------------------------------------------------ */
 
+/* For heaps of that length: partial ones of every source, those that wait, and some that are in use. */
+static uint64_t memory_wanted(const struct weir_spead_receiver *receiver, uint32_t sources, uint64_t bytes)
+{
+    const struct weir_spead_receive_options *options = &receiver->options;
+    uint64_t heaps = (uint64_t)sources * options->max_heaps * options->substreams + options->ring_heaps + 4;
+    return heaps > UINT64_MAX / bytes ? UINT64_MAX : heaps * bytes;
+}
+
 void weir_spead_receiver_statistics(struct weir_spead_receiver *receiver, struct weir_spead_statistics *ret)
 {
     struct weir_spead_statistics statistics = {0};
     pthread_mutex_lock(&receiver->lock);
     spead_heaps_totals(receiver->heaps, &statistics.total);
     statistics.sources = spead_heaps_source_count(receiver->heaps);
+    spead_heaps_refused(receiver->heaps, &statistics.too_large_bytes, &statistics.no_memory_bytes);
+    if (statistics.no_memory_bytes > 0)
+        statistics.memory_wanted = memory_wanted(receiver, statistics.sources, statistics.no_memory_bytes);
     statistics.datagrams = receiver->datagrams;
     statistics.receive_calls = receiver->receive_calls;
     statistics.sleeps = receiver->sleeps;

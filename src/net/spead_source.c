@@ -195,6 +195,12 @@ struct spead_source *spead_heaps_add(struct spead_heaps *heaps, const void *key,
     return source;
 }
 
+void spead_heaps_refused(const struct spead_heaps *heaps, uint64_t *ret_too_large, uint64_t *ret_no_memory)
+{
+    *ret_too_large = heaps->too_large_bytes;
+    *ret_no_memory = heaps->no_memory_bytes;
+}
+
 uint32_t spead_heaps_gone(const struct spead_heaps *heaps)
 {
     return heaps->numbers - heaps->sources;

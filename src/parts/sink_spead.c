@@ -4,9 +4,9 @@
  * the batch's columns where they are, and the batch is held until the heap has been sent. A record counts as stored
  * when that is so.
  *
- *   time, i64, f64, bool    an item of 8 bytes, or 1; in `immediate`: a number in its place, as telescopes send
- * counters symbol, text            characters, as many as there are array                   an item of that shape; of
- * what NumPy has no type for, pairs of integers, (n, 2) of them
+ *   time, i64, f64, bool    an item of 8 bytes, or 1; with `immediate`: a number in its place
+ *   symbol, text            characters, as many as there are
+ *   array                   an item of that shape; pairs of integers: records of re and im, NumPy has nothing better
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ enum { COMMIT_ROWS = 65536, STOP_WAIT_NS = 1000 * 1000 * 1000 };
 struct item {
     uint64_t id;
     bool immediate;
-    char dtype[96];
+    char dtype[128];
     struct weir_spead_format format;
     int64_t shape;
     struct weir_spead_description description;
@@ -94,8 +94,13 @@ static void describe_array(const struct weir_field *field, struct item *item)
     char name[8];
     bool pairs = field->element & WEIR_ELEMENT_COMPLEX && !array_is_float(field->element);
     numpy_name(field->element, name);
-    snprintf(item->dtype, sizeof item->dtype, "{'descr': '%s', 'fortran_order': False, 'shape': (%u,%s)}", name,
-             field->elements, pairs ? " 2" : "");
+    if (pairs)
+        snprintf(item->dtype, sizeof item->dtype,
+                 "{'descr': [('re', '%s'), ('im', '%s')], 'fortran_order': False, 'shape': (%u,)}", name, name,
+                 field->elements);
+    else
+        snprintf(item->dtype, sizeof item->dtype, "{'descr': '%s', 'fortran_order': False, 'shape': (%u,)}", name,
+                 field->elements);
     item->description.dtype = item->dtype;
 }
 

@@ -16,8 +16,9 @@
 #include "base/memory.h"
 #include "parts/parts.h"
 #include "parts/spead_columns.h"
+#include "wire/spead.h"
 
-enum { SOURCES_LOOKED_AT = 1024, LOOK_NS = 100 * 1000 * 1000 };
+enum { SOURCES_LOOKED_AT = 1024, LOOK_NS = 100 * 1000 * 1000, WINDOW = 2 /* chunks, unless said otherwise */ };
 
 static const char *const stop_names[] = {"any", "all", "never", NULL};
 
@@ -40,6 +41,7 @@ struct source_spead {
     struct spead_columns *columns;
     uint64_t taken; /* of the run's memory */
     struct weir_spead_source_statistics *sources;
+    bool told_too_large, told_no_memory, told_outside;
 };
 
 /* ---- Running ---------------------------------------------------------------------------------------------------- */
@@ -95,16 +97,70 @@ static int take_one(struct source_spead *self, struct weir_context *context, str
     return error < 0 ? error : spead_columns_batch(self->columns, heap, &arrival, ret);
 }
 
+/* Says which heaps are refused, and which option would take them: once for each reason. */
+static void look_at_refusals(struct source_spead *self)
+{
+    struct weir_spead_statistics statistics;
+    weir_spead_receiver_statistics(self->receiver, &statistics);
+    if (statistics.too_large_bytes > 0 && !self->told_too_large) {
+        self->told_too_large = true;
+        weir_notice(self->env, "heaps too large",
+                    "heaps of %llu bytes are refused, as `max_heap_bytes` is %lld: `max_heap_bytes: %llu` takes them",
+                    (unsigned long long)statistics.too_large_bytes, (long long)self->max_heap_bytes,
+                    (unsigned long long)statistics.too_large_bytes);
+    }
+    if (statistics.no_memory_bytes > 0 && !self->told_no_memory) {
+        self->told_no_memory = true;
+        weir_notice(self->env, "no memory for heaps",
+                    "heaps of %llu bytes are refused, as the memory for heaps is used up: for %u sender%s set "
+                    "`heap_memory: %llu`",
+                    (unsigned long long)statistics.no_memory_bytes, statistics.sources,
+                    statistics.sources == 1 ? "" : "s", (unsigned long long)statistics.memory_wanted);
+    }
+}
+
+static bool has_descriptors(const struct weir_spead_heap *heap)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < heap->value_count && !found; i++)
+        found = heap->values[i].id == SPEAD_DESCRIPTOR;
+    return found;
+}
+
+/* A heap with data, and no descriptors, that is in no chunk though there are some: said once. */
+static void tell_outside(struct source_spead *self, uint64_t count, uint64_t bytes)
+{
+    if (self->told_outside)
+        return;
+    self->told_outside = true;
+    if (bytes != (uint64_t)self->chunk_heap_bytes)
+        weir_notice(
+            self->env, "outside chunks",
+            "heap %llu has %llu bytes and comes by itself: only heaps of %lld (`chunk_heap_bytes`) go into chunks; "
+            "heaps_outside_chunks counts the others",
+            (unsigned long long)count, (unsigned long long)bytes, (long long)self->chunk_heap_bytes);
+    else
+        weir_notice(
+            self->env, "outside chunks",
+            "heap %llu has no place in a chunk and comes by itself: `chunk_item`, `chunk_first` and `chunk_step` "
+            "say where it belongs; heaps_outside_chunks counts such heaps",
+            (unsigned long long)count);
+}
+
 /* Hands a heap on, or lets it go. Waits for memory as long as it takes: meanwhile the ring fills, and UDP sheds. */
 static int take_heap(struct source_spead *self, struct weir_context *context, struct weir_emitter *out,
                      struct weir_spead_heap *heap)
 {
     struct weir_batch *batch;
     int error = 0, made;
+    uint64_t count = heap->count, bytes = heap->memory.size;
+    bool outside = self->chunk_heaps > 0 && !heap->chunk && !has_descriptors(heap);
     while ((made = heap->chunk ? take_chunk(self, context, heap, &batch) : take_one(self, context, heap, &batch)) ==
                -ENOMEM &&
            error == 0)
         error = weir_sleep(context, CLOCK_MILLISECOND);
+    if (made > 0 && outside)
+        tell_outside(self, count, bytes);
     if (made > 0)
         return weir_emit_batch(context, out, batch);
     weir_memory_release(&heap->memory);
@@ -119,11 +175,14 @@ static int source_run(void *state, struct weir_context *context, struct weir_emi
     int error = weir_spead_receiver_start(self->receiver, self->env->error);
     while (error == 0) {
         error = weir_spead_receiver_next(self->receiver, context, weir_now(context) + LOOK_NS, &heap);
-        if (error == -ETIMEDOUT)
+        if (error == -ETIMEDOUT) {
             error = weir_stopping(context) ? -ECANCELED : 0;
-        else if (error == 0)
+            look_at_refusals(self);
+        } else if (error == 0) {
             error = take_heap(self, context, out, heap);
+        }
     }
+    look_at_refusals(self);
     weir_spead_receiver_stop(self->receiver);
     if (error == -EPIPE)
         error = weir_spead_receiver_failure(self->receiver, self->env->error);
@@ -159,8 +218,18 @@ static int read_chunks(const struct source_spead *self, struct weir_env *env, st
                                              .window = (uint32_t)self->chunk_window,
                                              .heap_bytes = (uint64_t)self->chunk_heap_bytes,
                                              .step = (uint64_t)self->chunk_step};
-    if (self->chunk_heaps == 0)
-        return 0;
+    if (self->chunk_heaps == 0) {
+        const char *idle = *item                          ? "chunk_item"
+                           : self->chunk_heap_bytes != 0  ? "chunk_heap_bytes"
+                           : self->chunk_step != 1        ? "chunk_step"
+                           : self->chunk_first != -1      ? "chunk_first"
+                           : self->chunk_window != WINDOW ? "chunk_window"
+                                                          : NULL;
+        return idle ? weir_fail(env->error, -EINVAL,
+                                "`%s` has no effect without `chunk_heaps`, which says how many heaps go into one chunk",
+                                idle)
+                    : 0;
+    }
     if (self->chunk_heap_bytes == 0)
         return weir_fail(env->error, -EINVAL,
                          "`chunk_heaps` needs `chunk_heap_bytes`, the length of the heaps that go there; weir spead "

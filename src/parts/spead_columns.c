@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buffer.h"
+#include "base/error.h"
 #include "base/memory.h"
 #include "base/units.h"
 #include "data/symbols.h"
@@ -65,6 +67,35 @@ static void consider(struct spead_columns *columns, const struct spead_descripto
     columns->items[columns->count++] = item;
 }
 
+/* `option` names an item that there is not: says which there are, which was meant perhaps, and what happens now. */
+static void tell_missing(struct spead_columns *columns, const char *option, const char *wanted)
+{
+    enum { SHOWN = 12 };
+    uint32_t count = 0, most = columns->own_count + columns->book.count;
+    const char **names = memory_zeroed(most + 1, sizeof *names);
+    struct weir_buffer list = {0};
+    for (uint32_t i = 0; names && i < most; i++) {
+        bool own = i < columns->own_count;
+        const struct spead_descriptor *one = own ? &columns->own[i] : columns->book.entries[i - columns->own_count];
+        if (one->name.length == 0 || (!own && own_description(columns, one->id)))
+            continue;
+        if (count < SHOWN)
+            buffer_format(&list, "%s%s", count ? ", " : "", one->name.data);
+        names[count++] = one->name.data;
+    }
+    if (count > SHOWN)
+        buffer_format(&list, " and %u more", count - SHOWN);
+    const char *nearest = names ? error_nearest(wanted, names, count) : NULL;
+    const char *now = strcmp(option, "time") == 0  ? "until it comes, the time of a record is when its heap came (ts)"
+                      : strcmp(option, "key") == 0 ? "until it comes, the key is the sender"
+                                                   : "until it comes, it makes no column";
+    weir_notice(columns->env, wanted, "`%s`: the stream has no item \"%.80s\"%s%s%s; it has: %.*s; %s", option, wanted,
+                nearest ? ", did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "",
+                list.failed ? 0 : (int)list.size, list.failed || !list.data ? "" : list.data, now);
+    buffer_free(&list);
+    memory_free(names);
+}
+
 /* The names in the options that no item has, once there are descriptors. */
 static void miss(struct spead_columns *columns, const char *option, const char *wanted)
 {
@@ -72,9 +103,7 @@ static void miss(struct spead_columns *columns, const char *option, const char *
     for (uint32_t i = 0; i < columns->count && !there; i++)
         there = named(wanted, columns->items[i].descriptor);
     if (!there)
-        weir_notice(columns->env, option,
-                    "`%s`: no item \"%s\" among the %u that are described; weir spead recv --descriptors shows them",
-                    option, wanted, columns->own_count + columns->book.count);
+        tell_missing(columns, option, wanted);
 }
 
 static void forget_kept(struct spead_columns *columns)

@@ -64,18 +64,27 @@ static bool widths_good(struct spead_element element)
 static bool take_type(const char **text, struct spead_descriptor *into)
 {
     uint64_t bits;
-    if (take_word(text, "complex"))
+    const char *at = *text;
+    bool pair = at[0] == 'c' && (at[1] == 'i' || at[1] == 'u');
+    if (pair) {
+        into->element.kind = at[1];
+        *text += 2;
+    } else if (take_word(text, "complex")) {
         into->element.kind = 'z';
-    else if (**text && strchr("uifbc", **text))
+    } else if (**text && strchr("uifbc", **text)) {
         into->element.kind = *(*text)++;
-    else
+    } else {
         return false;
+    }
     if (!take_number(text, 10, 128, &bits))
         return false;
     into->element.bits = (uint16_t)bits;
+    into->element.pair = pair;
     into->element.little_endian = take_word(text, "le");
     (void)(into->element.little_endian || take_word(text, "be"));
-    return widths_good(into->element) && (!into->element.little_endian || bits % 8 == 0);
+    bool good = widths_good(into->element) && (!into->element.little_endian || bits % 8 == 0);
+    into->element.bits = (uint16_t)(pair ? 2 * bits : bits);
+    return good;
 }
 
 int spead_describe_parse(const struct weir_pair *pair, struct spead_descriptor *ret, struct weir_error *error)
@@ -91,7 +100,8 @@ int spead_describe_parse(const struct weir_pair *pair, struct spead_descriptor *
     if (!take_type(&text, &read) || !take_shape(&text, &read) || *text)
         return weir_fail_at(error, -EINVAL, pair->value.mark,
                             "item '%s': \"%.60s\" is no type that weir knows; write u48, i16[], f32le[1024] or "
-                            "complex64[]: kind (u i f b c complex), bits, le for little-endian, how many",
+                            "ci8[]: kind (u i f b c complex, or ci and cu for pairs), bits, le for little-endian, how "
+                            "many",
                             pair->name.text, pair->value.text);
     *ret = read;
     return 0;

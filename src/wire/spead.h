@@ -169,6 +169,7 @@ struct spead_element {
     char kind;     /* u i f c b as above, z: complex (two floats of half the bits); 0: a record of several fields */
     uint16_t bits; /* of one element; 0 for a record */
     bool little_endian; /* matters from 16 bits on */
+    bool pair; /* a complex number of two such ones, of half the bits each: a record of fields called re and im */
 };
 
 /*

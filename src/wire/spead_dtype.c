@@ -6,6 +6,9 @@
  *     descr  = 'string' | [ ( 'name', descr ) | ( 'name', descr, shape ) , … ]
  *     shape  = "(" number "," … ")"
  *
+ * NumPy has no complex integers. A record of two fields of one type, called re and im (or real and imag, r and i, I and
+ * Q), is how programs write them; it is read as such.
+ *
  * Source: numpy.lib.format, versions 1.0 to 3.0.
  */
 #include "wire/spead_decode.h"
@@ -136,8 +139,17 @@ static bool read_type(struct spead_text text, struct spead_element *ret)
 
 static bool take_descr(struct literal *in, int depth, struct spead_element *ret);
 
-/* ('name', '<f4') or ('name', '<f4', (2,)): adds its bits to *bits. */
-static bool take_field(struct literal *in, int depth, uint64_t *bits)
+/* The fields of a record that are read so far. */
+struct record {
+    uint64_t bits;
+    uint32_t count;
+    bool plain; /* numbers without a shape of their own */
+    struct spead_text names[2];
+    struct spead_element elements[2];
+};
+
+/* ('name', '<f4') or ('name', '<f4', (2,)): adds it to the record. */
+static bool take_field(struct literal *in, int depth, struct record *record)
 {
     struct spead_text name;
     struct spead_element element;
@@ -157,19 +169,43 @@ static bool take_field(struct literal *in, int depth, uint64_t *bits)
         if (__builtin_mul_overflow(product, (uint64_t)shape[i], &product))
             return false;
     }
-    return !__builtin_add_overflow(*bits, product, bits);
+    if (record->count < 2) {
+        record->names[record->count] = name;
+        record->elements[record->count] = element;
+    }
+    record->count++;
+    record->plain &= dimensions == 0 && element.kind != 0 && !element.pair;
+    return !__builtin_add_overflow(record->bits, product, &record->bits);
+}
+
+static bool text_is(struct spead_text text, const char *word)
+{
+    return text.length == strlen(word) && memcmp(text.data, word, text.length) == 0;
+}
+
+static bool is_complex(const struct record *record)
+{
+    static const char *const names[][2] = {{"re", "im"}, {"real", "imag"}, {"r", "i"}, {"I", "Q"}, {"i", "q"}};
+    const struct spead_element *a = &record->elements[0], *b = &record->elements[1];
+    bool named = false;
+    if (record->count != 2 || !record->plain || a->kind != b->kind || a->bits != b->bits ||
+        a->little_endian != b->little_endian || !memchr("uif", a->kind, 3))
+        return false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        named |= text_is(record->names[0], names[i][0]) && text_is(record->names[1], names[i][1]);
+    return named;
 }
 
 static bool take_descr(struct literal *in, int depth, struct spead_element *ret)
 {
     struct spead_text text;
-    uint64_t bits = 0;
+    struct record record = {.plain = true};
     if (take_string(in, &text))
         return read_type(text, ret);
     if (depth == NESTING_MAX || !take(in, '['))
         return false;
     while (!take(in, ']')) {
-        if (!take_field(in, depth, &bits))
+        if (!take_field(in, depth, &record))
             return false;
         if (take(in, ','))
             continue;
@@ -177,13 +213,13 @@ static bool take_descr(struct literal *in, int depth, struct spead_element *ret)
             return false;
         break;
     }
-    *ret = (struct spead_element){.kind = 0, .bits = bits > UINT16_MAX ? 0 : (uint16_t)bits};
+    *ret = (struct spead_element){.kind = 0, .bits = record.bits > UINT16_MAX ? 0 : (uint16_t)record.bits};
+    if (is_complex(&record)) {
+        *ret = record.elements[0];
+        ret->bits = (uint16_t)record.bits;
+        ret->pair = true;
+    }
     return true;
-}
-
-static bool text_is(struct spead_text text, const char *word)
-{
-    return text.length == strlen(word) && memcmp(text.data, word, text.length) == 0;
 }
 
 /* One key and its value; *seen gathers which were there. */

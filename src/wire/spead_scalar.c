@@ -5,10 +5,10 @@ bool spead_scalar_of(const struct spead_descriptor *descriptor, struct spead_sca
 {
     struct spead_element element = descriptor->element;
     if (descriptor->numpy || descriptor->fields == 1) {
-        bool complex = element.kind == 'z';
+        bool complex = element.kind == 'z' || element.pair;
         if (element.kind == 0 || element.bits == 0)
             return false;
-        *ret = (struct spead_scalar){.kind = complex ? 'f' : element.kind,
+        *ret = (struct spead_scalar){.kind = element.kind == 'z' ? 'f' : element.kind,
                                      .bits = complex ? element.bits / 2 : element.bits,
                                      .little_endian = element.little_endian,
                                      .in_element = complex ? 2 : 1};

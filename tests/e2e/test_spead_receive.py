@@ -34,6 +34,20 @@ def test_recv_reads_captures_and_ends_at_the_stop_item(weir):
     assert lines[-1]["heaps"] == 2 and lines[-1]["stops"] == 1 and lines[-1]["kernel_drops"] == 0, outcome
 
 
+@pytest.mark.parametrize("command", ["recv", "inspect"])
+def test_refused_heaps_name_the_option(weir, tmp_path, command):
+    capture(tmp_path / "a.pcap", [packet(1, [(0x1000, b"abcd" * 2000)])])
+    outcome = weir("spead", command, "--max-heap", "1000", "a.pcap")
+    assert "--max-heap 8000 takes them" in outcome.stdout and outcome.stdout.startswith(
+        "Received 0 heaps" if command == "recv" else "no descriptors"), outcome
+    outcome = weir("spead", command, "--max-heap", "8000", "a.pcap")
+    assert "refused" not in outcome.stdout and "heap 1: 8000 bytes" in outcome.stdout, outcome
+    outcome = weir("spead", command, "--memory", "5000", "a.pcap")
+    assert "refused for want of memory: --memory " in outcome.stdout, outcome
+    wanted = outcome.stdout.split("--memory ")[1].split()[0]
+    assert "refused" not in weir("spead", command, "--memory", wanted, "a.pcap").stdout
+
+
 def test_a_capture_that_was_cut_off_is_said_and_what_came_is_shown(weir, tmp_path):
     capture = CAPTURES[0].read_bytes()
     (tmp_path / "cut.pcap").write_bytes(capture[:len(capture) // 2])

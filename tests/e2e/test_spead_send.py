@@ -162,6 +162,12 @@ def test_bench_at_a_rate(weir):
     assert report["packets_sent"] <= report["packets_received"] + report["kernel_drops"] + report["packets_unexplained"]
 
 
+@pytest.mark.parametrize("option", ["--send-cpu", "--recv-cpu"])
+def test_bench_on_a_processor_that_is_not_there(weir, option):
+    outcome = weir("spead", "bench", "--rate", "0.05", option, "1023")
+    assert outcome.status == 2 and f"{option} 1023: this program has no such processor; it has: " in outcome.stderr
+
+
 def test_bench_against(weir):
     outcome = weir("spead", "bench", "--bytes", "1e6", "--seconds", "0.01", "--passes", "1", "--heap-size", "65536",
                    "--against", "echo rate 1.5", "--against", "exit 3", "--json", "--quiet", "--send-cpu", "-1",

@@ -99,6 +99,58 @@ def test_a_changed_descriptor_is_a_new_schema(pipeline, tmp_path):
     assert [row["samples"] for row in rows] == [[1, 2], [1, 2, 3], [1, 2]]
 
 
+PAIRS = "{'descr': [('re', '<i2'), ('im', '<i2')], 'fortran_order': False, 'shape': (2,)}"
+
+
+@pytest.mark.parametrize("dtype, values", [
+    (PAIRS, [[1, -2], [3, -4]]), (PAIRS.replace("'re'", "'real'").replace("'im'", "'imag'"), [[1, -2], [3, -4]]),
+    (PAIRS.replace("<i2", ">u2"), [[256, 65279], [768, 64767]]),
+    (PAIRS.replace("'re'", "'a'"), None), (PAIRS.replace("('re', '<i2')", "('re', '<u2')"), None)])
+def test_records_of_two_numbers_are_complex(pipeline, tmp_path, dtype, values):
+    items = [(5, descriptor(0x1000, "iq", dtype=dtype)), (0x1000, struct.pack("<4h", 1, -2, 3, -4)),
+             (5, descriptor(0x1001, "n", format="u48")), (0x1001, 7)]
+    capture(tmp_path / "a.pcap", [packet(1, items)])
+    rows, _ = records(pipeline, "captures: a.pcap")
+    assert rows[0].get("iq") == values and rows[0]["n"] == 7
+    rows, _ = records(pipeline, "captures: a.pcap, describe: {mine: '0x1000 ci16le[]'}")
+    assert rows[0]["mine"] == [[1, -2], [3, -4]]
+
+
+@pytest.mark.parametrize("option", ["chunk_item: '0x1600'", "chunk_heap_bytes: 100", "chunk_step: 2", "chunk_first: 0",
+                                    "chunk_window: 3"])
+def test_chunk_options_without_chunks(weir, tmp_path, option):
+    (tmp_path / "a.yaml").write_text(f"sources: {{heaps: {{type: spead, listen: ':0', {option}}}}}\n"
+                                     "sinks: {out: {type: 'null'}}\n")
+    outcome = weir("run", "a.yaml")
+    assert outcome.status != 0 and f"`{option.split(':')[0]}` has no effect without" in outcome.stderr, outcome
+
+
+@pytest.mark.parametrize("option, words", [("", "has 5 bytes and comes by itself: only heaps of 4"),
+                                           (", chunk_first: 5", "has no place in a chunk")])
+def test_heaps_outside_chunks_are_counted_and_said(pipeline, tmp_path, option, words):
+    described = [(5, descriptor(0x1000, "x", (-1,), "u8"))]
+    heaps = [packet(1, described + [(0x1000, b"abcd")])]
+    heaps += [packet(i, [(0x1000, b"abcd" + (b"e" if i == 4 and not option else b""))]) for i in range(2, 9)]
+    capture(tmp_path / "a.pcap", heaps)
+    rows, report = records(pipeline, f"captures: a.pcap, chunk_heaps: 4, chunk_heap_bytes: 4{option}")
+    assert len(rows) == 8
+    assert facts(report)["heaps_outside_chunks"] == (4 if option else 2)  # the first one has descriptors
+    assert words in report["outcome"].stderr
+
+
+@pytest.mark.parametrize("option, words", [
+    ("max_heap_bytes: 1000", ["`max_heap_bytes` is 1000", "`max_heap_bytes: 3000` takes them"]),
+    ("heap_memory: 8192, max_heaps: 2, ring_heaps: 3", ["memory for heaps is used up", "`heap_memory: 270000`"])])
+def test_refused_heaps_name_the_option(pipeline, tmp_path, option, words):
+    size = 30000 if "memory" in option else 3000
+    described = [(5, descriptor(0x1000, "x", (-1,), "u8")), (0x1000, b"abcd")]
+    refused = packets(2, [(0x1000, b"a" * size)], 1000)
+    capture(tmp_path / "a.pcap", [packet(1, described), *refused, packet(3, described)])
+    rows, report = records(pipeline, f"captures: a.pcap, {option}")
+    assert [row["heap"] for row in rows] == [1, 3]
+    assert all(word in report["outcome"].stderr for word in words), report["outcome"]
+
+
 def test_items_without_descriptors(pipeline, tmp_path):
     items = [(0x4300, struct.pack("<4h", 1, -2, 3, -4)), (0x1600, 99), (0x4301, b"\1")]
     capture(tmp_path / "a.pcap", [packet(1, items)])
@@ -125,7 +177,8 @@ def test_which_items(pipeline, tmp_path):
     rows, _ = records(pipeline, "captures: a.pcap, items: [item1, '0x1003']")
     assert [name for name in rows[0] if name.startswith("item")] == ["item1", "item3"]
     rows, report = records(pipeline, "captures: a.pcap, items: [item1, itme3]")
-    assert 'no item "itme3"' in report["outcome"].stderr
+    told = report["outcome"].stderr
+    assert '`items`: the stream has no item "itme3", did you mean "item3"?; it has: ' in told, told
 
 
 def test_heaps_that_lack_an_array_make_no_record(pipeline, tmp_path):
