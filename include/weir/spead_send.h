@@ -153,6 +153,10 @@ struct weir_spead_sender_options {
 int weir_spead_sender_open(const struct weir_spead_sender_options *options, struct weir_error *error,
                            struct weir_spead_sender **ret);
 
+/* A sentence when packets are longer than the way takes in one piece, with the size that fits; else NULL. Lives as long
+ * as the sender. */
+const char *weir_spead_sender_warning(const struct weir_spead_sender *sender);
+
 /* Exactly once per heap that weir_spead_send took. From the sender's thread, in the order of sending: must not wait,
  * may call weir_spead_send. `bytes`: of its packets that were handed to the kernel, SPEAD headers included, UDP and IP
  * not. `result`: 0; -ECANCELED: the sender was closed first; -ECONNREFUSED: nobody listens there (all its packets were

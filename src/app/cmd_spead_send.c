@@ -32,7 +32,7 @@ struct send_plan {
     bool json, quiet;
 };
 
-enum { SLICE = 100 * 1000 * 1000, STOPS_MAX = 100 };
+enum { SLICE = 100 * 1000 * 1000, PATIENCE = 500 * 1000 * 1000, STOPS_MAX = 100 };
 
 /* ---- Arguments -------------------------------------------------------------------------------------------------- */
 
@@ -133,7 +133,7 @@ static int parse(int argc, char **argv, struct send_arguments *a)
         {"pyspead", 0, NULL, "descriptors as PySPEAD reads them", .flag = &a->pyspead},
         {"addr-bits", 0, "N", "bits of an address: the XX of SPEAD-64-XX (40)", .value = &a->addr_bits},
         {"packet", 0, "BYTES", "largest packet, as UDP payload (1472)", .value = &a->packet},
-        {"bind", 0, "ADDRESS", "local address to send from; for multicast the interface's", .value = &a->bind},
+        {"bind", 0, "ADDRESS", "address or interface to send from, for multicast too", .value = &a->bind},
         {"buffer", 0, "BYTES", "socket buffer (524288)", .value = &a->buffer},
         {"burst", 0, "BYTES", "sent without a pause, where there is a rate (65536)", .value = &a->burst},
         {"burst-rate-ratio", 0, "X", "hard limit of the rate, relative to --rate (1.05)", .value = &a->ratio},
@@ -177,29 +177,57 @@ struct sending {
     struct weir_spead_sender *sender;
     sigset_t signals;
     int interrupts;
-    int error;      /* that ended it */
-    bool refused;   /* told already */
-    uint64_t bytes; /* of heaps of data and stop heaps that completed */
+    int64_t interrupted_ns; /* when the first came */
+    bool told;              /* what it still waits for */
+    int error;              /* that ended it */
+    bool refused;           /* told already */
+    uint64_t bytes;         /* of heaps of data and stop heaps that completed */
+    struct weir_spead_completion stop;
 };
 
 static void look_for_signals(struct sending *sending)
 {
     const struct timespec none = {0};
-    while (sigtimedwait(&sending->signals, NULL, &none) > 0)
-        sending->interrupts++;
+    while (sigtimedwait(&sending->signals, NULL, &none) > 0) {
+        if (sending->interrupts++ == 0)
+            sending->interrupted_ns = clock_monotonic();
+    }
+}
+
+/* After Ctrl-C, what is in flight is still sent: what takes so long? */
+static void tell_waiting(struct sending *sending)
+{
+    struct weir_spead_sender_counters counters;
+    if (sending->told || sending->interrupts == 0 || clock_monotonic() - sending->interrupted_ns < PATIENCE)
+        return;
+    sending->told = true;
+    weir_spead_sender_count(sending->sender, &counters);
+    app_say("%u heap%s still to be sent%s; Ctrl-C again gives up on that", counters.in_flight,
+            counters.in_flight == 1 ? " is" : "s are",
+            sending->plan->sender.tcp ? ", and the receiver takes no more for now" : "");
+}
+
+/* Waits for heaps in flight; the second Ctrl-C ends that. */
+static int wait_for(struct sending *sending, struct weir_spead_completion *completion, uint64_t *ret_bytes)
+{
+    int result;
+    do {
+        int64_t deadline_ns = sending->interrupts < 2 ? clock_monotonic() + SLICE : 0;
+        result = weir_spead_completion_wait(NULL, completion, deadline_ns, ret_bytes);
+        look_for_signals(sending);
+        if (result == -ETIMEDOUT)
+            tell_waiting(sending);
+    } while (result == -ETIMEDOUT && sending->interrupts < 2);
+    return result == -ETIMEDOUT ? -EINTR : result;
 }
 
 /* Waits until the state's last heap is through. Negative errno: do not go on. */
 static int collect(struct sending *sending, struct spead_traffic_state *state)
 {
     uint64_t bytes = 0;
-    int result;
-    do {
-        result = weir_spead_completion_wait(NULL, &state->completion, clock_monotonic() + SLICE, &bytes);
-        look_for_signals(sending);
-    } while (result == -ETIMEDOUT && sending->interrupts < 2);
-    if (result == -ETIMEDOUT)
-        return -EINTR;
+    int result = wait_for(sending, &state->completion, &bytes);
+    if (result == -EINTR)
+        return result;
     weir_spead_completion_begin(&state->completion, NULL, 0);
     sending->bytes += bytes;
     if (result == -ECONNREFUSED && !sending->refused) {
@@ -235,20 +263,20 @@ static int send_heap(struct sending *sending, uint64_t index)
 static int send_stops(struct sending *sending)
 {
     uint32_t destinations = sending->plan->sender.destination_count;
+    struct weir_spead_completion *const completion = &sending->stop;
     for (long long i = 0; i < sending->plan->stops * destinations; i++) {
-        struct weir_spead_completion completion;
         uint64_t bytes = 0;
         const struct weir_spead_send send = {
             .heap = sending->traffic.stop,
             .destination = (uint32_t)(i % destinations),
             .sent = weir_spead_completed,
-            .argument = &completion,
+            .argument = completion,
         };
-        weir_spead_completion_begin(&completion, NULL, 1);
+        weir_spead_completion_begin(completion, NULL, 1);
         int error = weir_spead_send_wait(sending->sender, NULL, &send, 1, WEIR_NEVER);
         if (error)
             return error;
-        error = weir_spead_completion_wait(NULL, &completion, WEIR_NEVER, &bytes);
+        error = wait_for(sending, completion, &bytes);
         sending->bytes += bytes;
         if (error && error != -ECONNREFUSED) /* a receiver that the first one stopped is no longer there */
             return error;
@@ -332,15 +360,18 @@ static int send_plan(const struct send_plan *plan)
         say_no_heaps(&plan->traffic, code);
         return APP_FAILED;
     }
-    sigemptyset(&sending.signals);
-    sigaddset(&sending.signals, SIGINT);
-    sigaddset(&sending.signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &sending.signals, NULL);
-    code = weir_spead_sender_open(&plan->sender, &error, &sending.sender);
+    code = weir_spead_sender_open(&plan->sender, &error, &sending.sender); /* Ctrl-C ends that at once */
     if (code) {
         spead_traffic_free(&sending.traffic);
         return app_report(&error);
     }
+    sigemptyset(&sending.signals);
+    sigaddset(&sending.signals, SIGINT);
+    sigaddset(&sending.signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &sending.signals, NULL);
+    const char *warning = weir_spead_sender_warning(sending.sender);
+    if (warning)
+        app_say("%s", warning);
     say_buffer(&sending, plan->sender.buffer_size);
     uint64_t heaps = 0;
     int64_t start = clock_monotonic();

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -57,6 +58,7 @@ struct weir_spead_sender {
     size_t packet_size;
     int64_t spin_ns;
     char name[16];
+    char warning[384];
     uint64_t buffer_size;
     pthread_t thread;
     struct spead_batch *batch;
@@ -465,8 +467,9 @@ static int check_options(const struct weir_spead_sender_options *options, struct
     if (options->tcp && options->destination_count > 1)
         return weir_fail(error, -EINVAL, "over TCP a sender has one destination");
     if (packet && (packet < SPEAD_PACKET_MIN || packet > SPEAD_MESSAGE_BYTES))
-        return weir_fail(error, -EINVAL, "packets have %d to %d bytes, not %zu", SPEAD_PACKET_MIN, SPEAD_MESSAGE_BYTES,
-                         packet);
+        return weir_fail(error, -EINVAL,
+                         "packets have %d to %d bytes, not %zu; 1472 suits an MTU of 1500, 8972 one of 9000",
+                         SPEAD_PACKET_MIN, SPEAD_MESSAGE_BYTES, packet);
     if (options->rate < 0 || (options->burst_rate_ratio != 0 && !(options->burst_rate_ratio >= 1)))
         return weir_fail(error, -EINVAL, "the rate is positive and the burst rate ratio at least 1");
     if (options->max_heaps > WEIR_SPEAD_IN_FLIGHT_MAX)
@@ -503,6 +506,18 @@ static struct weir_spead_sender *new_sender(const struct weir_spead_sender_optio
     return sender;
 }
 
+/* Packets that are longer than the way takes arrive, but in pieces, of which each may get lost. */
+static void note_fragments(struct weir_spead_sender *sender, const char *destination, int descriptor, int family)
+{
+    size_t heads = family == AF_INET6 ? 48 : 28, mtu = spead_path_mtu(descriptor, family);
+    if (mtu >= heads + SPEAD_PACKET_MIN && sender->packet_size + heads > mtu && !sender->warning[0])
+        snprintf(
+            sender->warning, sizeof sender->warning,
+            "packets of %zu bytes go to %s in fragments, as the MTU of the way is %zu: that is slow, and losing one "
+            "fragment loses the packet; packets of %zu bytes fit",
+            sender->packet_size, destination, mtu, (mtu - heads) & ~(size_t)7);
+}
+
 static int open_sockets(struct weir_spead_sender *sender, const struct weir_spead_sender_options *options,
                         struct weir_error *error)
 {
@@ -519,6 +534,8 @@ static int open_sockets(struct weir_spead_sender *sender, const struct weir_spea
             code = spead_open_out(&address, &out, &sender->descriptors[i], &sender->buffer_size, error);
         if (code)
             return code;
+        if (!options->tcp)
+            note_fragments(sender, options->destinations[i], sender->descriptors[i], address.storage.ss_family);
         sender->descriptor_count++;
     }
     return 0;
@@ -532,11 +549,15 @@ static int start_thread(struct weir_spead_sender *sender, const struct weir_spea
     CPU_ZERO(&cpus);
     if (options->pinned && options->cpu >= 0 && options->cpu < CPU_SETSIZE)
         CPU_SET((size_t)options->cpu, &cpus);
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are for the program's own threads */
     pthread_attr_init(&attributes);
     int code = options->pinned ? pthread_attr_setaffinity_np(&attributes, sizeof cpus, &cpus) : 0;
     if (!code)
         code = pthread_create(&sender->thread, &attributes, run, sender);
     pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code && options->pinned)
         return weir_fail(error, -code, "no thread on processor %d: %s", options->cpu, strerror(code));
     return code ? weir_fail(error, -code, "no thread to send from: %s", strerror(code)) : 0;
@@ -560,6 +581,11 @@ int weir_spead_sender_open(const struct weir_spead_sender_options *options, stru
     }
     *ret = sender;
     return 0;
+}
+
+const char *weir_spead_sender_warning(const struct weir_spead_sender *sender)
+{
+    return sender->warning[0] ? sender->warning : NULL;
 }
 
 void weir_spead_sender_count(const struct weir_spead_sender *sender, struct weir_spead_sender_counters *ret)

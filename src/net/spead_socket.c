@@ -237,6 +237,15 @@ static int prepare(int descriptor, const struct spead_address *address, const st
     return 0;
 }
 
+size_t spead_path_mtu(int descriptor, int family)
+{
+    int mtu = 0;
+    socklen_t length = sizeof mtu;
+    bool six = family == AF_INET6;
+    int failed = getsockopt(descriptor, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_MTU : IP_MTU, &mtu, &length);
+    return failed < 0 || mtu < 0 ? 0 : (size_t)mtu;
+}
+
 int spead_open_out(const struct spead_address *to, const struct spead_out_options *options, int *ret,
                    uint64_t *ret_buffer, struct weir_error *error)
 {

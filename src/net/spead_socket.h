@@ -34,6 +34,8 @@ struct spead_out_options {
     int ttl;           /* of multicast; 0: 1 */
     size_t buffer_size;
 };
+/* Of a connected socket: the largest IP packet that its way takes in one piece; 0: not known. */
+size_t spead_path_mtu(int descriptor, int family);
 /* A connected socket; *ret_buffer: the size of its buffer as granted. Negative errno with words. */
 int spead_open_out(const struct spead_address *address, const struct spead_out_options *options, int *ret,
                    uint64_t *ret_buffer, struct weir_error *error);

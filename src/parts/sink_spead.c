@@ -430,7 +430,11 @@ static int sink_open(void *state, struct weir_env *env)
         .cnt_step = (uint64_t)self->cnt_step,
         .no_offload = self->no_offload,
     };
-    return weir_spead_sender_open(&options, env->error, &self->sender);
+    error = weir_spead_sender_open(&options, env->error, &self->sender);
+    const char *warning = error == 0 ? weir_spead_sender_warning(self->sender) : NULL;
+    if (warning)
+        weir_notice(env, "fragments", "%s", warning);
+    return error;
 }
 
 static void sink_close(void *state, struct weir_env *env)
@@ -484,7 +488,7 @@ static const struct weir_option options[] = {
     {.name = "rate", .type = WEIR_OPTION_NUMBER, FIELD(rate), .fallback = "0", .least = 0, .most = 1e6,
      .help = "limit in Gb/s, SPEAD headers included; 0: none"},
     {.name = "packet_size", .type = WEIR_OPTION_SIZE, FIELD(packet_size), .fallback = "1472", .least = 56,
-     .most = 65507, .help = "largest packet, as UDP payload; 8972 where frames may have 9000 bytes"},
+     .most = 65487, .help = "largest packet, as UDP payload; 8972 where frames may have 9000 bytes"},
     {.name = "max_heaps", .type = WEIR_OPTION_INTEGER, FIELD(max_heaps), .fallback = "4", .least = 1, .most = 4096,
      .help = "heaps in flight; their batches are held meanwhile"},
     {.name = "ids", .type = WEIR_OPTION_MAP, FIELD(ids),
@@ -508,7 +512,7 @@ static const struct weir_option options[] = {
     {.name = "buffer", .type = WEIR_OPTION_SIZE, FIELD(buffer), .fallback = "512KiB", .least = 4096, .most = 1 << 30,
      .help = "of the socket"},
     {.name = "local", .type = WEIR_OPTION_STRING, FIELD(local),
-     .help = "address to send from; for multicast that of the interface"},
+     .help = "address or interface to send from, for multicast too"},
     {.name = "ttl", .type = WEIR_OPTION_INTEGER, FIELD(ttl), .fallback = "1", .least = 1, .most = 255,
      .help = "of multicast packets"},
     {.name = "pyspead", .type = WEIR_OPTION_BOOL, FIELD(pyspead),

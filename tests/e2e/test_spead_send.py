@@ -3,9 +3,12 @@
 
     WEIR_TEST_SPEAD2=/path/to/programs pytest tests/e2e/test_spead_send.py
 """
+import ctypes
 import json
 import os
 import pathlib
+import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -134,12 +137,68 @@ def test_nobody_listens(weir):
     assert report["heaps"] == 3 and report["refused"] > 0 and report["bytes"] > 3 * 4194304
 
 
+def test_ctrl_c_while_the_receiver_takes_nothing():
+    """The first one says what is waited for, the second one ends it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+        sending = subprocess.Popen([*WEIR_SEND, "--tcp", "--heap-size", "20000000", address], stderr=subprocess.PIPE,
+                                   stdout=subprocess.DEVNULL, text=True)
+        try:
+            peer, _ = listener.accept()
+            with peer:
+                peer.recv(1000)
+                time.sleep(0.3 * SLOWNESS)
+                sending.send_signal(signal.SIGINT)
+                words = sending.stderr.readline()
+                assert "heaps are still to be sent, and the receiver takes no more" in words, words
+                assert "Ctrl-C again" in words
+                sending.send_signal(signal.SIGINT)
+                assert sending.wait(timeout=20 * SLOWNESS) == 130
+        finally:
+            sending.kill()
+
+
+def without_privileges():
+    """Root may have larger buffers than net.core.rmem_max: as everybody else, then."""
+    if ctypes.CDLL(None, use_errno=True).prctl(24, 12, 0, 0, 0):  # PR_CAPBSET_DROP, CAP_NET_ADMIN
+        assert os.geteuid() != 0
+
+
+def test_a_receive_buffer_over_the_limit():
+    receiving = subprocess.Popen([*WEIR_RECV, "--buffer", "1000000000", f"127.0.0.1:{free_port()}"],
+                                 stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+                                 preexec_fn=without_privileges)
+    try:
+        assert "sysctl -w net.core.rmem_max=1000000000" in receiving.stderr.readline()
+    finally:
+        receiving.kill()
+        receiving.communicate()
+
+
+@pytest.mark.parametrize("address, packet, fits", [("127.0.0.1", "8872", 1472), ("[::1]", "1472", 1448),
+                                                   ("127.0.0.1", "1472", None)])
+def test_packets_over_the_mtu_are_said(address, packet, fits):
+    """In a network of its own, whose loopback has the MTU of Ethernet."""
+    script = ('ip link set lo up mtu 1500 && (timeout 20 "$0" spead recv --quiet --verify --heaps 3 "$1" & sleep "$3"; '
+              '"$0" spead send --heaps 3 --heap-size 40000 --verify --rate 0.05 --packet "$2" "$1"; wait $!)')
+    arguments = [BINARY, f"{address}:7148", packet, f"{0.3 * SLOWNESS}"]
+    if not shutil.which("unshare") or subprocess.run(["unshare", "-rn", "ip", "link", "set", "lo", "up"],
+                                                     capture_output=True).returncode:
+        pytest.skip("no network of its own is permitted here")
+    outcome = subprocess.run(["unshare", "-rn", "sh", "-c", script, *arguments], capture_output=True, text=True,
+                             timeout=60 * SLOWNESS)
+    assert outcome.returncode == 0 and "Received 3 heaps" in outcome.stdout, outcome
+    assert ("the MTU of the way is 1500" in outcome.stderr) == (fits is not None), outcome
+    assert fits is None or f"packets of {fits} bytes fit" in outcome.stderr, outcome
+
+
 @pytest.mark.parametrize("arguments, words", [
     (["--heap-size", "1"], "less than one element"),
     (["--rate-method", "HW"], "no network card"),
     (["--burst-rate-ratio", "0.5"], "at least 1"),
     (["--addr-bits", "41"], "multiple of 8"),
-    (["--packet", "10"], "packets have 56"),
+    (["--packet", "10"], "packets have 56 to 65487 bytes, not 10; 1472 suits an MTU of 1500"),
+    (["--packet", "70000"], "packets have 56 to 65487 bytes, not 70000"),
 ])
 def test_mistakes(weir, arguments, words):
     outcome = weir("spead", "send", "127.0.0.1:9", *arguments)
