@@ -86,8 +86,8 @@ int weir_sleep_until(struct weir_context *context, int64_t when_ns)
 
 int weir_sleep(struct weir_context *context, int64_t duration_ns)
 {
-    int64_t now = weir_now(context);
-    return weir_sleep_until(context, duration_ns > INT64_MAX - now ? INT64_MAX : now + duration_ns);
+    int64_t now = weir_now(context), when = duration_ns > INT64_MAX - now ? INT64_MAX : now + duration_ns;
+    return context->task && when > now ? task_sleep(context->task, when) : weir_sleep_until(context, when);
 }
 
 /* polled has room for one more than count: the descriptor that says cancelled. */

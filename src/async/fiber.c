@@ -19,7 +19,8 @@ void fiber_begin(void);
 #endif
 
 #if defined(FIBER_ASSEMBLY) && defined(__x86_64__)
-/* System V ABI, x86-64: rbx, rbp, r12 to r15, and the control words of the x87 unit and MXCSR. */
+/* System V ABI, x86-64: rbx, rbp, r12 to r15, and the control words of the x87 unit and MXCSR, which are loaded only
+ * where they differ. */
 __asm__(".text\n"
         ".type fiber_swap, @function\n"
         ".globl fiber_swap\n"
@@ -34,11 +35,16 @@ __asm__(".text\n"
         "    subq $8, %rsp\n"
         "    stmxcsr (%rsp)\n"
         "    fnstcw 4(%rsp)\n"
+        "    movl (%rsp), %eax\n"
+        "    movzwl 4(%rsp), %ecx\n"
         "    movq %rsp, (%rdi)\n"
         "    movq %rsi, %rsp\n"
-        "    ldmxcsr (%rsp)\n"
-        "    fldcw 4(%rsp)\n"
-        "    addq $8, %rsp\n"
+        "    xorl (%rsp), %eax\n"
+        "    testl $0xffc0, %eax\n" /* what MXCSR controls; its lowest bits say what happened */
+        "    jne 1f\n"
+        "    cmpw 4(%rsp), %cx\n"
+        "    jne 1f\n"
+        "0:  addq $8, %rsp\n"
         "    popq %r15\n"
         "    popq %r14\n"
         "    popq %r13\n"
@@ -46,6 +52,9 @@ __asm__(".text\n"
         "    popq %rbx\n"
         "    popq %rbp\n"
         "    ret\n"
+        "1:  ldmxcsr (%rsp)\n"
+        "    fldcw 4(%rsp)\n"
+        "    jmp 0b\n"
         ".size fiber_swap, .-fiber_swap\n"
         ".type fiber_begin, @function\n"
         ".globl fiber_begin\n"

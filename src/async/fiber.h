@@ -70,12 +70,24 @@ static inline void fiber_switch(struct fiber *from, struct fiber *to)
 #else
 void fiber_switch(struct fiber *from, struct fiber *to);
 #endif
+/* It will be prepared with this stack: until then, that is what fiber_prefetch asks for. */
+static inline void fiber_expect(struct fiber *fiber, void *stack, size_t size)
+{
+#ifdef FIBER_ASSEMBLY
+    fiber->pointer = (char *)stack + size - 192;
+#else
+    (void)fiber;
+    (void)stack;
+    (void)size;
+#endif
+}
 /* Asks for the memory that switching to it will need. */
 static inline void fiber_prefetch(const struct fiber *fiber)
 {
 #ifdef FIBER_ASSEMBLY
-    __builtin_prefetch(fiber->pointer);
-    __builtin_prefetch((const char *)fiber->pointer + 64);
+    __builtin_prefetch(fiber->pointer, 1);
+    __builtin_prefetch((const char *)fiber->pointer + 64, 1);
+    __builtin_prefetch((const char *)fiber->pointer + 128, 1);
 #else
     (void)fiber;
 #endif

@@ -86,7 +86,7 @@ static void fire_timer(void *target)
 
 static void fire_timers(struct loop *loop)
 {
-    if (!loop->timers.entries)
+    if (!timers_any(&loop->timers))
         return;
     int64_t now = context_clock_now(loop->outer->clock);
     void *targets[TIMERS_AT_ONCE];
@@ -172,7 +172,7 @@ int loop_run(struct loop *loop, const char *name, weir_task_run *run, void *argu
 
 int loop_new(const struct loop_options *options, struct loop **ret)
 {
-    if (options->outer->task)
+    if (options->outer->task || options->stack_size > LOOP_STACK_MOST)
         return -EINVAL; /* a loop in a task would hold up the outer one */
     struct loop *loop = memory_zeroed(1, sizeof *loop);
     if (!loop)

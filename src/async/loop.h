@@ -19,6 +19,7 @@ enum {
     LOOP_OFFLOAD_QUEUE_MOST = 1024, /* waiting for one of them: more are told -EAGAIN */
     LOOP_STACK = 64 * 1024,         /* of a task: address space; only what it touches is memory */
     LOOP_STACK_LARGE = 256 * 1024,  /* for TLS and client libraries */
+    LOOP_STACK_MOST = 64 * 1024 * 1024,
 };
 
 struct loop;

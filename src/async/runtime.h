@@ -21,7 +21,7 @@
 #include <sys/socket.h>
 
 enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_ENDED };
-enum { TASK_NAME = 40 };
+enum { TASK_NAME = 40, TASK_ALIGNMENT = 64 };
 
 struct defer {
     struct defer *next;
@@ -29,20 +29,24 @@ struct defer {
     void *argument;
 };
 
-/* Stands at the top of its own stack. First what every switch touches. */
+/* Tasks stand side by side, apart from their stacks, so that what spawns, wakes and collects thousands of them goes
+ * through memory in order and touches each stack only to run on it. First what every switch touches, then what begins
+ * and ends a task, the name last. */
 struct weir_task {
-    struct fiber fiber;
+    _Alignas(TASK_ALIGNMENT) struct fiber fiber;
     struct loop *loop;
     struct weir_event *event;                    /* that it waits for */
     struct weir_task *wait_next, *wait_previous; /* in that */
     uint8_t state;                               /* enum task_state */
     bool guarded;                                /* its stack has a guard page */
     bool timed;                                  /* its timer is set */
+    bool fresh;                                  /* its stack is to be prepared before it first runs */
     bool uncancellable;
     _Atomic bool cancelled;
     uint32_t shield;
     int woken_with;
     uint32_t timer;
+    uint32_t stack_size;
     char *stack;
     struct weir_scope *scope, *scopes; /* that it is in; the innermost that it has opened */
     struct weir_task *scope_next, *scope_previous;
@@ -51,9 +55,13 @@ struct weir_task {
     void *argument;
     struct defer *defers;
     struct weir_context context;
-    size_t stack_size;
-    struct weir_task *next_made;
     char name[TASK_NAME];
+};
+enum { TASKS_A_SLAB = 512 };
+struct task_slab {
+    struct task_slab *next;
+    uint32_t used;
+    struct weir_task tasks[TASKS_A_SLAB];
 };
 
 /* Made ready by another thread: the loop signals the event when it comes by. */
@@ -84,7 +92,7 @@ struct loop {
     struct stacks stacks;
     struct weir_task **free_tasks; /* that have ended, as many entries as were made */
     uint32_t free_count, made_count, task_capacity;
-    struct weir_task *made_tasks;
+    struct task_slab *slabs;
     struct weir_event parked; /* tasks in context_park */
     _Atomic(struct loop_notice *) notices;
     struct weir_scope root; /* of the one root task */
@@ -115,6 +123,7 @@ int task_wait_uncancellable(struct weir_task *task, struct weir_event *event, in
 void task_wake(struct weir_task *task, int result);
 void task_cancel(struct weir_task *task);
 int task_sleep_until(struct weir_task *task, int64_t when);
+int task_sleep(struct weir_task *task, int64_t when); /* the same for what is known to lie ahead */
 bool task_park(struct weir_task *task, int64_t deadline);
 /* Lets others run once a task has done many reads and writes that did not wait. */
 void task_breathe(struct weir_task *task);
@@ -135,6 +144,7 @@ static inline void *scope_as_target(struct weir_scope *scope)
 /* ---- loop.c ---- */
 
 struct weir_task *loop_take_only(struct loop *loop);
+void task_prepare(struct weir_task *task); /* task.c */
 
 static inline void loop_push_ready(struct loop *loop, struct weir_task *task)
 {
@@ -144,14 +154,18 @@ static inline void loop_push_ready(struct loop *loop, struct weir_task *task)
         waiter_wake(loop->outer->waiter);
 }
 
-/* The stacks of thousands are in no cache: asks for those that come next. */
+/* Tasks and stacks of thousands are in no cache: asks for those that come next. */
 static inline void loop_look_ahead(const struct loop *loop)
 {
+    enum { TASK = 8, STACK = 4 };
     uint32_t left = loop->ready_end - loop->ready_first;
-    if (left > 8)
-        __builtin_prefetch(loop->ready[(loop->ready_first + 8) & loop->ready_mask]);
-    if (left > 4)
-        fiber_prefetch(&loop->ready[(loop->ready_first + 4) & loop->ready_mask]->fiber);
+    if (left > TASK) {
+        const char *task = (const char *)loop->ready[(loop->ready_first + TASK) & loop->ready_mask];
+        for (uint32_t line = 0; line < 3; line++) /* all but its name */
+            __builtin_prefetch(task + line * TASK_ALIGNMENT, 1);
+    }
+    if (left > STACK)
+        fiber_prefetch(&loop->ready[(loop->ready_first + STACK) & loop->ready_mask]->fiber);
 }
 
 /* NULL: nobody, or it is time to go home. */
@@ -170,6 +184,8 @@ static inline struct weir_task *loop_take_ready(struct loop *loop)
     atomic_store_explicit(&loop->current, task, memory_order_release);
     if (task) {
         task->state = TASK_RUNNING;
+        if (__builtin_expect(task->fresh, false))
+            task_prepare(task);
         uint64_t switches = atomic_load_explicit(&loop->switches, memory_order_relaxed);
         atomic_store_explicit(&loop->switches, switches + 1, memory_order_relaxed);
     }

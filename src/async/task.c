@@ -11,6 +11,8 @@
 #include <string.h>
 
 enum { IO_STREAK_MOST = 64, COLOURS = 16, CACHE_LINE = 64 };
+_Static_assert(sizeof(struct fiber) > sizeof(void *) || sizeof(struct weir_task) == 4 * CACHE_LINE,
+               "a task is four cache lines");
 
 /* ---- Waiting ---- */
 
@@ -123,6 +125,11 @@ int task_sleep_until(struct weir_task *task, int64_t when)
 {
     if (weir_now(&task->context) >= when)
         return yield(task); /* one that is always late must not keep the others from running */
+    return task_sleep(task, when);
+}
+
+int task_sleep(struct weir_task *task, int64_t when)
+{
     int result = task_wait(task, NULL, when);
     return result == -ETIMEDOUT ? 0 : result;
 }
@@ -219,6 +226,21 @@ static int make_room(struct loop *loop)
     return 0;
 }
 
+/* Room for a task that never was; it counts when it is complete. */
+static struct weir_task *next_place(struct loop *loop)
+{
+    struct task_slab *slab = loop->slabs;
+    if (!slab || slab->used == TASKS_A_SLAB) {
+        slab = memory_aligned(TASK_ALIGNMENT, sizeof *slab);
+        if (!slab)
+            return NULL;
+        slab->next = loop->slabs;
+        slab->used = 0;
+        loop->slabs = slab;
+    }
+    return &slab->tasks[slab->used];
+}
+
 /* A task and its stack, from those that have ended or new. */
 static struct weir_task *obtain(struct loop *loop)
 {
@@ -230,32 +252,31 @@ static struct weir_task *obtain(struct loop *loop)
     }
     uint32_t timer;
     struct stack stack;
-    if (timers_take(&loop->timers, NULL, &timer) < 0)
+    task = next_place(loop);
+    if (!task || timers_take(&loop->timers, task, &timer) < 0)
         return NULL;
     if (make_room(loop) < 0 || stacks_cut(&loop->stacks, &stack) < 0) {
         timers_give(&loop->timers, timer);
         return NULL;
     }
-    /* Tasks of one offset in their page would compete for the same sets of the caches. */
-    size_t head = (sizeof *task + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE + timer % COLOURS * CACHE_LINE;
-    task = (struct weir_task *)(stack.bottom + stack.size - head);
-    task->fiber = (struct fiber){0};
-    task->loop = loop;
-    task->guarded = stack.guarded;
-    task->stack = stack.bottom;
-    task->stack_size = stack.size - head;
-    task->timer = timer;
-    task->context = (struct weir_context){
-        .task = task,
-        .clock = loop->outer->clock,
-        .waiter = loop->outer->waiter,
-        .cancel_fd = -1,
+    loop->slabs->used++;
+    *task = (struct weir_task){
+        .loop = loop,
+        .guarded = stack.guarded,
+        .stack = stack.bottom,
+        /* Stacks that begin at one offset in their page would compete for the same sets of the caches. */
+        .stack_size = (uint32_t)(stack.size - timer % COLOURS * CACHE_LINE),
+        .timer = timer,
+        .context = {.task = task, .clock = loop->outer->clock, .waiter = loop->outer->waiter, .cancel_fd = -1},
     };
-    task->next_made = loop->made_tasks;
-    loop->made_tasks = task;
     loop->made_count++;
-    loop->timers.timers[timer].target = task;
     return task;
+}
+
+void task_prepare(struct weir_task *task)
+{
+    task->fresh = false;
+    fiber_prepare(&task->fiber, task->stack, task->stack_size, run_task, task);
 }
 
 static void copy_name(char *out, const char *name)
@@ -286,7 +307,8 @@ int task_spawn(struct loop *loop, struct weir_scope *scope, const char *name, we
     task->argument = argument;
     task->spawner = loop->only;
     copy_name(task->name, name);
-    fiber_prepare(&task->fiber, task->stack, task->stack_size, run_task, task);
+    task->fresh = true;
+    fiber_expect(&task->fiber, task->stack, task->stack_size);
     task->scope = scope;
     task->scope_next = NULL;
     task->scope_previous = scope->last;
@@ -309,10 +331,12 @@ int task_spawn(struct loop *loop, struct weir_scope *scope, const char *name, we
 
 void task_free_all(struct loop *loop)
 {
-    while (loop->made_tasks) {
-        struct weir_task *task = loop->made_tasks;
-        loop->made_tasks = task->next_made;
-        fiber_release(&task->fiber);
+    while (loop->slabs) {
+        struct task_slab *slab = loop->slabs;
+        loop->slabs = slab->next;
+        for (uint32_t i = 0; i < slab->used; i++)
+            fiber_release(&slab->tasks[i].fiber);
+        memory_free(slab);
     }
     loop->free_count = 0;
 }

@@ -5,11 +5,18 @@
 
 #include <errno.h>
 
-enum { ARITY = 4, NONE = -1 };
+#define NO_TIMER UINT32_MAX
+
+enum { ARITY = 4, HEAP = TIMERS_RUNS, NOWHERE = -1 }; /* where the earliest stands: a run, the heap */
 
 void timers_init(struct timers *timers)
 {
-    *timers = (struct timers){.first_free = UINT32_MAX};
+    *timers = (struct timers){.first_free = NO_TIMER};
+    for (int run = 0; run < TIMERS_RUNS; run++) {
+        timers->heads[run] = INT64_MAX;
+        timers->tails[run] = INT64_MIN;
+        timers->firsts[run] = timers->lasts[run] = NO_TIMER;
+    }
 }
 
 void timers_done(struct timers *timers)
@@ -43,14 +50,15 @@ static int grow(struct timers *timers)
 int timers_take(struct timers *timers, void *target, uint32_t *ret)
 {
     uint32_t index = timers->first_free;
-    if (index != UINT32_MAX) {
-        timers->first_free = timers->timers[index].next_free;
+    if (index != NO_TIMER) {
+        timers->first_free = timers->timers[index].next;
     } else {
         int error = timers->count == timers->capacity ? grow(timers) : 0;
         if (error < 0)
             return error;
         index = timers->count++;
         timers->timers[index].serial = timers->serial++;
+        timers->timers[index].run = TIMERS_RUNS;
     }
     struct timer *timer = &timers->timers[index];
     timer->target = target;
@@ -59,15 +67,72 @@ int timers_take(struct timers *timers, void *target, uint32_t *ret)
     return 0;
 }
 
+/* ---- Runs ---- */
+
+static void leave_run(struct timers *timers, struct timer *timer)
+{
+    uint8_t run = timer->run;
+    if (timer->previous != NO_TIMER) {
+        timers->timers[timer->previous].next = timer->next;
+    } else {
+        timers->firsts[run] = timer->next;
+        timers->heads[run] = timer->next != NO_TIMER ? timers->timers[timer->next].entered : INT64_MAX;
+    }
+    if (timer->next != NO_TIMER) {
+        timers->timers[timer->next].previous = timer->previous;
+    } else {
+        timers->lasts[run] = timer->previous;
+        timers->tails[run] = timer->previous != NO_TIMER ? timers->timers[timer->previous].entered : INT64_MIN;
+    }
+    timer->run = TIMERS_RUNS;
+    timers->in_runs--;
+}
+
+/* The run whose last deadline is the latest of those that are not behind this one, so that the ends of the runs stay
+ * apart, each following a series of its own; TIMERS_RUNS: all of them have gone further. */
+static uint8_t run_for(const struct timers *timers, int64_t deadline)
+{
+    uint8_t best = TIMERS_RUNS;
+    int64_t latest = INT64_MIN;
+    for (uint8_t run = 0; run < TIMERS_RUNS; run++) {
+        int64_t tail = timers->tails[run];
+        bool fits = tail <= deadline && tail >= latest;
+        latest = fits ? tail : latest;
+        best = fits ? run : best;
+    }
+    return best;
+}
+
+static void append(struct timers *timers, uint32_t index, uint8_t run)
+{
+    struct timer *timer = &timers->timers[index];
+    timer->run = run;
+    timer->next = NO_TIMER;
+    timer->previous = timers->lasts[run];
+    if (timer->previous != NO_TIMER) {
+        timers->timers[timer->previous].next = index;
+    } else {
+        timers->firsts[run] = index;
+        timers->heads[run] = timer->entered;
+    }
+    timers->lasts[run] = index;
+    timers->tails[run] = timer->entered;
+    timers->in_runs++;
+}
+
 void timers_give(struct timers *timers, uint32_t index)
 {
     struct timer *timer = &timers->timers[index];
+    if (timer->run < TIMERS_RUNS)
+        leave_run(timers, timer);
     timer->target = NULL;
     timer->wanted = timer->entered = INT64_MAX;
-    timer->serial = timers->serial++; /* its entry is dead */
-    timer->next_free = timers->first_free;
+    timer->serial = timers->serial++; /* an entry in the heap is dead */
+    timer->next = timers->first_free;
     timers->first_free = index;
 }
+
+/* ---- The heap ---- */
 
 /* Serials count up: of two entries with one deadline the older comes first. */
 static bool before(const struct timer_entry *a, const struct timer_entry *b)
@@ -122,13 +187,22 @@ static void compact(struct timers *timers)
         sift_up(timers, i, timers->heap[i]);
 }
 
+/* ---- Both ---- */
+
 static void enter(struct timers *timers, uint32_t index, int64_t deadline)
 {
     struct timer *timer = &timers->timers[index];
-    if (timers->entries == timers->entry_capacity)
-        compact(timers); /* at most one live entry a timer, and room for twice as many */
+    if (timer->run < TIMERS_RUNS)
+        leave_run(timers, timer);
     timer->serial = timers->serial++;
     timer->entered = deadline;
+    uint8_t run = run_for(timers, deadline);
+    if (run < TIMERS_RUNS) {
+        append(timers, index, run);
+        return;
+    }
+    if (timers->entries == timers->entry_capacity)
+        compact(timers); /* at most one live entry a timer, and room for twice as many */
     struct timer_entry entry = {.deadline = deadline, .timer = index, .serial = timer->serial};
     sift_up(timers, timers->entries++, entry);
 }
@@ -148,36 +222,70 @@ static void drop_top(struct timers *timers)
         sift_down(timers, 0, last);
 }
 
-/* Until the top is an entry that means what it says. */
-static void settle(struct timers *timers)
+/* The earliest entry, dead or alive; NOWHERE: there is none. */
+static int earliest(const struct timers *timers, struct timer_entry *ret)
 {
-    while (timers->entries) {
-        const struct timer_entry top = timers->heap[0];
-        struct timer *timer = &timers->timers[top.timer];
-        if (timer->serial == top.serial && timer->wanted == top.deadline)
-            return;
+    int where = NOWHERE;
+    struct timer_entry best = {.deadline = INT64_MAX};
+    for (int run = 0; run < TIMERS_RUNS; run++) {
+        if (timers->firsts[run] == NO_TIMER || timers->heads[run] > best.deadline)
+            continue;
+        uint32_t first = timers->firsts[run];
+        struct timer_entry entry = {timers->heads[run], first, timers->timers[first].serial};
+        if (where == NOWHERE || before(&entry, &best)) {
+            best = entry;
+            where = run;
+        }
+    }
+    if (timers->entries && (where == NOWHERE || before(&timers->heap[0], &best))) {
+        best = timers->heap[0];
+        where = HEAP;
+    }
+    *ret = best;
+    return where;
+}
+
+static void take_out(struct timers *timers, int where, struct timer *timer)
+{
+    if (where == HEAP)
         drop_top(timers);
-        if (timer->serial != top.serial)
+    else
+        leave_run(timers, timer);
+}
+
+/* Until the earliest is an entry that means what it says: where it stands. */
+static int settle(struct timers *timers, struct timer_entry *ret)
+{
+    int where;
+    while ((where = earliest(timers, ret)) != NOWHERE) {
+        struct timer *timer = &timers->timers[ret->timer];
+        bool lives = alive(timers, ret);
+        if (lives && timer->wanted == ret->deadline)
+            break;
+        take_out(timers, where, timer);
+        if (!lives)
             continue;
         timer->entered = INT64_MAX;
         if (timer->wanted != INT64_MAX)
-            enter(timers, top.timer, timer->wanted);
+            enter(timers, ret->timer, timer->wanted);
     }
+    return where;
 }
 
 int64_t timers_next(struct timers *timers)
 {
-    settle(timers);
-    return timers->entries ? timers->heap[0].deadline : INT64_MAX;
+    struct timer_entry top;
+    return settle(timers, &top) == NOWHERE ? INT64_MAX : top.deadline;
 }
 
 void *timers_expire(struct timers *timers, int64_t now)
 {
-    settle(timers);
-    if (!timers->entries || timers->heap[0].deadline > now)
+    struct timer_entry top;
+    int where = settle(timers, &top);
+    if (where == NOWHERE || top.deadline > now)
         return NULL;
-    struct timer *timer = &timers->timers[timers->heap[0].timer];
-    drop_top(timers);
+    struct timer *timer = &timers->timers[top.timer];
+    take_out(timers, where, timer);
     timer->wanted = timer->entered = INT64_MAX;
     return timer->target;
 }
