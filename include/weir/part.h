@@ -173,6 +173,13 @@ struct weir_refusal {
     const char *detail; /* what exactly, and the remedy */
 };
 
+/* How much there is of a source's data. */
+enum weir_extent {
+    WEIR_FINITE,  /* it ends, and can be had again */
+    WEIR_ENDLESS, /* it does not end by itself */
+    WEIR_ONCE     /* it comes once: who runs a second time does not find it again */
+};
+
 struct weir_source {
     struct weir_part part;
     /* Produces until the data ends or a wait says -ECANCELED; returns 0, or a negative errno with words. Own thread. */
@@ -183,6 +190,9 @@ struct weir_source {
     /* The schema, where the options alone say it, for `weir check`: a new reference, or NULL when out of memory. Not
      * opened. May be NULL: the schema comes with the data. */
     struct weir_schema *(*schema)(const void *self);
+    /* From the options alone, not opened, for commands that run the same work twice; *ret_remedy: what makes it finite
+     * ("give it a `count`"), constant, or NULL. May be NULL: WEIR_FINITE. */
+    enum weir_extent (*extent)(const void *self, const char **ret_remedy);
     /* A line of one of the source's blocks was refused; told and counted already. Comes from any lane, at the same time
      * as other calls, until close. Must not wait long. May be NULL. */
     void (*refused)(void *self, const struct weir_refusal *refusal);

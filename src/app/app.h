@@ -95,6 +95,7 @@ int app_parse(const struct app_usage *usage, int argc, char **argv, int *ret_ope
 /* Values of options; a mistake is explained on stderr: returns 0 or -EINVAL. */
 int app_count(const char *option, const char *text, long long least, long long most, long long *ret);
 int app_duration(const char *option, const char *text, long long *ret_ns);
+int app_time(const char *option, const char *text, long long *ret_ns); /* a duration that is longer than nothing */
 int app_size(const char *option, const char *text, long long *ret_bytes);
 
 /* ---- Words ----------------------------------------------------------------------------------------------------- */

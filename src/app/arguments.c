@@ -183,6 +183,19 @@ int app_duration(const char *option, const char *text, long long *ret_ns)
     return 0;
 }
 
+int app_time(const char *option, const char *text, long long *ret_ns)
+{
+    long long value;
+    if (app_duration(option, text, &value) < 0)
+        return -EINVAL;
+    if (value <= 0) {
+        app_say("%s %s would be over before it begins; give it some time, for example %s 30s", option, text, option);
+        return -EINVAL;
+    }
+    *ret_ns = value;
+    return 0;
+}
+
 int app_size(const char *option, const char *text, long long *ret_bytes)
 {
     int64_t value;

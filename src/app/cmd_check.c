@@ -222,7 +222,7 @@ static int parse(struct arguments *arguments, int argc, char **argv)
     if ((lanes && app_count("--lanes", lanes, 1, 256, &numbers[0]) < 0) ||
         (limit && app_count("--limit", limit, 1, INT64_MAX, &numbers[1]) < 0) ||
         (memory && app_size("--memory", memory, &numbers[2]) < 0) ||
-        (duration && app_duration("--duration", duration, &numbers[3]) < 0))
+        (duration && app_time("--duration", duration, &numbers[3]) < 0))
         return APP_USAGE;
     arguments->overrides.lanes = numbers[0];
     arguments->overrides.limit = numbers[1];

@@ -21,11 +21,12 @@
 #include "measure/compare.h"
 
 struct arguments {
-    const char *file, *seed;
+    const char *file, *seed, *limit;
     bool json, timeline, simulated, keep_sinks;
     struct spectra spectra;
     struct conf_overrides overrides;
-    struct app_list set, fleet;
+    struct app_list set;
+    struct peers_values peers;
 };
 
 /* One of the two runs, while it runs. */
@@ -94,6 +95,8 @@ static int finish_run(struct runner *runner, struct pipeline_snapshot **ret)
         app_say("out of memory");
         return APP_FAILED;
     }
+    runner->side->failed = pipeline_snapshot_count(*ret, "reads failed") +
+                           pipeline_snapshot_count(*ret, "calls failed");
     return APP_OK;
 }
 
@@ -128,9 +131,8 @@ static int run_side(struct runner *runner, bool sequential, struct compare_side 
         app_say("out of memory");
         return APP_FAILED;
     }
-    int code = APP_OK;
-    if (runner->arguments->simulated)
-        code = peers_new(&runner->arguments->fleet, runner->plan->seed, &peers);
+    const struct arguments *arguments = runner->arguments;
+    int code = peers_new(&arguments->peers, arguments->simulated, runner->plan->seed, &peers);
     if (code == APP_OK)
         code = run_with(runner, sequential, peers, ret);
     peers_free(peers);
@@ -188,7 +190,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
         SPECTRA_OPTIONS(&arguments->spectra),
         {"simulated", 0, NULL, "on the simulated clock: at once, and the same each time",
          .flag = &arguments->simulated},
-        PEERS_OPTION(&arguments->fleet),
+        PEERS_OPTIONS(&arguments->peers),
+        {"limit", 0, "N", "each run ends after N records", .value = &arguments->limit},
         {"seed", 0, "N", "of what is random in the work", .value = &arguments->seed},
         {"set", 0, "PATH=VALUE", "another value for an option: sources.factory.count=100; may be repeated",
          .list = &arguments->set},
@@ -201,7 +204,11 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
         .description = "Sequentially, each read is awaited before the next, and all is produced before anything is\n"
                        "consumed. Concurrently, everything waits at the same time, as `weir run` does it.\n"
                        "wait: from produced until the consumer has the record; latency: until it is done with it.\n"
-                       "The work has to end: give sources a `count`, or the run a `limit`.",
+                       "The work has to end, and to be there twice: give sources a `count`, or the run a --limit (a\n"
+                       "duration is no amount of work, and is not looked at).\n"
+                       "\n"
+                       "Exit codes: 0 compared; 1 a run failed, or the two did not do the same work, which is said;\n"
+                       "2 a mistake on the command line or in the file; 130 interrupted.",
         .options = options,
         .operands_least = 1,
         .operands_most = 1,
@@ -212,14 +219,72 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
     arguments->file = argv[1];
     arguments->overrides.set = arguments->set.values;
     arguments->overrides.to = arguments->keep_sinks ? NULL : "null";
+    long long limit = 0;
+    if (arguments->limit && app_count("--limit", arguments->limit, 1, INT64_MAX, &limit) < 0)
+        return APP_USAGE;
+    arguments->overrides.limit = limit;
     return spectra_check(&arguments->spectra, arguments->json);
+}
+
+/* Both runs have to end, and to find the same work. */
+static int check_work(const struct plan *plan)
+{
+    struct weir_error error = {0};
+    for (uint32_t i = 0; i < plan->count; i++) {
+        const struct plan_node *node = &plan->nodes[i];
+        const struct weir_source *source = (const struct weir_source *)node->part;
+        const char *remedy = NULL;
+        if (node->part->kind != WEIR_SOURCE || !source->extent)
+            continue;
+        enum weir_extent extent = source->extent(node->options, &remedy);
+        if (extent == WEIR_ONCE)
+            weir_fail_at(&error, -EINVAL, node->mark,
+                         "the records of source %s come once, and compare runs the same work twice; %s", node->name,
+                         remedy);
+        else if (extent == WEIR_ENDLESS && !plan->limit)
+            weir_fail_at(&error, -EINVAL, node->mark,
+                         "source %s never ends, and compare waits for the end of the work; %s, or compare a part of it "
+                         "with --limit 1000",
+                         node->name, remedy);
+    }
+    return error.code ? app_report(&error) : APP_OK;
+}
+
+/* Words for who reads JSON; the text has them. */
+static int judge(const struct arguments *arguments, const struct compare *compare)
+{
+    char words[COMPARE_WORDS];
+    if (compare_same_work(compare, words))
+        return APP_OK;
+    if (arguments->json)
+        app_say("%s", words);
+    return APP_FAILED;
+}
+
+static int compare_both(struct runner *runner, struct compare *compare)
+{
+    const struct arguments *arguments = runner->arguments;
+    struct pipeline_snapshot *sequential = NULL, *concurrent = NULL;
+    int code = run_side(runner, true, &compare->sequential, &sequential);
+    if (code == APP_OK)
+        code = run_side(runner, false, &compare->concurrent, &concurrent);
+    if (code == APP_OK)
+        code = show(arguments, compare);
+    if (code == APP_OK)
+        code = show_spectra(arguments, compare);
+    if (code == APP_OK)
+        code = judge(arguments, compare);
+    pipeline_snapshot_free(sequential);
+    pipeline_snapshot_free(concurrent);
+    memory_free(compare->sequential.spans);
+    memory_free(compare->concurrent.spans);
+    return code;
 }
 
 int cmd_compare(int argc, char **argv)
 {
     struct arguments arguments = {0};
     struct runner runner = {.arguments = &arguments, .lock = PTHREAD_MUTEX_INITIALIZER};
-    struct pipeline_snapshot *sequential = NULL, *concurrent = NULL;
     struct weir_error error = {0};
     long long seed = 0;
     int code = parse_arguments(argc, argv, &arguments);
@@ -237,18 +302,10 @@ int cmd_compare(int argc, char **argv)
     status_init(&runner.status, false);
     if (signals_start(&runner.signals, &runner.status) < 0)
         app_say("signals cannot be handled: Ctrl-C stops at once");
-    code = run_side(&runner, true, &compare.sequential, &sequential);
+    code = check_work(runner.plan);
     if (code == APP_OK)
-        code = run_side(&runner, false, &compare.concurrent, &concurrent);
-    if (code == APP_OK)
-        code = show(&arguments, &compare);
-    if (code == APP_OK)
-        code = show_spectra(&arguments, &compare);
+        code = compare_both(&runner, &compare);
     signals_end(&runner.signals);
-    pipeline_snapshot_free(sequential);
-    pipeline_snapshot_free(concurrent);
-    memory_free(compare.sequential.spans);
-    memory_free(compare.concurrent.spans);
     plan_free(runner.plan);
     return code;
 }

@@ -31,7 +31,7 @@ struct arguments {
     bool quiet, json, enforce, simulated;
     struct spectra spectra;
     struct run_values values;
-    struct app_list fleet;
+    struct peers_values peers;
 };
 
 struct run {
@@ -63,7 +63,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
         RUN_VALUE_OPTIONS(&arguments->values){"simulated", 0, NULL,
                                               "on one thread and a simulated clock: the same each time",
                                               .flag = &arguments->simulated},
-        PEERS_OPTION(&arguments->fleet),
+        PEERS_OPTIONS(&arguments->peers),
         {"seed", 0, "N", "of generated data, and of the order of things with --simulated",
          .value = &arguments->values.seed_text},
         {.name = NULL},
@@ -75,8 +75,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
             "Ends when the input does. Ctrl-C ends the sources and drains what was read; a second one stops at once.\n"
             "On a terminal a line shows rates, latency, lag, memory and the verdict; a report follows at the end.\n"
             "\n"
-            "Exit codes: 0 all went well; 1 the run failed; 2 a mistake on the command line or in the file;\n"
-            "3 a goal was missed (with --enforce); 130 stopped at once.",
+            "Exit codes: 0 all went well; 1 the run failed, or read nothing because each of its reads did; 2 a "
+            "mistake\n"
+            "on the command line or in the file; 3 a goal was missed (with --enforce); 130 stopped at once.",
         .options = options,
         .operands_least = 1,
         .operands_most = 1,
@@ -254,6 +255,16 @@ static struct attribution *attribute(struct run *run)
     return made;
 }
 
+/* Every read failed: a run that has nothing to show for itself has not gone well, however it ended. Ctrl-C is the
+ * user's own word on it. */
+static int check_reads(struct run *run, const struct pipeline_snapshot *snapshot, struct weir_error *error)
+{
+    uint64_t failed = snapshot->records_in ? 0 : pipeline_snapshot_count(snapshot, "reads failed");
+    if (!failed || atomic_load(&run->signals.received) > 0)
+        return 0;
+    return weir_fail(error, -EIO, "nothing was read: each of %llu reads failed", (unsigned long long)failed);
+}
+
 /* The pipeline is done; its result goes into the report and the exit code. */
 static int conclude(struct run *run)
 {
@@ -281,6 +292,8 @@ static int conclude(struct run *run)
         .batch = run->plan->batch,
         .linger = run->plan->linger,
     };
+    if (result == 0)
+        result = check_reads(run, snapshot, &error);
     report.goal_count = goals_check(&run->plan->goals, snapshot, report.verdict.lag_worst, goals);
     int code = APP_OK;
     if (report.interrupted) {
@@ -401,7 +414,7 @@ int cmd_run(int argc, char **argv)
         app_say("signals cannot be handled: %s", strerror(-failed));
         code = APP_FAILED;
     } else {
-        code = arguments.simulated ? peers_new(&arguments.fleet, run.plan->seed, &run.peers) : APP_OK;
+        code = peers_new(&arguments.peers, arguments.simulated, run.plan->seed, &run.peers);
         code = code == APP_OK ? run_pipeline(&run) : code;
     }
     peers_free(run.peers);

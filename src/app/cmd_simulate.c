@@ -52,7 +52,7 @@ static int read_common(struct simulation *simulation, const struct common *commo
     *ret_seed = 1;
     if (common->seed && app_count("--seed", common->seed, 0, INT64_MAX, ret_seed) < 0)
         return -EINVAL;
-    if (common->duration && app_duration("--for", common->duration, &simulation->duration_ns) < 0)
+    if (common->duration && app_time("--for", common->duration, &simulation->duration_ns) < 0)
         return -EINVAL;
     simulation->script_path = common->script;
     return common->listen ? simulation_address("--listen", common->listen, simulation->host, &simulation->port) : 0;

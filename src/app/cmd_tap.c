@@ -15,7 +15,7 @@
 struct arguments {
     const char *file;
     bool simulated;
-    struct app_list fleet;
+    struct peers_values peers;
     struct conf_tap tap;
     struct conf_overrides overrides;
     struct app_list set;
@@ -34,7 +34,7 @@ static int parse_values(const struct texts *texts, struct arguments *arguments)
         arguments->tap.limit = value;
     }
     if (texts->duration) {
-        if (app_duration("--duration", texts->duration, &value) < 0)
+        if (app_time("--duration", texts->duration, &value) < 0)
             return APP_USAGE;
         arguments->overrides.duration = value;
     }
@@ -67,7 +67,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
         {"memory", 0, "SIZE", "memory that the run may use: 96MiB", .value = &texts.memory},
         {"simulated", 0, NULL, "on one thread and a simulated clock: the same each time",
          .flag = &arguments->simulated},
-        PEERS_OPTION(&arguments->fleet),
+        PEERS_OPTIONS(&arguments->peers),
         {.name = NULL},
     };
     const struct app_usage usage = {
@@ -170,7 +170,7 @@ int cmd_tap(int argc, char **argv)
         app_say("signals cannot be handled: %s", strerror(-failed));
         code = APP_FAILED;
     } else {
-        code = arguments.simulated ? peers_new(&arguments.fleet, plan->seed, &peers) : APP_OK;
+        code = peers_new(&arguments.peers, arguments.simulated, plan->seed, &peers);
         code = code == APP_OK ? run_pipeline(&arguments, plan, &signals, &status, peers) : code;
     }
     peers_free(peers);

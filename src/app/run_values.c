@@ -37,7 +37,7 @@ int run_values_read(struct run_values *values)
     if (code < 0)
         code = read_units("--memory", values->memory, app_size, &overrides->memory);
     if (code < 0)
-        code = read_units("--duration", values->duration, app_duration, &overrides->duration);
+        code = read_units("--duration", values->duration, app_time, &overrides->duration);
     if (code < 0)
         code = read_count("--seed", values->seed_text, 0, INT64_MAX, &values->seed);
     overrides->lanes = lanes;

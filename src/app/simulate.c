@@ -147,8 +147,10 @@ int simulation_run(struct simulation *simulation)
 {
     sigset_t signals, before;
     if (simulation->script_path &&
-        settings_script_read(simulation->script_path, &simulation->script, &simulation->error) < 0)
-        return app_report(&simulation->error);
+        settings_script_read(simulation->script_path, &simulation->script, &simulation->error) < 0) {
+        (void)app_report(&simulation->error);
+        return APP_USAGE;
+    }
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);

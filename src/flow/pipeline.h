@@ -77,7 +77,7 @@ struct pipeline_thread_view {
     char name[32];
     int64_t busy_ns; /* since the start */
 };
-struct pipeline_counter_view {
+struct pipeline_counter_view {       /* its words live until pipeline_close */
     const char *part, *what, *field; /* field may be "" */
     uint64_t number;
 };
@@ -111,4 +111,6 @@ struct pipeline_snapshot {
 /* Allocates arrays inside; free with pipeline_snapshot_free. -ENOMEM. */
 int pipeline_snapshot(struct pipeline *pipeline, struct pipeline_snapshot **ret);
 void pipeline_snapshot_free(struct pipeline_snapshot *snapshot);
+/* The counters of this name, of all parts together: "reads failed", "calls failed". */
+uint64_t pipeline_snapshot_count(const struct pipeline_snapshot *snapshot, const char *what);
 #endif

@@ -306,3 +306,12 @@ void pipeline_snapshot_free(struct pipeline_snapshot *snapshot)
     memory_free(snapshot->facts);
     memory_free(snapshot);
 }
+
+uint64_t pipeline_snapshot_count(const struct pipeline_snapshot *snapshot, const char *what)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < snapshot->counter_count; i++)
+        if (strcmp(snapshot->counters[i].what, what) == 0)
+            sum += snapshot->counters[i].number;
+    return sum;
+}

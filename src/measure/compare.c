@@ -5,21 +5,64 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "base/memory.h"
 #include "base/units.h"
 #include "flow/pipeline.h"
 #include "measure/text.h"
+
+#define TOLD_APART ((double)CLOCK_MICROSECOND)
+static const double ABOUT_THE_SAME = 1.05; /* a ratio below it (and above its inverse) is told as none */
 
 static double at_least(double value, double least)
 {
     return value > least ? value : least;
 }
 
+/* ---- The work ---------------------------------------------------------------------------------------------------- */
+
+bool compare_same_work(const struct compare *compare, char words[COMPARE_WORDS])
+{
+    const struct pipeline_snapshot *before = compare->sequential.snapshot, *after = compare->concurrent.snapshot;
+    const uint64_t failed[] = {compare->sequential.failed, compare->concurrent.failed};
+    const struct {
+        const char *what;
+        uint64_t before, after;
+        bool same;
+    } checks[] = {
+        {"reads or calls failed", failed[0], failed[1], !failed[0] && !failed[1]},
+        {"records were read", before->records_in, after->records_in, before->records_in == after->records_in},
+        {"records were refused", before->records_refused, after->records_refused,
+         before->records_refused == after->records_refused},
+        {"records were dropped", before->records_dropped, after->records_dropped,
+         before->records_dropped == after->records_dropped},
+    };
+    if (!before->records_in || !after->records_in) {
+        int length = snprintf(words, COMPARE_WORDS, "nothing was compared: no record was read %s",
+                              before->records_in  ? "concurrently"
+                              : after->records_in ? "sequentially"
+                                                  : "in either run");
+        if (failed[0] || failed[1])
+            snprintf(words + length, COMPARE_WORDS - (size_t)length, ", since %llu and %llu reads or calls failed%s",
+                     (unsigned long long)failed[0], (unsigned long long)failed[1],
+                     compare->simulated ? ""
+                                        : "; start what the pipeline reads, or have it in memory with --simulated");
+        return false;
+    }
+    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+        if (checks[i].same)
+            continue;
+        snprintf(words, COMPARE_WORDS,
+                 "the two runs did not do the same work, so their times are no ratio: %llu %s sequentially, %llu "
+                 "concurrently",
+                 (unsigned long long)checks[i].before, checks[i].what, (unsigned long long)checks[i].after);
+        return false;
+    }
+    return true;
+}
+
 double compare_speedup(const struct compare *compare)
 {
-    if (compare->concurrent.duration <= 0)
-        return 0;
-    return (double)compare->sequential.duration / (double)compare->concurrent.duration;
+    return at_least((double)compare->sequential.duration, TOLD_APART) /
+           at_least((double)compare->concurrent.duration, TOLD_APART);
 }
 
 double compare_wait_ratio(const struct compare *compare)
@@ -27,7 +70,7 @@ double compare_wait_ratio(const struct compare *compare)
     const struct histogram *before = &compare->sequential.snapshot->wait, *after = &compare->concurrent.snapshot->wait;
     if (!before->count || !after->count)
         return 0;
-    return at_least(histogram_mean(before), CLOCK_MICROSECOND) / at_least(histogram_mean(after), CLOCK_MICROSECOND);
+    return at_least(histogram_mean(before), TOLD_APART) / at_least(histogram_mean(after), TOLD_APART);
 }
 
 /* ---- Text -------------------------------------------------------------------------------------------------------- */
@@ -52,18 +95,18 @@ static void put_duration(struct weir_buffer *out, double ns)
     buffer_format(out, "  %14s", units_show_duration((int64_t)ns, text, sizeof text));
 }
 
-static void put_pair(struct weir_buffer *out, const char *label, double before, double after)
+static void put_pair(struct weir_buffer *out, bool same, const char *label, double before, double after)
 {
     buffer_format(out, "  %-22s", label);
     put_duration(out, before);
     put_duration(out, after);
     char text[32];
-    if (after > 0 && before > 0)
+    if (same && after > 0 && before > 0)
         buffer_format(out, "  %10s x", show_ratio(before / after, text, sizeof text));
     buffer_string(out, "\n");
 }
 
-static void put_histograms(struct weir_buffer *out, const char *name, const struct histogram *before,
+static void put_histograms(struct weir_buffer *out, bool same, const char *name, const struct histogram *before,
                            const struct histogram *after)
 {
     static const struct {
@@ -74,10 +117,10 @@ static void put_histograms(struct weir_buffer *out, const char *name, const stru
     if (!before->count || !after->count)
         return;
     snprintf(label, sizeof label, "%s, mean", name);
-    put_pair(out, label, histogram_mean(before), histogram_mean(after));
+    put_pair(out, same, label, histogram_mean(before), histogram_mean(after));
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         snprintf(label, sizeof label, "  %s", rows[i].name);
-        put_pair(out, label, (double)(i ? histogram_quantile(before, rows[i].quantile) : before->least),
+        put_pair(out, same, label, (double)(i ? histogram_quantile(before, rows[i].quantile) : before->least),
                  (double)(i ? histogram_quantile(after, rows[i].quantile) : after->least));
     }
 }
@@ -98,30 +141,89 @@ static void put_facts(struct weir_buffer *out, const struct compare *compare)
     }
 }
 
+static void put_count(struct weir_buffer *out, const char *label, uint64_t before, uint64_t after)
+{
+    char text[32];
+    buffer_format(out, "  %-22s  %14s", label, text_count(before, text, sizeof text));
+    buffer_format(out, "  %14s\n", text_count(after, text, sizeof text));
+}
+
+static void put_counts(struct weir_buffer *out, const struct compare *compare)
+{
+    const struct pipeline_snapshot *before = compare->sequential.snapshot, *after = compare->concurrent.snapshot;
+    const uint64_t failed[] = {compare->sequential.failed, compare->concurrent.failed};
+    put_count(out, "records", before->records_in, after->records_in);
+    if (failed[0] || failed[1])
+        put_count(out, "failed", failed[0], failed[1]);
+    if (before->records_refused || after->records_refused)
+        put_count(out, "refused", before->records_refused, after->records_refused);
+    if (before->records_dropped || after->records_dropped)
+        put_count(out, "dropped", before->records_dropped, after->records_dropped);
+}
+
+static int direction(double ratio)
+{
+    return ratio >= ABOUT_THE_SAME ? 1 : ratio <= 1 / ABOUT_THE_SAME ? -1 : 0;
+}
+
+/* ", and a record waits 60 times less". */
+static void put_wait_words(struct weir_buffer *out, const struct compare *compare)
+{
+    char text[32];
+    double ratio = compare_wait_ratio(compare);
+    int time = direction(compare_speedup(compare)), wait = direction(ratio);
+    if (ratio <= 0)
+        return;
+    buffer_string(out, time == wait ? ", and" : ", but");
+    if (wait > 0 && histogram_mean(&compare->concurrent.snapshot->wait) < TOLD_APART)
+        buffer_string(out, " no record waits any more");
+    else if (wait != 0)
+        buffer_format(out, " a record waits %s times %s", show_ratio(wait > 0 ? ratio : 1 / ratio, text, sizeof text),
+                      wait > 0 ? "less" : "longer");
+    else
+        buffer_string(out, " a record waits as long as before");
+}
+
+/* What it comes to, in a sentence. */
+static void put_words(struct weir_buffer *out, const struct compare *compare)
+{
+    char text[32], words[COMPARE_WORDS];
+    double speedup = compare_speedup(compare);
+    if (!compare_same_work(compare, words)) {
+        buffer_format(out, "\n%c%s.\n", words[0] - 'a' + 'A', words + 1);
+        return;
+    }
+    buffer_string(out, "\nwait: produced until the consumer has it; latency: produced until done.\n");
+    if ((double)compare->sequential.duration < TOLD_APART && (double)compare->concurrent.duration < TOLD_APART) {
+        buffer_string(out, "Neither takes any time: nothing in this work waits, and the clock is simulated.\n");
+        return;
+    }
+    buffer_format(out, "One thing after the other takes %s; at the same time it is ",
+                  units_show_duration(compare->sequential.duration, text, sizeof text));
+    if (direction(speedup) == 0)
+        buffer_string(out, "no faster");
+    else
+        buffer_format(out, "%s times %s", show_ratio(speedup > 1 ? speedup : 1 / speedup, text, sizeof text),
+                      speedup > 1 ? "faster" : "slower");
+    put_wait_words(out, compare);
+    buffer_string(out, ".\n");
+}
+
 void compare_text(const struct compare *compare, struct weir_buffer *out)
 {
     const struct pipeline_snapshot *before = compare->sequential.snapshot, *after = compare->concurrent.snapshot;
-    char text[32];
-    buffer_format(out, "%s: the same work twice%s\n\n", compare->configuration,
+    char words[COMPARE_WORDS];
+    bool same = compare_same_work(compare, words);
+    buffer_format(out, "%s: %s%s\n\n", compare->configuration,
+                  same ? "the same work twice" : "two runs, but not of the same work",
                   compare->simulated ? " (simulated clock)" : "");
     buffer_format(out, "  %-22s  %14s  %14s\n", "", "sequential", "concurrent");
-    buffer_format(out, "  %-22s  %14s", "records", text_count(before->records_in, text, sizeof text));
-    buffer_format(out, "  %14s\n", text_count(after->records_in, text, sizeof text));
-    put_pair(out, "total", (double)compare->sequential.duration, (double)compare->concurrent.duration);
-    put_histograms(out, "wait", &before->wait, &after->wait);
-    put_histograms(out, "latency", &before->latency, &after->latency);
+    put_counts(out, compare);
+    put_pair(out, same, "total", (double)compare->sequential.duration, (double)compare->concurrent.duration);
+    put_histograms(out, same, "wait", &before->wait, &after->wait);
+    put_histograms(out, same, "latency", &before->latency, &after->latency);
     put_facts(out, compare);
-    buffer_format(out,
-                  "\nwait: produced until the consumer has it; latency: produced until done.\n"
-                  "One thing after the other takes %s; at the same time, %.3g times less",
-                  units_show_duration(compare->sequential.duration, text, sizeof text), compare_speedup(compare));
-    if (compare->concurrent.snapshot->wait.count &&
-        histogram_mean(&compare->concurrent.snapshot->wait) < CLOCK_MICROSECOND)
-        buffer_string(out, ", and no record waits any more");
-    else if (compare_wait_ratio(compare) > 0)
-        buffer_format(out, ", and a record waits %s times less",
-                      show_ratio(compare_wait_ratio(compare), text, sizeof text));
-    buffer_string(out, ".\n");
+    put_words(out, compare);
 }
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
@@ -143,8 +245,12 @@ static void put_json_side(struct weir_buffer *out, const char *name, const struc
 {
     const struct pipeline_snapshot *snapshot = side->snapshot;
     bool first = true;
-    buffer_format(out, "\"%s\": {\"seconds\": %.9g, \"records\": %llu", name, (double)side->duration / 1e9,
-                  (unsigned long long)snapshot->records_in);
+    buffer_format(out,
+                  "\"%s\": {\"seconds\": %.9g, \"records\": %llu, \"failed\": %llu, \"refused\": %llu, "
+                  "\"dropped\": %llu",
+                  name, (double)side->duration / 1e9, (unsigned long long)snapshot->records_in,
+                  (unsigned long long)side->failed, (unsigned long long)snapshot->records_refused,
+                  (unsigned long long)snapshot->records_dropped);
     put_json_histogram(out, "wait_seconds", &snapshot->wait);
     put_json_histogram(out, "latency_seconds", &snapshot->latency);
     buffer_string(out, ", \"facts\": [");
@@ -172,77 +278,20 @@ void compare_json(const struct compare *compare, struct weir_buffer *out)
     put_json_side(out, "sequential", &compare->sequential);
     buffer_string(out, ", ");
     put_json_side(out, "concurrent", &compare->concurrent);
-    buffer_format(out, ", \"speedup\": %.6g", compare_speedup(compare));
+    char words[COMPARE_WORDS];
+    bool same = compare_same_work(compare, words);
     double ratio = compare_wait_ratio(compare);
-    if (ratio > 0)
+    buffer_format(out, ", \"same_work\": %s", same ? "true" : "false");
+    if (!same) {
+        buffer_string(out, ", \"difference\": ");
+        buffer_json_string(out, words, strlen(words));
+    }
+    if (same)
+        buffer_format(out, ", \"speedup\": %.6g", compare_speedup(compare));
+    else
+        buffer_string(out, ", \"speedup\": null");
+    if (same && ratio > 0)
         buffer_format(out, ", \"wait_ratio\": %.6g}\n", ratio);
     else
         buffer_string(out, ", \"wait_ratio\": null}\n");
-}
-
-/* ---- Timeline ---------------------------------------------------------------------------------------------------- */
-
-enum { LABEL_COLUMNS = 14, WIDTH_LEAST = 20, WIDTH_MOST = 400 };
-
-/* How many things at a time a row had under way, on average, in each column. */
-static double fill_cells(const struct compare_side *side, uint32_t row, int64_t scale, uint32_t width, double *cells)
-{
-    double each = (double)scale / width, most = 0;
-    for (uint32_t i = 0; i < width; i++)
-        cells[i] = 0;
-    for (uint32_t i = 0; i < side->span_count; i++) {
-        const struct compare_span *span = &side->spans[i];
-        if (span->row != row)
-            continue;
-        uint32_t first = (uint32_t)((double)span->from / each), last = (uint32_t)((double)span->to / each);
-        for (uint32_t cell = first; cell <= last && cell < width; cell++) {
-            double from = at_least((double)span->from, cell * each), to = (cell + 1) * each;
-            to = to < (double)span->to ? to : (double)span->to;
-            cells[cell] += to > from ? (to - from) / each : 0;
-        }
-    }
-    for (uint32_t i = 0; i < width; i++)
-        most = at_least(cells[i], most);
-    return most;
-}
-
-static void put_row(struct weir_buffer *out, const struct compare_side *side, uint32_t row, int64_t scale,
-                    uint32_t width)
-{
-    static const char *const levels[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-    double cells[WIDTH_MOST], most = fill_cells(side, row, scale, width, cells), full = at_least(most, 1);
-    buffer_format(out, "  %-*.*s |", LABEL_COLUMNS, LABEL_COLUMNS, side->rows[row].part);
-    for (uint32_t i = 0; i < width; i++) {
-        double level = cells[i] / full * 8;
-        buffer_string(out, levels[cells[i] > 0 && level < 1 ? 1 : level > 8 ? 8 : (int)(level + 0.5)]);
-    }
-    buffer_format(out, "| %s%.3g at a time\n", most > 1.05 ? "up to " : "", most > 0.95 && most < 1 ? 1 : most);
-}
-
-static void put_side(struct weir_buffer *out, const char *name, const struct compare_side *side, int64_t scale,
-                     uint32_t width)
-{
-    char text[32];
-    buffer_format(out, "%s: %s\n", name, units_show_duration(side->duration, text, sizeof text));
-    for (int consumers = 0; consumers < 2; consumers++)
-        for (uint32_t row = 0; row < side->row_count; row++)
-            if (side->rows[row].consumer == consumers)
-                put_row(out, side, row, scale, width);
-    if (side->spans_lost)
-        buffer_format(out, "  (%llu more spans are not drawn)\n", (unsigned long long)side->spans_lost);
-}
-
-void compare_timeline(const struct compare *compare, uint32_t columns, struct weir_buffer *out)
-{
-    int64_t scale = compare->sequential.duration > compare->concurrent.duration ? compare->sequential.duration
-                                                                                : compare->concurrent.duration;
-    uint32_t taken = LABEL_COLUMNS + 4 + 22, width = columns > taken + WIDTH_LEAST ? columns - taken : WIDTH_LEAST;
-    width = width > WIDTH_MOST ? WIDTH_MOST : width;
-    char text[32];
-    if (scale <= 0)
-        return;
-    put_side(out, "sequential", &compare->sequential, scale, width);
-    put_side(out, "concurrent", &compare->concurrent, scale, width);
-    buffer_format(out, "  %-*s |0%*s|\n", LABEL_COLUMNS, "", (int)width - 1,
-                  units_show_duration(scale, text, sizeof text));
 }

@@ -6,6 +6,8 @@
 #ifndef MEASURE_COMPARE_H
 #define MEASURE_COMPARE_H
 
+#include <stdbool.h>
+
 #include "base/buffer.h"
 #include "base/histogram.h"
 
@@ -24,6 +26,7 @@ struct compare_row {
 struct compare_side {
     const struct pipeline_snapshot *snapshot;
     int64_t duration; /* ns */
+    uint64_t failed;  /* reads and calls */
     struct compare_row rows[COMPARE_ROWS_MAX];
     uint32_t row_count;
     struct compare_span *spans;
@@ -36,8 +39,13 @@ struct compare {
     bool simulated;
 };
 
-/* How many times faster the concurrent run was, and how many times shorter records waited (both waits at least the
- * microsecond that clocks tell apart). 0: not known. */
+enum { COMPARE_WORDS = 256 };
+/* Whether the two runs have done the same work, which was some, and all of it: else their times say nothing about each
+ * other. False: `words` says why. */
+bool compare_same_work(const struct compare *compare, char words[COMPARE_WORDS]);
+
+/* Of the same work: how many times faster the concurrent run was, and how many times shorter records waited (times are
+ * at least the microsecond that clocks tell apart). compare_wait_ratio is 0 where no record came to a consumer. */
 double compare_speedup(const struct compare *compare);
 double compare_wait_ratio(const struct compare *compare);
 

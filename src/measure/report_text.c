@@ -273,9 +273,11 @@ static const char *show_fact(const struct pipeline_fact_view *fact, char *text, 
         text_count((uint64_t)value, text, size);
     else
         snprintf(text, size, "%.4g", value);
-    size_t used = strlen(text);
-    if (fact->unit[0])
-        snprintf(text + used, size - used, " %s", fact->unit);
+    size_t used = strlen(text), length = strlen(fact->unit);
+    if (value == 1 && length > 3 && fact->unit[length - 1] == 's') /* 1 sensor; but 1 ms */
+        length--;
+    if (length)
+        snprintf(text + used, size - used, " %.*s", (int)length, fact->unit);
     return text;
 }
 

@@ -309,6 +309,12 @@ static void source_report(void *state, struct weir_facts *facts)
         weir_fact(facts, "clipped", (double)clipped, "");
 }
 
+static enum weir_extent source_extent(const void *state, const char **ret_remedy)
+{
+    *ret_remedy = "give it a `count`";
+    return ((const struct source_adc *)state)->count ? WEIR_FINITE : WEIR_ENDLESS;
+}
+
 #define FIELD(member) .offset = offsetof(struct source_adc, member)
 
 /* Tables are laid out by hand: */
@@ -359,5 +365,6 @@ const struct weir_source source_adc = {
         .report = source_report,
     },
     .run = source_run,
+    .extent = source_extent,
     .schema = source_schema,
 };

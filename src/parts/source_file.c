@@ -297,6 +297,20 @@ static int read_file(struct file_reading *reading, const char *name, bool only)
     return 0;
 }
 
+static enum weir_extent source_extent(const void *state, const char **ret_remedy)
+{
+    const struct source_file *self = state;
+    struct stat status;
+    *ret_remedy = "give files that can be read again";
+    for (size_t i = 0; i < self->path.count; i++) {
+        const char *path = self->path.items[i].value.text;
+        if (path_is_stdin(path) || (stat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)))
+            return WEIR_ONCE;
+    }
+    *ret_remedy = self->follow ? "leave out `follow`" : "give it a `repeat`";
+    return self->follow || self->repeat == 0 ? WEIR_ENDLESS : WEIR_FINITE;
+}
+
 static int source_run(void *state, struct weir_context *context, struct weir_emitter *out)
 {
     struct source_file *self = state;
@@ -358,6 +372,7 @@ const struct weir_source source_file = {
         .close = source_close,
     },
     .run = source_run,
+    .extent = source_extent,
     .refused = source_refused,
     .rows_refused = source_rows_refused,
 };

@@ -499,6 +499,12 @@ static void source_close(void *state, struct weir_env *env)
     memory_free(self->quantiles);
 }
 
+static enum weir_extent source_extent(const void *state, const char **ret_remedy)
+{
+    *ret_remedy = "give it a `count`";
+    return ((const struct source_generate *)state)->count ? WEIR_FINITE : WEIR_ENDLESS;
+}
+
 #define FIELD(member) .offset = offsetof(struct source_generate, member)
 
 /* Tables are laid out by hand: */
@@ -516,8 +522,8 @@ static const struct weir_option options[] = {
     {.name = "every", .type = WEIR_OPTION_DURATION, FIELD(every), .least = 0, .most = 1e18,
      .help = "time between bursts"},
     {.name = "takes", .type = WEIR_OPTION_STRINGS, FIELD(takes),
-     .help = "instead of a rate: how long it takes to produce a record, or the least and the most, drawn evenly: "
-             "[500ms, 1500ms]"},
+     .help = "instead of a rate: how long it takes to produce a record, or the least and the most, drawn evenly in "
+             "pairs around the mean (what one takes longer, the next takes shorter): [500ms, 1500ms]"},
     {.name = "count", .type = WEIR_OPTION_INTEGER, FIELD(count), .fallback = "0", .least = 0, .most = 1e15,
      .help = "records in all; 0: no end"},
     {.name = "step", .type = WEIR_OPTION_DURATION, FIELD(step), .fallback = "1s", .least = 1, .most = 1e18,
@@ -560,5 +566,6 @@ const struct weir_source source_generate = {
         .close = source_close,
     },
     .run = source_run,
+    .extent = source_extent,
     .schema = source_schema,
 };

@@ -501,6 +501,12 @@ static void source_report(void *state, struct weir_facts *facts)
     name_failing(self, facts);
 }
 
+static enum weir_extent source_extent(const void *state, const char **ret_remedy)
+{
+    *ret_remedy = "give it a `count`";
+    return ((const struct source_http *)state)->count ? WEIR_FINITE : WEIR_ENDLESS;
+}
+
 #define FIELD(member) .offset = offsetof(struct source_http, member)
 
 /* Tables are laid out by hand: */
@@ -563,5 +569,6 @@ const struct weir_source source_http = {
         .report = source_report,
     },
     .run = source_run,
+    .extent = source_extent,
     .tasks = true,
 };

@@ -352,6 +352,12 @@ static void source_report(void *state, struct weir_facts *facts)
     weir_fact(facts, "heap_memory_peak", (double)statistics.memory_peak, "B");
 }
 
+static enum weir_extent source_extent(const void *state, const char **ret_remedy)
+{
+    *ret_remedy = "give it `captures` to read instead of `listen`";
+    return ((const struct source_spead *)state)->listen.count ? WEIR_ONCE : WEIR_FINITE;
+}
+
 #define FIELD(member) .offset = offsetof(struct source_spead, member)
 
 /* Tables are laid out by hand: */
@@ -443,4 +449,5 @@ const struct weir_source source_spead = {
         .report = source_report,
     },
     .run = source_run,
+    .extent = source_extent,
 };

@@ -192,6 +192,8 @@ static int answer_other(struct weir_context *context, struct fleet *fleet, struc
         return answer_stats(context, fleet, question);
     if (http_question_is(question, "POST", "/control"))
         return answer_control(context, fleet, question);
+    if (fleet->options.others)
+        return fleet->options.others(context, fleet->options.others_owner, question);
     fleet->counters.unknown++;
     snprintf(text, sizeof text,
              "There are %u sensors here: GET /sensor/0 to /sensor/%u answer JSON; with .csv, .txt or .prom behind it\n"
@@ -389,7 +391,7 @@ int fleet_set(void *owner, const char *name, const char *value, struct weir_erro
     if (strcmp(name, "jitter") == 0)
         return settings_jitter(value, &options->latency, error);
     if (strcmp(name, "distribution") == 0)
-        return settings_distribution(value, &options->latency.kind, error);
+        return settings_distribution(value, &options->latency, error);
     if (strcmp(name, "fail") == 0)
         return settings_ratio(name, value, &options->fail_ratio, error);
     if (strcmp(name, "stall") == 0)

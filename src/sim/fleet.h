@@ -17,6 +17,7 @@
 #define SIM_FLEET_H
 
 #include <weir/task.h>
+#include "net/http_server.h"
 #include "sim/random.h"
 #include "sim/settings.h"
 
@@ -43,6 +44,8 @@ struct fleet_options {
     int64_t stall_ns;                          /* 0: 10 s */
     int64_t restart_every_ns, restart_down_ns; /* 0: never; nobody listens for so long, 0: 2 s */
     uint64_t seed;
+    http_answerer *others; /* answers what is no sensor's, nor the fleet's own; NULL: 404 */
+    void *others_owner;
 };
 
 struct fleet;

@@ -221,7 +221,7 @@ int proxy_set(void *owner, const char *name, const char *value, struct weir_erro
     if (strcmp(name, "stall_time") == 0)
         return settings_duration(name, value, &options->stall_ns, error);
     if (strcmp(name, "distribution") == 0)
-        return settings_distribution(value, &options->delay.kind, error);
+        return settings_distribution(value, &options->delay, error);
     return weir_fail(error, -EINVAL,
                      "there is no setting \"%s\": delay, jitter, distribution, cut, stall, stall_time, corrupt, reset, "
                      "refuse",

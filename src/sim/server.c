@@ -107,7 +107,7 @@ static int work(struct weir_context *context, void *argument)
 }
 
 /* Keeps as many workers as are wanted. */
-static int keep_workers(struct weir_context *context, struct server *server)
+int server_work(struct weir_context *context, struct server *server)
 {
     struct weir_scope scope;
     int error = 0;
@@ -244,7 +244,7 @@ static int answer_work(struct weir_context *context, struct server *server, stru
                        served == SERVED_LATE ? "timed out\n" : "timed out: the queue was full\n");
 }
 
-static int answer(struct weir_context *context, void *owner, struct http_question *question)
+int server_answer(struct weir_context *context, void *owner, struct http_question *question)
 {
     struct server *server = owner;
     struct weir_buffer vectors = {0};
@@ -272,7 +272,7 @@ int server_new(const struct server_options *options, struct server **ret)
     struct server *server = memory_zeroed(1, sizeof *server);
     if (!server)
         return -ENOMEM;
-    struct http_server_options http = {.answer = answer, .owner = server};
+    struct http_server_options http = {.answer = server_answer, .owner = server};
     server->options = *options;
     server->options.timeout_ns = options->timeout_ns ? options->timeout_ns : TIMEOUT_NS;
     server->options.dimensions = options->dimensions ? options->dimensions : DIMENSIONS;
@@ -344,7 +344,7 @@ int server_set(void *owner, const char *name, const char *value, struct weir_err
     if (strcmp(name, "timeout") == 0)
         return settings_duration(name, value, &options->timeout_ns, error);
     if (strcmp(name, "distribution") == 0)
-        return settings_distribution(value, &options->service.kind, error);
+        return settings_distribution(value, &options->service, error);
     if (strcmp(name, "queue") == 0 && strcmp(value, "auto") == 0) {
         options->queue = -1;
         return 0;
@@ -362,7 +362,7 @@ struct serving {
 
 static int run_workers(struct weir_context *context, void *argument)
 {
-    return keep_workers(context, ((struct serving *)argument)->server);
+    return server_work(context, ((struct serving *)argument)->server);
 }
 
 static int run_http(struct weir_context *context, void *argument)

@@ -15,6 +15,7 @@
 #define SIM_SERVER_H
 
 #include <weir/task.h>
+#include "net/http_server.h"
 #include "sim/random.h"
 #include "sim/settings.h"
 
@@ -35,6 +36,10 @@ void server_free(struct server *server);
 /* Listens and serves until the task is cancelled; as fleet_serve. */
 int server_serve(struct weir_context *context, struct server *server, const char *host, uint16_t port,
                  void (*ready)(void *owner, uint16_t port), void *owner);
+/* Its two halves, for who listens himself: keeps the workers until the task is cancelled; and what one request gets
+ * (http_answerer), meanwhile, on the same loop. */
+int server_work(struct weir_context *context, struct server *server);
+int server_answer(struct weir_context *context, void *server, struct http_question *question);
 /* workers, service, distribution, jitter, queue (a number or auto), timeout. */
 int server_set(void *server, const char *name, const char *value, struct weir_error *error);
 

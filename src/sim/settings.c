@@ -226,18 +226,36 @@ int settings_count(const char *name, const char *value, int64_t least, int64_t m
     return 0;
 }
 
-int settings_distribution(const char *value, enum distribution_kind *ret, struct weir_error *error)
+static bool has_spread(enum distribution_kind kind)
 {
-    if (distribution_named(value, ret) < 0)
+    return kind != DISTRIBUTION_FIXED && kind != DISTRIBUTION_EXPONENTIAL;
+}
+
+int settings_distribution(const char *value, struct distribution *distribution, struct weir_error *error)
+{
+    enum distribution_kind kind;
+    if (distribution_named(value, &kind) < 0)
         return weir_fail(error, -EINVAL, "distribution=%s: there are fixed, uniform, normal, exponential and lognormal",
                          value);
+    if (distribution->spread_ns > 0 && !has_spread(kind))
+        return weir_fail(error, -EINVAL,
+                         "distribution=%s has no jitter; leave one of them out, or set jitter=0s before", value);
+    distribution->kind = kind;
     return 0;
 }
 
 int settings_jitter(const char *value, struct distribution *distribution, struct weir_error *error)
 {
-    int status = settings_duration("jitter", value, &distribution->spread_ns, error);
-    if (status == 0 && distribution->kind == DISTRIBUTION_FIXED && distribution->spread_ns > 0)
+    int64_t spread = 0;
+    int status = settings_duration("jitter", value, &spread, error);
+    if (status < 0)
+        return status;
+    if (spread > 0 && distribution->kind == DISTRIBUTION_EXPONENTIAL)
+        return weir_fail(error, -EINVAL,
+                         "jitter=%s: an exponential distribution has none; choose uniform, normal or lognormal before",
+                         value);
+    distribution->spread_ns = spread;
+    if (distribution->kind == DISTRIBUTION_FIXED && spread > 0)
         distribution->kind = DISTRIBUTION_UNIFORM;
-    return status;
+    return 0;
 }

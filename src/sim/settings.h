@@ -34,8 +34,8 @@ int settings_script_run(struct weir_context *context, const struct settings_scri
 int settings_apply(const char *pairs, size_t length, char mark, settings_set *set, void *owner,
                    struct weir_error *error);
 
-/* "normal"; and a spread, which makes what was fixed uniform. */
-int settings_distribution(const char *value, enum distribution_kind *ret, struct weir_error *error);
+/* "normal"; and a spread, which makes what was fixed uniform. Those that have none do not go with one. */
+int settings_distribution(const char *value, struct distribution *distribution, struct weir_error *error);
 int settings_jitter(const char *value, struct distribution *distribution, struct weir_error *error);
 
 /* Values; a mistake is described. */

@@ -159,13 +159,14 @@ def test_each_kind_of_bad_answer_is_named_and_delays_nobody(pipeline, tmp_path):
 @pytest.mark.parametrize("name", sorted(BAD))
 def test_a_bad_answer_alone(pipeline, name):
     with RawServer() as server:
-        report = pipeline(source([f"http://127.0.0.1:{server.port}/{name}"]).replace("count: 2", "count: 1"))
+        report = pipeline(source([f"http://127.0.0.1:{server.port}/{name}"]).replace("count: 2", "count: 1"),
+                          status=1)
     assert report["records_in"] == 0 and facts(report)["failed"] == 1
     assert BAD[name][1] in facts(report)["do not answer"]
 
 
 def test_nobody_listens_and_nobody_has_that_name(pipeline):
-    report = pipeline(source(["http://127.0.0.1:9/a", "http://no-such-host.invalid/b"]))
+    report = pipeline(source(["http://127.0.0.1:9/a", "http://no-such-host.invalid/b"]), status=1)
     words = facts(report)["do not answer"]
     assert "connection refused: nobody listens there: http://127.0.0.1:9/a" in words
     assert "no host of that name" in words or "timed out" in words, words

@@ -62,6 +62,13 @@ def test_a_dead_sensor_is_named_and_delays_nobody(tmp_path, fleet):
     assert facts["failed"]["value"] == 3 and "127.0.0.1:9/dead" in facts["do not answer"]["text"]
 
 
+@pytest.mark.parametrize("ending", [["--duration", "1s"], []])
+def test_a_run_that_read_nothing_has_failed(tmp_path, ending):
+    done = run(tmp_path, pipeline(9, "dead", ", retries: 0"), "run", "p.yaml", *ending)
+    assert done.returncode == 1 and re.search(r"nothing was read: each of \d reads failed", done.stderr), done.stderr
+    assert "failing 1 sensor\n" in done.stderr or "failing 1 sensor," in done.stderr, done.stderr
+
+
 def test_compare_reads_one_after_the_other_and_together(tmp_path, fleet):
     done = run(tmp_path, pipeline(fleet), "compare", "p.yaml", "--json")
     assert done.returncode == 0, done.stderr

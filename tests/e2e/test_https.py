@@ -102,7 +102,7 @@ def test_sensors_over_https(pipeline, tmp_path, certificates):
     ("good", ", ca: nosuch.pem", "nosuch.pem")])
 def test_bad_certificates_are_refused_with_the_reason(pipeline, certificates, name, more, words):
     with http_peer(answer, server_of(certificates, name)) as peer:
-        report = pipeline(source(peer.port, more.replace("CA", f"{certificates}/ca.pem"), count=1), args=[])
+        report = pipeline(source(peer.port, more.replace("CA", f"{certificates}/ca.pem"), count=1), status=1)
     assert report["records_stored"] == 0 and not peer.asked
     assert "not to be trusted" in facts(report)["do not answer"]
     errors = report["outcome"].stderr
@@ -118,7 +118,7 @@ def test_insecure_takes_any_certificate(pipeline, certificates, name):
 
 def test_https_where_none_is_spoken(pipeline):
     with http_peer(answer) as peer:
-        report = pipeline(source(peer.port, count=1))
+        report = pipeline(source(peer.port, count=1), status=1)
     assert report["records_stored"] == 0 and "TLS failed" in facts(report)["do not answer"]
 
 
@@ -126,7 +126,7 @@ def test_a_server_that_never_shakes_hands(pipeline):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(16)
-        report = pipeline(source(listener.getsockname()[1], count=1).replace("timeout: 5s", "timeout: 200ms"))
+        report = pipeline(source(listener.getsockname()[1], count=1).replace("timeout: 5s", "timeout: 200ms"), status=1)
     assert "timed out while connecting" in facts(report)["do not answer"]
 
 
@@ -220,6 +220,6 @@ def test_https_through_a_tunnel(pipeline, proxy, certificates):
 
 
 def test_a_proxy_that_is_not_there(pipeline):
-    report = pipeline(source(9, ', proxy: "http://me:hunter2@127.0.0.1:9"', count=1))
+    report = pipeline(source(9, ', proxy: "http://me:hunter2@127.0.0.1:9"', count=1), status=1)
     assert "the proxy failed" in facts(report)["do not answer"]
     assert "hunter2" not in report["outcome"].stdout + report["outcome"].stderr

@@ -148,7 +148,7 @@ def test_words(weir):
     assert outcome.status == 2 and "--latency" in outcome.stderr and "100ms" in outcome.stderr
     outcome = weir("simulate", "proxy")
     assert outcome.status == 2 and "--to" in outcome.stderr
-    outcome = weir("simulate", "fleet", "--script", "missing")
+    outcome = weir("simulate", "fleet", "--script", "missing", status=2)
     assert outcome.status != 0 and "missing" in outcome.stderr
 
 
@@ -156,3 +156,13 @@ def test_port_in_use(peer, weir):
     fleet = peer("fleet", "--listen", "127.0.0.1:0")
     outcome = weir("simulate", "fleet", "--listen", f"127.0.0.1:{fleet.port}")
     assert outcome.status == 1 and "--listen" in outcome.stderr
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--for", "0s"], "--for 0s would be over before it begins"),
+    (["--latency-distribution", "fixed", "--jitter", "5ms"], "distribution=fixed has no jitter"),
+    (["--latency-distribution", "exponential", "--jitter", "5ms"], "distribution=exponential has no jitter"),
+    (["--set", "distribution=exponential", "--set", "jitter=5ms"], "an exponential distribution has none"),
+])
+def test_what_would_do_nothing_is_a_mistake(weir, options, words):
+    assert words in weir("simulate", "fleet", "--listen", "127.0.0.1:0", *options, status=2).stderr
