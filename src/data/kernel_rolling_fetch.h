@@ -7,18 +7,35 @@
 #include "data/kernel_rolling_sums.h"
 
 /* First the head is asked for, then, when that has come, the place in the ring that it names. */
-enum { ROLLING_FETCH_HEAD = 16, ROLLING_FETCH_RING = 8 };
+enum { ROLLING_FETCH_HEAD = 32, ROLLING_FETCH_RING = 16 };
+/* Keys whose states lie within so many bytes are near anyway, and asking for them is what would take time. */
+enum { ROLLING_NEAR = 512 << 10, ROLLING_FETCH_SAMPLES = 16 };
 
-/* Whether it pays: a guess from a few rows. */
+/* Whether the key changes from row to row: a guess from a few. */
 static inline bool rolling_scattered(const struct rolling_rows *rows)
 {
     return rows->count > 2 && (rows->states[0] != rows->states[rows->count / 2] || rows->states[0] != rows->states[1]);
 }
 
+/* Whether it pays to ask for keys ahead: another guess. */
+static inline bool rolling_far(const struct rolling_rows *rows)
+{
+    const uint32_t step = rows->count / ROLLING_FETCH_SAMPLES + 1;
+    uintptr_t least = UINTPTR_MAX, most = 0;
+    for (uint32_t i = 0; i < rows->count; i += step) {
+        uintptr_t state = (uintptr_t)rows->states[i];
+        least = state < least ? state : least;
+        most = state > most ? state : most;
+    }
+    return most - least > ROLLING_NEAR;
+}
+
 /* Of a row at least ROLLING_FETCH_HEAD before the last. */
 static inline void rolling_prefetch_both(const struct rolling_kernel *kernel, void *const *states)
 {
-    __builtin_prefetch((char *)states[ROLLING_FETCH_HEAD] + kernel->state_offset, 1); /* it fills a cache line */
+    char *ahead = (char *)states[ROLLING_FETCH_HEAD] + kernel->state_offset;
+    __builtin_prefetch(ahead, 1);
+    __builtin_prefetch(ahead + sizeof(struct rolling_head) - 1, 1); /* it may lie across two cache lines */
     struct rolling_head *head = (void *)((char *)states[ROLLING_FETCH_RING] + kernel->state_offset);
     __builtin_prefetch((double *)(head + 1) + head->next, 1);
 }

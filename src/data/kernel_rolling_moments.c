@@ -10,6 +10,7 @@
  * for the additions that depend on each other (advance_together). It makes exactly the same operations for each row as
  * the scalar pass, so that not a bit depends on how rows are grouped; when a refresh comes due within, it declines.
  */
+#include "data/kernel_rolling_eight.h"
 #include "data/kernel_rolling_fetch.h"
 #include "data/kernel_rolling_four.h"
 
@@ -212,18 +213,39 @@ static inline __attribute__((always_inline)) void gather_eight(const struct roll
     }
 }
 
+/* What kernel_rolling_eight.h has, or NULL. */
+struct eights {
+    uint32_t (*take)(const struct rolling_kernel *kernel, const struct rolling_rows *rows, uint32_t begin,
+                     uint32_t count, const double *values, struct rolling_notes *notes, uint32_t at, bool far);
+    bool (*finish)(const struct rolling_notes *notes, uint32_t rows, double by, double by_freedom, double *mean_out,
+                   double *stddev_out);
+};
+
 /* Pass 1 over rows begin … begin + count − 1 with these values, when the keys change from row to row. */
 static inline __attribute__((always_inline)) void gather_scattered(const struct rolling_kernel *kernel,
                                                                    const struct rolling_rows *rows, uint32_t begin,
                                                                    uint32_t count, const double *values, bool counted,
-                                                                   struct rolling_notes *notes)
+                                                                   struct rolling_notes *notes, bool far,
+                                                                   struct eights eights)
 {
     const uint32_t window = kernel->options.window, refresh_records = kernel->refresh_records;
     const size_t offset = kernel->state_offset;
+    const uint32_t ahead = far ? rows->count : 0;
     uint32_t i = 0;
     for (; i + 8 <= count; i += 8) {
         void *const *states = rows->states + begin + i;
-        for (uint32_t k = 0; k < 8 && begin + i + 7 + ROLLING_FETCH_HEAD < rows->count; k++)
+        if (eights.take) {
+            uint32_t taken = eights.take(kernel, rows, begin + i, count - i, values + i, notes, i, far);
+            if (counted)
+                write_counts(rows, begin + i, taken, window);
+            i += taken;
+            if (i + 8 <= count)
+                gather_eight(kernel, rows, begin + i, values + i, counted, notes, i);
+            else
+                i -= 8;
+            continue;
+        }
+        for (uint32_t k = 0; k < 8 && begin + i + 7 + ROLLING_FETCH_HEAD < ahead; k++)
             rolling_prefetch_both(kernel, states + k);
         if (__builtin_expect(!rolling_take_fours(2, states, offset, window, refresh_records, values + i, notes, i), 0))
             gather_eight(kernel, rows, begin + i, values + i, counted, notes, i);
@@ -321,10 +343,12 @@ static inline __attribute__((always_inline)) void finish(const struct rolling_no
 /* Mean and stddev together, which share a division, where all windows are full. */
 static inline __attribute__((always_inline)) void finish_usual(const struct rolling_notes *notes, uint32_t rows,
                                                                struct divisors by, double *restrict mean_out,
-                                                               double *restrict stddev_out)
+                                                               double *restrict stddev_out, struct eights eights)
 {
     int64_t small = 0;
-    for (uint32_t i = 0; i < rows; i++) {
+    if (eights.finish)
+        small = eights.finish(notes, rows, by.count, by.inverse, mean_out, stddev_out);
+    for (uint32_t i = 0; !eights.finish && i < rows; i++) {
         double sum = notes->sum[i] + notes->sum_low[i], deviation = sum / by.count;
         double mean = notes->anchor[i] + deviation;
         small |= -(int64_t)(fabs(mean) < fabs(notes->anchor[i]) * ROLLING_MEAN_LOSS);
@@ -344,13 +368,14 @@ static inline void scatter(const struct rolling_rows *rows, uint32_t begin, uint
 
 static inline __attribute__((always_inline)) void finish_all(const struct rolling_rows *rows, uint32_t begin,
                                                              uint32_t count, const struct rolling_notes *notes,
-                                                             struct divisors by, const uint32_t asked)
+                                                             struct divisors by, const uint32_t asked,
+                                                             struct eights eights)
 {
     double space[2][CHUNK] __attribute__((aligned(64)));
     const bool dense = !rows->selection;
     if (asked == ASKED_MEAN_STDDEV && notes->full) {
         double *mean = rows->columns[ROLLING_MEAN], *stddev = rows->columns[ROLLING_STDDEV];
-        finish_usual(notes, count, by, dense ? mean + begin : space[0], dense ? stddev + begin : space[1]);
+        finish_usual(notes, count, by, dense ? mean + begin : space[0], dense ? stddev + begin : space[1], eights);
         if (!dense) {
             scatter(rows, begin, count, space[0], mean);
             scatter(rows, begin, count, space[1], stddev);
@@ -368,11 +393,13 @@ static inline __attribute__((always_inline)) void finish_all(const struct rollin
 }
 
 static inline __attribute__((always_inline)) void process(const struct rolling_kernel *kernel,
-                                                          const struct rolling_rows *rows, const uint32_t asked)
+                                                          const struct rolling_rows *rows, const uint32_t asked,
+                                                          struct eights eights)
 {
     struct rolling_notes notes;
     double space[CHUNK] __attribute__((aligned(64)));
-    const bool one_key = all_same(rows), far = !one_key && rolling_scattered(rows);
+    const bool scattered = rolling_scattered(rows), one_key = !scattered && all_same(rows);
+    const bool far = scattered && rolling_far(rows);
     const bool counted = asked & ASKED(ROLLING_COUNT);
     const double window = kernel->options.window, ddof = kernel->options.ddof;
     const struct divisors by = {.ddof = ddof, .count = window, .inverse = inverse_of(window, ddof)};
@@ -385,36 +412,46 @@ static inline __attribute__((always_inline)) void process(const struct rolling_k
         for (uint32_t i = 0; !notes.full && i < CHUNK; i++)
             notes.count[i] = window;
         notes.full = true;
-        if (far)
-            gather_scattered(kernel, rows, begin, count, values, counted, &notes);
+        if (scattered)
+            gather_scattered(kernel, rows, begin, count, values, counted, &notes, far, eights);
         else
             gather_runs(kernel, rows, begin, count, values, one_key, counted, &notes);
-        finish_all(rows, begin, count, &notes, by, asked);
+        finish_all(rows, begin, count, &notes, by, asked, eights);
     }
 }
 
 /* ---- Choosing -----------------------------------------------------------------------------------------------------
  */
 
-#define VARIANTS(suffix, attribute)                                                                                    \
+#define VARIANTS(suffix, attribute, eights)                                                                            \
     attribute static void process_mean_stddev_##suffix(const struct rolling_kernel *kernel,                            \
                                                        const struct rolling_rows *rows)                                \
     {                                                                                                                  \
-        process(kernel, rows, ASKED_MEAN_STDDEV);                                                                      \
+        process(kernel, rows, ASKED_MEAN_STDDEV, eights);                                                              \
     }                                                                                                                  \
     attribute static void process_some_##suffix(const struct rolling_kernel *kernel, const struct rolling_rows *rows)  \
     {                                                                                                                  \
-        process(kernel, rows, kernel->options.statistics);                                                             \
+        process(kernel, rows, kernel->options.statistics, eights);                                                     \
     }
 
-VARIANTS(plain, )
+#define NO_EIGHTS ((struct eights){NULL, NULL})
+VARIANTS(plain, , NO_EIGHTS)
 #if defined(__x86_64__)
-VARIANTS(avx2, __attribute__((target("avx2"))))
+VARIANTS(avx2, __attribute__((target("avx2"))), NO_EIGHTS)
+#endif
+#ifdef ROLLING_EIGHT
+#define EIGHTS ((struct eights){rolling_take_eights, rolling_finish_eights})
+VARIANTS(avx512, __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512"))), EIGHTS)
 #endif
 
 rolling_process *rolling_moments_choose(uint32_t statistics)
 {
     bool usual = statistics == ASKED_MEAN_STDDEV;
+#ifdef ROLLING_EIGHT
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512bw"))
+        return usual ? process_mean_stddev_avx512 : process_some_avx512;
+#endif
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx2")) /* the same operations, more of them at once: the same bits */
         return usual ? process_mean_stddev_avx2 : process_some_avx2;

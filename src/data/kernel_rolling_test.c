@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -20,8 +21,14 @@
 enum {
     ALL = (1 << ROLLING_STATISTICS) - 1,
     SUMS = 1 << ROLLING_COUNT | 1 << ROLLING_SUM | 1 << ROLLING_MEAN | 1 << ROLLING_VAR | 1 << ROLLING_STDDEV,
-    KEYS_MOST = 8
+    KEYS_MOST = 64
 };
+
+/* Looking at a whole window for each row takes most of the time: one row in so many, and all of them in `make soak`. */
+static uint32_t one_in(uint32_t rows)
+{
+    return getenv("WEIR_TEST_SEEDS") ? 1 : rows;
+}
 
 static uint64_t next_random(uint64_t *seed)
 {
@@ -322,6 +329,7 @@ static void check_shape(const struct shape *shape, uint32_t window, uint32_t row
                         bool recompute)
 {
     uint64_t seed = window * 1000 + rows, first = seed;
+    every *= one_in(11);
     double *values = memory_zeroed(rows, sizeof(double));
     for (uint32_t i = 0; i < rows; i++)
         values[i] = shape->value(i, &seed);
@@ -331,7 +339,7 @@ static void check_shape(const struct shape *shape, uint32_t window, uint32_t row
     const bool has_column = sums || ((statistics == 1 << ROLLING_MIN || statistics == 1 << ROLLING_MAX) && window < 17);
     for (uint32_t keys = has_column ? 0 : 1; keys < 2; keys++) {
         struct outputs outputs = run_keys(&options, values, rows, keys, 0);
-        for (uint32_t i = keys; i < rows; i += every)
+        for (uint32_t i = keys + (uint32_t)(first % every); i < rows; i += every)
             check(shape->name, first, &options, &outputs, values, i, i + 1 > window ? i + 1 - window : 0, i + 1);
         outputs_free(&outputs);
     }
@@ -422,6 +430,56 @@ static void test_batches_make_no_difference(void **state)
     }
     memory_free(values);
     memory_free(spread);
+}
+
+/* Nor on how many rows of different keys are taken in at once. Keys in random order, each with values of its own shape,
+ * many of them ordinary for long stretches, in batches of any size and one by one. */
+static void test_many_keys_at_once(void **state)
+{
+    (void)state;
+    enum { ROWS = 40000, KEYS = KEYS_MOST };
+    const uint32_t sets[] = {1 << ROLLING_MEAN | 1 << ROLLING_STDDEV, SUMS};
+    double *values = memory_zeroed(ROWS, sizeof(double));
+    void **states = memory_zeroed(ROWS, sizeof(void *));
+    for (uint32_t round = 0; round < 8; round++) {
+        const struct rolling_options options = {
+            .window = (const uint32_t[]){2, 5, 10, 100}[round / 2], .statistics = sets[round % 2], .ddof = 1};
+        struct rolling_kernel kernel;
+        assert_int_equal(rolling_kernel_init(&kernel, &options, 8), 0);
+        const size_t stride = kernel.state_size + 8;
+        char *all[2] = {memory_zeroed(KEYS, stride), memory_zeroed(KEYS, stride)};
+        struct outputs many = outputs_new(ROWS), ones = outputs_new(ROWS);
+        uint64_t seed = round;
+        uint32_t seen[KEYS] = {0}, *keys = memory_zeroed(ROWS, sizeof(uint32_t));
+        for (uint32_t i = 0; i < ROWS; i++) {
+            keys[i] = (uint32_t)(next_random(&seed) % KEYS);
+            const struct shape *shape = &shapes[round < 4 || keys[i] % 8 == 0 ? keys[i] % SHAPES : keys[i] % 2];
+            values[i] = shape->value(seen[keys[i]]++, &seed);
+        }
+        for (uint32_t turn = 0; turn < 2; turn++) {
+            struct outputs *outputs = turn ? &ones : &many;
+            for (uint32_t i = 0; i < ROWS; i++)
+                states[i] = all[turn] + stride * keys[i];
+            for (uint32_t at = 0, size; at < ROWS; at += size) {
+                size = turn ? 1 : 1 + (uint32_t)(next_random(&seed) % 3000);
+                size = size < ROWS - at ? size : ROWS - at;
+                struct rolling_rows rows = {.states = states + at, .count = size, .values = values + at};
+                for (int s = 0; s < ROLLING_STATISTICS; s++)
+                    rows.columns[s] = outputs->f64[s] + at;
+                rolling_kernel_process(&kernel, &rows);
+            }
+        }
+        for (int s = 0; s < ROLLING_STATISTICS; s++)
+            assert_memory_equal(many.f64[s], ones.f64[s], sizeof(double) * ROWS);
+        assert_memory_equal(all[0], all[1], KEYS * stride); /* the states too */
+        outputs_free(&many);
+        outputs_free(&ones);
+        memory_free(all[0]);
+        memory_free(all[1]);
+        memory_free(keys);
+    }
+    memory_free(values);
+    memory_free(states);
 }
 
 /* The same of a column without keys, whose sums are made eight at a time. Its results may differ from those of a key in
@@ -556,7 +614,8 @@ static void test_step_against_model(void **state)
                 struct outputs plain = run(&options, values, ROWS, 0);
                 options.lag = true;
                 struct outputs lagging = run(&options, values, ROWS, 0);
-                for (uint32_t i = 0; i < ROWS; i += 3) {
+                const uint32_t first = (window + step) % (3 * one_in(17));
+                for (uint32_t i = first; i < ROWS; i += 3 * one_in(17)) {
                     uint32_t end = i < window ? i + 1 : window + (i + 1 - window) / step * step;
                     check(shapes[s].name, s, &options, &plain, values, i, end > window ? end - window : 0, end);
                     end = i == 0 ? 0 : i - 1 < window ? i : window + (i - window) / step * step;
@@ -589,6 +648,7 @@ int main(void)
         cmocka_unit_test(test_long_windows),
         cmocka_unit_test(test_constant_is_exact),
         cmocka_unit_test(test_batches_make_no_difference),
+        cmocka_unit_test(test_many_keys_at_once),
         cmocka_unit_test(test_batches_of_a_column),
         cmocka_unit_test(test_selection),
         cmocka_unit_test(test_step_and_lag),

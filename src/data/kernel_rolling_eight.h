@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Private to kernel_rolling_moments.c, for machines with AVX-512: eight rows of eight different keys at once, as
+ * kernel_rolling_four.h has them, with the same operations and so the same bits; and what follows from the sums.
+ *
+ * A head is four pieces of 16 bytes. The same piece of every second head fills one register, that of the others
+ * another, loaded there piece by piece without a shuffle; two shuffles then make a vector of each of its two numbers.
+ */
+#ifndef DATA_KERNEL_ROLLING_EIGHT_H
+#define DATA_KERNEL_ROLLING_EIGHT_H
+#include "data/kernel_rolling_fetch.h"
+#include "data/kernel_rolling_four.h"
+
+/* clang ignores the target of the pragma: built with it, the code for four does the work. */
+#if defined(__x86_64__) && !defined(__clang__)
+#define ROLLING_EIGHT 1
+#include <immintrin.h>
+
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,fma")
+#define EIGHT_INLINE static inline __attribute__((always_inline))
+
+/* One piece of the heads 0, 2, 4, 6 (from: heads) or 1, 3, 5, 7 (from: heads + 1). */
+EIGHT_INLINE __m512d eight_piece(char *const *from, size_t piece)
+{
+    __m512d x = _mm512_castpd128_pd512(_mm_loadu_pd((const double *)(from[0] + piece)));
+    x = _mm512_mask_broadcast_f64x2(x, 0x0c, _mm_loadu_pd((const double *)(from[2] + piece)));
+    x = _mm512_mask_broadcast_f64x2(x, 0x30, _mm_loadu_pd((const double *)(from[4] + piece)));
+    return _mm512_mask_broadcast_f64x2(x, 0xc0, _mm_loadu_pd((const double *)(from[6] + piece)));
+}
+
+EIGHT_INLINE void eight_put(char *const *to, size_t piece, __m512d x)
+{
+    _mm_storeu_pd((double *)(to[0] + piece), _mm512_castpd512_pd128(x));
+    _mm_storeu_pd((double *)(to[2] + piece), _mm512_extractf64x2_pd(x, 1));
+    _mm_storeu_pd((double *)(to[4] + piece), _mm512_extractf64x2_pd(x, 2));
+    _mm_storeu_pd((double *)(to[6] + piece), _mm512_extractf64x2_pd(x, 3));
+}
+
+EIGHT_INLINE bool eight_differ(__m512i states)
+{
+    __mmask8 same = _mm512_cmpeq_epi64_mask(states, _mm512_alignr_epi64(states, states, 1));
+    same |= _mm512_cmpeq_epi64_mask(states, _mm512_alignr_epi64(states, states, 2));
+    same |= _mm512_cmpeq_epi64_mask(states, _mm512_alignr_epi64(states, states, 3));
+    same |= _mm512_cmpeq_epi64_mask(states, _mm512_alignr_epi64(states, states, 4));
+    return same == 0;
+}
+
+/* next, finite, since, flags of four heads, a step on. False: some window is not full of finite numbers, or a refresh
+ * is due. */
+EIGHT_INLINE bool eight_step(__m512i *places, __m512i limits)
+{
+    const __m512i step = _mm512_broadcast_i32x4(_mm_setr_epi32(1, 0, 1, 0));
+    const __m512i moved = _mm512_add_epi32(*places, step);
+    const __mmask16 reached = _mm512_cmpeq_epi32_mask(moved, limits);
+    *places = _mm512_mask_set1_epi32(moved, reached & 0x1111, 0);
+    return (reached & 0x6666) == 0x2222;
+}
+
+/* Without a gather: it would wait for all of the heads before it began. */
+EIGHT_INLINE __m512d eight_old(char *const *heads)
+{
+    double old[8];
+    for (int k = 0; k < 8; k++)
+        old[k] = ((const double *)(heads[k] + sizeof(struct rolling_head)))[((struct rolling_head *)heads[k])->next];
+    return _mm512_setr_pd(old[0], old[1], old[2], old[3], old[4], old[5], old[6], old[7]);
+}
+
+/* What rolling_take_fours does, for eight. */
+EIGHT_INLINE bool eight_take(void *const *states, size_t offset, uint32_t window, uint32_t refresh_records,
+                             const double *values, struct rolling_notes *notes, uint32_t at)
+{
+    const __m512i limits = _mm512_broadcast_i32x4(
+        _mm_setr_epi32((int32_t)window, (int32_t)window, (int32_t)refresh_records, -1));
+    const __m512d count = _mm512_set1_pd(window);
+    const __m512i heads_at = _mm512_add_epi64(_mm512_loadu_si512(states), _mm512_set1_epi64((int64_t)offset));
+    char *heads[8];
+    for (int k = 0; k < 8; k++)
+        heads[k] = (char *)states[k] + offset;
+
+    __m512d even = eight_piece(heads, 0), odd = eight_piece(heads + 1, 0);
+    const __m512d sum = _mm512_unpacklo_pd(even, odd), low = _mm512_unpackhi_pd(even, odd);
+    even = eight_piece(heads, 16), odd = eight_piece(heads + 1, 16);
+    const __m512d squares = _mm512_unpacklo_pd(even, odd), peak = _mm512_unpackhi_pd(even, odd);
+    even = eight_piece(heads, 32), odd = eight_piece(heads + 1, 32);
+    const __m512d anchor = _mm512_unpacklo_pd(even, odd), scale = _mm512_unpackhi_pd(even, odd);
+    __m512i places = _mm512_castpd_si512(eight_piece(heads, 48));
+    __m512i places_odd = _mm512_castpd_si512(eight_piece(heads + 1, 48));
+    const __m512i next = _mm512_and_si512(_mm512_unpacklo_epi64(places, places_odd), _mm512_set1_epi64(0xffffffff));
+    const __m512i slots = _mm512_add_epi64(_mm512_slli_epi64(next, 3), heads_at);
+    bool fine = eight_differ(heads_at);
+    fine &= eight_step(&places, limits) & eight_step(&places_odd, limits);
+
+    const __m512d value = _mm512_loadu_pd(values);
+    const __m512d old = eight_old(heads);
+    const __m512d scaled = value * scale, scaled_old = old * scale;
+    const __m512d difference = scaled - scaled_old, back = difference - scaled;
+    const __m512d error = (scaled - (difference - back)) - (scaled_old + back);
+    const __m512d total = sum + difference, back_total = total - sum;
+    const __m512d new_low = low + (((sum - (total - back_total)) + (difference - back_total)) + error);
+    const __m512d new_squares = squares + difference * ((scaled - anchor) + (scaled_old - anchor));
+    const __m512d new_peak = _mm512_max_pd(new_squares, peak); /* the second one when there is a NaN */
+    const __m512d both = total + new_low;
+    const __mmask8 sound = _mm512_cmp_pd_mask(new_squares * count - both * both,
+                                              new_peak * count * ROLLING_SQUARES_LOSS, _CMP_GE_OQ) &
+                           _mm512_cmp_pd_mask(new_peak, _mm512_set1_pd(ROLLING_SQUARES_MOST), _CMP_LE_OQ);
+    if (__builtin_expect(!fine | (sound != 0xff), 0))
+        return false;
+
+    eight_put(heads, 0, _mm512_unpacklo_pd(total, new_low));
+    eight_put(heads + 1, 0, _mm512_unpackhi_pd(total, new_low));
+    eight_put(heads, 16, _mm512_unpacklo_pd(new_squares, new_peak));
+    eight_put(heads + 1, 16, _mm512_unpackhi_pd(new_squares, new_peak));
+    eight_put(heads, 48, _mm512_castsi512_pd(places));
+    eight_put(heads + 1, 48, _mm512_castsi512_pd(places_odd));
+    _mm512_i64scatter_pd((char *)sizeof(struct rolling_head), slots, value, 1);
+    _mm512_storeu_pd(&notes->sum[at], total);
+    _mm512_storeu_pd(&notes->sum_low[at], new_low);
+    _mm512_storeu_pd(&notes->squares[at], new_squares);
+    _mm512_storeu_pd(&notes->anchor[at], anchor);
+    _mm512_storeu_pd(&notes->unscale[at], _mm512_castsi512_pd(_mm512_sub_epi64(_mm512_set1_epi64(INT64_C(2046) << 52),
+                                                                               _mm512_castpd_si512(scale))));
+    return true;
+}
+
+/* Mean and stddev of windows that are full, as finish_usual in kernel_rolling_moments.c. The division by the count is a
+ * product and one step that makes it what division gives (as in kernel_rolling_block.h), unless it might underflow.
+ * True when some mean is small. */
+static __attribute__((noinline)) bool rolling_finish_eights(const struct rolling_notes *notes, uint32_t rows, double by,
+                                                            double by_freedom, double *mean_out, double *stddev_out)
+{
+    const __m512d count = _mm512_set1_pd(by), inverse = _mm512_set1_pd(1 / by), tiny = _mm512_set1_pd(0x1p-900);
+    const __m512d freedom = _mm512_set1_pd(by_freedom), loss = _mm512_set1_pd(ROLLING_MEAN_LOSS);
+    __mmask8 small = 0;
+    for (uint32_t i = 0; i < rows; i += 8) {
+        const __mmask8 those = rows - i < 8 ? (__mmask8)((1u << (rows - i)) - 1) : 0xff;
+        const __m512d sum = _mm512_load_pd(notes->sum + i) + _mm512_load_pd(notes->sum_low + i);
+        const __m512d anchor = _mm512_load_pd(notes->anchor + i), unscale = _mm512_load_pd(notes->unscale + i);
+        __m512d near = sum * inverse;
+        __m512d deviation = _mm512_fnmadd_pd(_mm512_fmsub_pd(near, count, sum), inverse, near);
+        if (__builtin_expect(_mm512_cmp_pd_mask(_mm512_abs_pd(sum), tiny, _CMP_LT_OQ) & those, 0))
+            deviation = sum / count;
+        const __m512d mean = anchor + deviation;
+        small |= those & _mm512_cmp_pd_mask(_mm512_abs_pd(mean), _mm512_abs_pd(anchor) * loss, _CMP_LT_OQ);
+        const __m512d squares = _mm512_load_pd(notes->squares + i) - sum * deviation;
+        _mm512_mask_storeu_pd(mean_out + i, those, mean * unscale);
+        _mm512_mask_storeu_pd(stddev_out + i, those, _mm512_sqrt_pd(squares * freedom) * unscale);
+    }
+    return small != 0;
+}
+
+/* Takes in rows begin … of these values, and notes them from `at` on, as long as eight of them differ and are ordinary.
+ * Returns how many. */
+static __attribute__((noinline)) uint32_t rolling_take_eights(const struct rolling_kernel *kernel,
+                                                              const struct rolling_rows *rows, uint32_t begin,
+                                                              uint32_t count, const double *values,
+                                                              struct rolling_notes *notes, uint32_t at, bool far)
+{
+    const uint32_t window = kernel->options.window, refresh_records = kernel->refresh_records;
+    const size_t offset = kernel->state_offset;
+    const uint32_t ahead = far ? rows->count : 0;
+    uint32_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        void *const *states = rows->states + begin + i;
+        for (uint32_t k = 0; k < 8 && begin + i + 7 + ROLLING_FETCH_HEAD < ahead; k++)
+            rolling_prefetch_both(kernel, states + k);
+        if (!eight_take(states, offset, window, refresh_records, values + i, notes, at + i))
+            break;
+    }
+    return i;
+}
+#undef EIGHT_INLINE
+#pragma GCC pop_options
+#endif
+#endif
