@@ -20,11 +20,12 @@ class Failed(Exception):
 
 
 class Bench:
-    def __init__(self, build, quick):
+    def __init__(self, build, quick, turns=None):
         self.build = pathlib.Path(build).resolve()
         self.weir = self.build / "weir"
         self.quick = quick
         self.runs = 1 if quick else 3
+        self.turns = turns  # as the caller wishes, where the time is usually what says how many
         self.records = 1_000_000 if quick else 10_000_000
         self.data = self.build / "data"
         self.data.mkdir(exist_ok=True)

@@ -1,18 +1,42 @@
 # SPDX-License-Identifier: MIT
-"""What run.py measures of SPEAD. Others to compare with are commands in the environment, whose last number is Gb/s:
+"""What run.py measures of SPEAD. Others to compare with are commands in the environment; the last number that each
+prints counts. Without them it runs as well, and says so:
 
-WEIR_BENCH_SPEAD         the sustainable rate of another sender and receiver; it is given WEIR_SPEAD_PACKET, _HEAP_SIZE,
-                         _SEND_CPU and _RECV_CPU, as by weir spead bench --against
-WEIR_BENCH_SPEAD_MEMORY  decoding in memory
+WEIR_BENCH_SPEAD         Gb/s, the sustainable rate of another sender and receiver; it is given WEIR_SPEAD_PACKET,
+                         _HEAP_SIZE, _SEND_CPU and _RECV_CPU, as by weir spead bench --against
+WEIR_BENCH_SPEAD_SOAK    % of the heaps that arrive at the rate WEIR_SPEAD_RATE (Gb/s) in WEIR_SPEAD_SECONDS; and those
+WEIR_BENCH_SPEAD_SMALL   MB/s of heaps of 8 KiB, reused and batched, in packets of 8872 bytes, sent to the local port
+                         WEIR_SPEAD_PORT, where nobody reads them
+WEIR_BENCH_SPEAD_MEMORY  Gb/s, decoding in memory
+
+All of it takes some five minutes. A turn of another pair may take more than one of them: then there are fewer turns,
+and the row says how many; --turns N makes it N, however long that takes.
 """
 import json
 import os
 import re
+import socket
+import subprocess
+import sys
+import time
 
-from harness import Failed, median
+from harness import Failed, median, ratio
 from table import Row
 
-PAIR, MEMORY = "WEIR_BENCH_SPEAD", "WEIR_BENCH_SPEAD_MEMORY"
+PAIR, SOAK, SMALL, MEMORY = (f"WEIR_BENCH_SPEAD{name}" for name in ("", "_SOAK", "_SMALL", "_MEMORY"))
+TURNS, TURNS_SECONDS = 5, 75  # of the sustainable rate: so many, or as many as fit into the time
+SOAK_SHARE, SOAK_SECONDS = 0.9, {1472: 20, 8872: 60}
+HEAP = 4 << 20
+SENDERS, SENDERS_HEAP, SENDERS_MAX_HEAPS = 64, 1 << 20, 4
+SOL_UDP, UDP_GRO = 17, 104
+PORT = 27148
+PIPELINE = """\
+sources:
+  antenna: {type: spead, listen: "127.0.0.1:%d", heap_memory: 256MiB, stop: any}
+sinks:
+  none: {type: "null"}
+run: {lanes: 1, memory: 512MiB}
+"""
 
 
 def failed(job, failure, goal=""):
@@ -23,53 +47,192 @@ def gbps(value):
     return f"{value:.1f} Gb/s"
 
 
-def sustainable(bench, packet, goal):
-    job = f"SPEAD, sustainable rate over loopback, heaps of 4 MiB, packets of {packet} bytes"
-    command = [bench.weir, "spead", "bench", "--json", "--quiet", "--packet", packet, "--runs", bench.runs]
+def other(bench, name, one_core=False, **given):
+    """The number that the command in the variable prints; None: there is none."""
+    command = os.environ.get(name)
+    if not command:
+        return None
+    words = [f"{key}={value}" for key, value in given.items()]
+    numbers = re.findall(r"\d+(?:\.\d+)?", bench.run(["env", *words, "sh", "-c", command], one_core=one_core))
+    if not numbers:
+        raise Failed(f"{name} has printed no number")
+    return float(numbers[-1])
+
+
+def absent(name):
+    return "" if os.environ.get(name) else f"nothing: {name} is not set"
+
+
+# ---- The sustainable rate --------------------------------------------------------------------------------------------
+
+
+def one_turn(bench, packet):
+    """(ours, theirs or None, received by the bare loop), in Gb/s."""
+    command = [bench.weir, "spead", "bench", "--json", "--quiet", "--packet", packet, "--heap-size", HEAP]
     if bench.quick:
         command += ["--passes", 1, "--bytes", 2e8, "--seconds", 0.2]
     if os.environ.get(PAIR):
         command += ["--against", os.environ[PAIR]]
+    report = bench.run_json(command)
+    limit = bench.run_json([bench.program("udp_limit"), "--packet", packet, "--header", 72, "--bytes", 2000000000])
+    beside = next((against["gbps"] for against in report["against"]), None)
+    return report["sustainable_gbps"], beside, limit["received_gbps"]
+
+
+def turns_of(bench, packet):
+    turns, start, most = [], time.monotonic(), bench.turns or (1 if bench.quick else TURNS)
+    while len(turns) < most:
+        began = time.monotonic()
+        bench.say(f"sustainable rate, packets of {packet} bytes ({len(turns) + 1} of {most})")
+        turns.append(one_turn(bench, packet))
+        now = time.monotonic()
+        if not bench.turns and now - start + (now - began) > TURNS_SECONDS:
+            break
+    return turns
+
+
+def sustainable(bench, packet, goal, rates):
+    """Two rows: beside another pair, and beside the bare loop. The median goes into `rates`."""
+    job = f"SPEAD, sustainable rate over loopback, heaps of 4 MiB, packets of {packet} bytes"
     try:
-        report = bench.run_json(command)
-        limit = bench.run_json([bench.program("udp_limit"), "--packet", packet, "--header", 72, "--bytes", 1000000000])
+        turns = turns_of(bench, packet)
     except Failed as failure:
-        return failed(job, failure, f"≥ {goal} ×")
-    ours, other = report["sustainable_gbps"], next(iter(report["against"]), None)
-    row = Row(job, gbps(ours), f"bare UDP, a flood: {gbps(limit['received_gbps'])}", goal=f"≥ {goal} × {PAIR}",
-              figures={"gbps": report["runs"], "limit": limit})
-    if other and other["ratio"]:
-        row.beside = f"{gbps(other['gbps'])}; {row.beside}"
-        row.ratio, row.met = f"{other['ratio']:.2f} ×", other["ratio"] >= goal
-        row.figures["beside"] = other["runs"]
-    return row
+        return [failed(job, failure, f"≥ {goal} ×")]
+    ours, theirs, limits = ([turn[i] for turn in turns] for i in range(3))
+    rates[packet] = median(ours)
+    count = f", median of {len(turns)} turns" if len(turns) > 1 else ", one turn"
+    row = Row(job + count, gbps(median(ours)), absent(PAIR), goal=f"≥ {goal} ×", figures={"gbps": ours})
+    if None not in theirs:
+        times = ratio(ours, theirs)
+        row.beside, row.ratio, row.met = gbps(median(theirs)), f"{times:.2f} ×", times >= goal
+        row.figures["beside"] = theirs
+    share = ratio(ours, limits)
+    bare = Row(f"the same beside bare UDP, GSO to GRO, whatever is lost, packets of {packet} bytes", gbps(median(ours)),
+               gbps(median(limits)), f"{share:.2f} ×", "≥ 0.8 ×", share >= 0.8, {"gbps": ours, "beside": limits})
+    return [row, bare]
 
 
-def other_memory(bench):
-    """Gb/s of the other decoder; None: none is named."""
-    command = os.environ.get(MEMORY)
-    if not command:
-        return None
-    numbers = re.findall(r"\d+(?:\.\d+)?", bench.run(["sh", "-c", command], one_core=True))
-    if not numbers:
-        raise Failed(f"{MEMORY} has printed no number")
-    return float(numbers[-1])
+def soak(bench, packet, rates):
+    seconds = 1 if bench.quick else SOAK_SECONDS[packet]
+    job = f"SPEAD, heaps that arrive in {seconds} s at 90 % of that rate, packets of {packet} bytes"
+    goal = "≥ 99.99 %, all accounted for"
+    rate = SOAK_SHARE * rates[packet]
+    bench.say(f"{rate:.1f} Gb/s for {seconds} s")
+    try:
+        report = bench.run_json([bench.weir, "spead", "bench", "--json", "--quiet", "--packet", packet, "--heap-size",
+                                 HEAP, "--rate", rate, "--seconds", seconds])
+        theirs = other(bench, SOAK, WEIR_SPEAD_RATE=rate, WEIR_SPEAD_SECONDS=seconds, WEIR_SPEAD_PACKET=packet,
+                       WEIR_SPEAD_HEAP_SIZE=HEAP, WEIR_SPEAD_SEND_CPU=0, WEIR_SPEAD_RECV_CPU=1)
+    except Failed as failure:
+        return failed(job, failure, goal)
+    percent = 100 * report["heaps_received"] / report["heaps_sent"]
+    beside = absent(SOAK) if theirs is None else f"{theirs:.3f} %"
+    lost = report["heaps_sent"] - report["heaps_received"]
+    if lost:
+        beside += (f"; of {lost} heaps {report['heaps_incomplete']} incomplete, {report['heaps_shed']} shed, "
+                   f"{report['heaps_unseen']} never seen; packets: {report['kernel_drops']} dropped by the kernel, "
+                   f"{report['packets_bad']} bad, {report['packets_unexplained']} unexplained")
+    met = percent >= 99.99 and report["packets_unexplained"] == 0 and (theirs is None or percent >= theirs)
+    return Row(job, f"{percent:.3f} % at {gbps(report['gbps'])}", beside, "", goal, met, report)
 
 
-def memory(bench):
-    job = "SPEAD, packets of 1472 bytes in the cache to heaps of 256 KiB, one core"
+def many_senders(bench, rates):
+    """Two rows: losses of the lesser ones, and memory."""
+    job = f"SPEAD, {SENDERS} senders at half that rate, one has half of it, heaps of 1 MiB, packets of 8872 bytes"
+    try:
+        report = bench.run_json([bench.weir, "spead", "bench", "--json", "--quiet", "--packet", 8872, "--heap-size",
+                                 SENDERS_HEAP, "--max-heaps", SENDERS_MAX_HEAPS, "--senders", SENDERS, "--rate",
+                                 rates[8872] / 2, "--seconds", 0.5 if bench.quick else 4])
+    except Failed as failure:
+        return [failed(job, failure, "0")]
+    lost = report["other_heaps_lost"]
+    rows = [Row(job, f"{lost} heaps of the others lost", f"{report['heaps_sent']} sent, {gbps(report['gbps'])}", "",
+                "0", lost == 0, report)]
+    # Memory is of whole pages, with a little room behind each heap.
+    held, most = report["memory_peak"] / (SENDERS_HEAP + 4096), report["sources"] * SENDERS_MAX_HEAPS
+    most += report["ring_heaps"] + 4
+    rows.append(Row("SPEAD, heaps held at most, in memory, in that run", f"{held:.0f}",
+                    "senders × max_heaps + ring + 4", "", f"≤ {most}", held <= most, {"memory": report["memory_peak"]}))
+    return rows
+
+
+# ---- A pipeline ------------------------------------------------------------------------------------------------------
+
+
+def pipeline_at(bench, rate):
+    """Whether all heaps but one become records of a pipeline on one processor, at a rate."""
+    path = bench.data / "spead.yaml"
+    path.write_text(PIPELINE % PORT, encoding="utf-8")
+    heaps = int(rate * 1e9 / 8 * (0.3 if bench.quick else 1) / HEAP) + 2
+    command = ["taskset", "-c", "1", bench.weir, "run", path, "--json", "--quiet"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as process:
+        try:
+            time.sleep(0.5)
+            bench.run(["taskset", "-c", "0", bench.weir, "spead", "send", f"127.0.0.1:{PORT}", "--heaps", heaps,
+                       "--heap-size", HEAP, "--packet", 8872, "--rate", rate, "--stops", 3, "--quiet"])
+            output, errors = process.communicate(timeout=30)
+        except subprocess.TimeoutExpired as error:
+            raise Failed("no stop item has come through") from error
+        finally:
+            process.kill()
+    if not output.strip():
+        raise Failed(errors.strip().splitlines()[0] if errors.strip() else "weir run has printed nothing")
+    return json.loads(output.strip().splitlines()[-1])["records_stored"] + 1 >= heaps
+
+
+def pipeline(bench, rates):
+    job = "SPEAD, the source in a pipeline on one processor, beside the bare receiver, packets of 8872 bytes"
+    rate = rates[8872]
+    try:
+        while not pipeline_at(bench, rate) and rate > 0.2 * rates[8872]:
+            rate *= 0.92
+    except Failed as failure:
+        return failed(job, failure)
+    return Row(job, gbps(rate), gbps(rates[8872]), f"{rate / rates[8872]:.2f} ×", figures={"gbps": rate})
+
+
+# ---- Small heaps, memory ---------------------------------------------------------------------------------------------
+
+
+def small(bench):
+    job = "SPEAD, heaps of 8 KiB, reused and batched, packets of 8872 bytes, sent where nobody reads"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
+        sink.setsockopt(SOL_UDP, UDP_GRO, 1)  # as the other program's own: nothing is cut on the sender's time
+        sink.bind(("127.0.0.1", 0))
+        results = bench.in_turns({
+            "small": lambda: bench.run_json([bench.program("spead_tutorial"), 0.5, "small"])["mb_per_second"],
+            "other": lambda: other(bench, SMALL, WEIR_SPEAD_PORT=sink.getsockname()[1]),
+        })
+    return beside_other(job, results["small"], results["other"], SMALL, lambda value: f"{value:.0f} MB/s")
+
+
+def memory(bench, stream, words, goal):
+    job = f"SPEAD, packets of 1472 bytes {words} to heaps of 256 KiB, one core"
     results = bench.in_turns({
-        "in memory": lambda: bench.run_json([bench.program("spead_decode")], one_core=True)["gbps"],
-        "other": lambda: other_memory(bench),
+        "in memory": lambda: bench.run_json([bench.program("spead_decode"), 256 << 10, 1472, stream],
+                                            one_core=True)["gbps"],
+        "other": lambda: other(bench, MEMORY, one_core=True),
     })
-    ours, theirs = results["in memory"], results["other"]
+    return beside_other(job, results["in memory"], results["other"], MEMORY, gbps, goal)
+
+
+def beside_other(job, ours, theirs, name, words, goal=1.5):
+    row = Row(job, goal=f"≥ {goal} ×" if goal else "")
     if isinstance(ours, Failed):
-        return failed(job, ours)
-    row = Row(job, gbps(median(ours)), goal=f"≥ 1.5 × {MEMORY}", figures={"gbps": ours})
-    if not isinstance(theirs, Failed) and theirs[0]:
-        times = median(ours) / median(theirs)
-        row.beside, row.ratio, row.met = gbps(median(theirs)), f"{times:.2f} ×", times >= 1.5
+        row.weir = f"failed: {ours}"
+        return row
+    row.weir, row.beside, row.figures = words(median(ours)), absent(name), {"runs": ours}
+    if isinstance(theirs, Failed):
+        row.beside = f"failed: {theirs}"
+    elif None not in theirs:
+        times = ratio(ours, theirs)
+        row.beside, row.ratio, row.figures["beside"] = words(median(theirs)), f"{times:.2f} ×", theirs
+        row.met = times >= goal if goal else None
     return row
+
+
+# ---- The tutorial ----------------------------------------------------------------------------------------------------
 
 
 def size_words(size):
@@ -100,8 +263,9 @@ def grid_row(steps):
 
 
 def tutorial(bench):
+    bench.say("the tutorial's steps")
     try:
-        output = bench.run([bench.program("spead_tutorial"), 0.2 if bench.quick else 1])
+        output = bench.run([bench.program("spead_tutorial"), 0.1 if bench.quick else 0.5])
     except Failed as failure:
         return [failed("SPEAD, the tutorial", failure)]
     steps = [json.loads(line) for line in output.splitlines()]
@@ -112,8 +276,22 @@ def tutorial(bench):
     return rows
 
 
+def say_what_is_absent():
+    missing = [name for name in (PAIR, SOAK, SMALL, MEMORY) if not os.environ.get(name)]
+    if missing:
+        print(f"SPEAD: NOTHING TO COMPARE WITH for {len(missing)} of 4 goals that are relative to another program: set "
+              f"{', '.join(missing)} (bench/measure_spead.py says to what)", file=sys.stderr)
+
+
 def spead(bench):
-    return [sustainable(bench, 1472, 1.3), sustainable(bench, 8872, 2), memory(bench), *tutorial(bench)]
+    say_what_is_absent()
+    rates = {}
+    rows = [*sustainable(bench, 1472, 1.3, rates), *sustainable(bench, 8872, 2, rates)]
+    rows += [soak(bench, packet, rates) for packet in SOAK_SECONDS if rates.get(packet)]
+    if rates.get(8872):
+        rows += [*many_senders(bench, rates), pipeline(bench, rates)]
+    return rows + [small(bench), memory(bench, 512 << 10, "in the cache", 1.5),
+                   memory(bench, 1 << 30, "in 1 GiB of memory", None), *tutorial(bench)]
 
 
 SECTIONS = {"spead": spead}

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""usage: bench/run.py BUILD_FOLDER [--quick] [--json] [--docs] [--only WHAT]...
+"""usage: bench/run.py BUILD_FOLDER [--quick] [--json] [--docs] [--turns N] [--only WHAT]...
 
 Tables: weir, its peers and the limits, measured in turns on this machine, against the goals. Each figure is the median
 of several runs, of ratios the median of the ratios. `make bench` builds what it needs and runs it.
@@ -10,6 +10,7 @@ of several runs, of ratios the median of the ratios. `make bench` builds what it
 --docs   writes the tables that are whole into docs/benchmarks.md too
 --only   a table: {tables};
          or sections of them: {sections}; may be repeated
+--turns  of SPEAD's sustainable rate: so many, however long they take
 --all    all tables; without --only and --all it is the first
 """
 import argparse
@@ -38,6 +39,7 @@ def arguments():
     parser.add_argument("build")
     for flag in ("--quick", "--json", "--docs", "--all"):
         parser.add_argument(flag, action="store_true")
+    parser.add_argument("--turns", type=int)
     parser.add_argument("--only", action="append", choices=[*TABLES, *sections])
     return parser.parse_args()
 
@@ -54,7 +56,7 @@ def wanted(options):
 def main():
     options = arguments()
     machine = harness.machine()
-    bench = harness.Bench(options.build, options.quick)
+    bench = harness.Bench(options.build, options.quick, options.turns)
     versions = bench.peers("versions")
     rows = []
     for name, sections, whole in wanted(options):

@@ -4,11 +4,12 @@
  * that nobody reads, so that only making and sending count. The receiver's: the highest of some rates at which all
  * heaps (but one) arrive. Output: one line of JSON for each row.
  *
- *     spead_tutorial [SECONDS PER ROW]
+ *     spead_tutorial [SECONDS PER ROW [small]]
  *
  * `work` is how often the generator passes over the samples: 0 (sending alone counts), as many as cost what sending
  * costs, a quarter of that, four times as many (making is the bottleneck, there is little to gain). One in flight and
  * two are measured in turns, five times; their rows have medians, and `gain` is the median of the five ratios.
+ * small: only the row of small heaps in batches, each filled with one value, as the reference's tutorial does it.
  * `wakeups` is how often the sending thread had to be woken, because nothing was queued.
  */
 #include <arpa/inet.h>
@@ -27,14 +28,15 @@
 #include "base/clock.h"
 #include "base/memory.h"
 
-enum { IN_FLIGHT_MOST = 256, TURNS = 5, SAMPLES = 0x1000 };
+enum { IN_FLIGHT_MOST = 256, TURNS = 5, SAMPLES = 0x1000, TIME_STAMP = 0x1600 };
+#define FILLED (-1.0) /* as work: samples of one value */
 
 struct row {
     const char *step;
     size_t heap_size, packet;
     uint32_t in_flight, batch;
     bool fresh;  /* memory of its own for each heap, not reused */
-    double work; /* passes of the generator over the samples */
+    double work; /* passes of the generator over the samples, or FILLED */
     double rate; /* bytes per second; 0: unlimited */
 };
 struct outcome {
@@ -59,6 +61,11 @@ static int64_t making_ns; /* spent making samples */
 /* xorshift64: cheap, and not to be optimised away. */
 static void make_samples(uint8_t *samples, size_t size, double passes)
 {
+    static uint8_t value;
+    if (passes < 0) {
+        memset(samples, value++, size);
+        return;
+    }
     uint64_t words = (uint64_t)((double)size / 8 * passes), in_heap = size / 8;
     for (uint64_t i = 0, at = 0; i < words; i++, at = at + 1 == in_heap ? 0 : at + 1) {
         random_state ^= random_state << 13;
@@ -95,7 +102,9 @@ static void set_up(struct state *state, const struct row *row)
         exit(1);
     memset(state->samples, 1, row->heap_size * row->batch);
     for (uint32_t i = 0; i < row->batch; i++) {
+        static const uint8_t time_stamp[5];
         if (weir_spead_outgoing_new((struct weir_spead_flavour){0}, &state->heaps[i]) < 0 ||
+            (row->work < 0 && weir_spead_outgoing_add_short(state->heaps[i], TIME_STAMP, time_stamp, 5) < 0) ||
             weir_spead_outgoing_add(state->heaps[i], SAMPLES, state->samples + i * row->heap_size, row->heap_size) < 0)
             exit(1);
     }
@@ -118,7 +127,12 @@ static void send_one(struct weir_spead_sender *sender, struct state *state, cons
         set_up(state, row);
     }
     int64_t start = clock_monotonic();
-    make_samples(state->samples, row->heap_size * row->batch, row->work);
+    if (row->work < 0) {
+        for (uint32_t i = 0; i < row->batch; i++)
+            make_samples(state->samples + i * row->heap_size, row->heap_size, row->work);
+    } else {
+        make_samples(state->samples, row->heap_size * row->batch, row->work);
+    }
     making_ns += clock_monotonic() - start;
     weir_spead_completion_begin(&state->completion, NULL, row->batch);
     for (uint32_t i = 0; i < row->batch; i++)
@@ -295,6 +309,13 @@ static double receive_at(const struct row *row, double seconds, bool power)
     return came + 1 >= heaps && last > first ? (double)(came * row->heap_size) * 1e3 / (double)(last - first) : 0;
 }
 
+static void measure_small(const char *name, double seconds)
+{
+    const struct row row = {"heaps of 8 KiB in batches, filled", 8192, 8872, 2, 64, false, FILLED, 0};
+    struct outcome outcome = measure(name, &row, seconds);
+    print_row(&row, &outcome, 0);
+}
+
 static void measure_receiver(const char *step, bool power, double seconds)
 {
     struct row row = {.step = step, .heap_size = 1 << 20, .packet = 8872, .in_flight = 2, .batch = 1};
@@ -345,6 +366,11 @@ int main(int argc, char **argv)
     CPU_ZERO(&first);
     CPU_SET(0, &first);
     snprintf(name, sizeof name, "127.0.0.1:%d", ntohs(address.sin_port));
+    if (argc > 2 && strcmp(argv[2], "small") == 0) {
+        (void)sched_setaffinity(0, sizeof first, &first);
+        measure_small(name, seconds);
+        return 0;
+    }
     measure_steps(name, seconds);
     (void)sched_setaffinity(0, sizeof first, &first);
     compare_two(name, (const char *const[2]){"sending is the bottleneck, one", "sending is the bottleneck, two"}, 0.25,

@@ -347,15 +347,16 @@ static void json_pass(const struct bench *bench, double rate, const struct spead
         bench->pass.heap_size, bench->pass.packet_size, bench->pass.senders, rate * GBPS, pass->bytes_per_second * GBPS,
         pass->seconds, pass->heaps_sent, pass->heaps_received, pass->heaps_incomplete, pass->heaps_shed,
         pass->heaps_refused, spead_pass_unseen(pass), pass->other_heaps_lost);
-    buffer_format(out,
-                  "\"packets_sent\": %" PRIu64 ", \"packets_received\": %" PRIu64 ", \"kernel_drops\": %" PRIu64
-                  ", \"kernel_drop_buffers\": %" PRIu64 ", \"packets_bad\": %" PRIu64
-                  ", \"packets_unexplained\": %" PRIu64 ", \"sources\": %u, \"socket_buffer\": %" PRIu64
-                  ", \"memory_peak\": %" PRIu64 ", \"wakeups\": %" PRIu64 ", \"pauses\": %" PRIu64
-                  ", \"send_cpu_seconds\": %.3f, \"receive_cpu_seconds\": %.3f}",
-                  pass->packets_sent, pass->packets_received, pass->kernel_drops, pass->kernel_drop_buffers,
-                  pass->packets_bad, spead_pass_unexplained(pass), pass->sources, pass->socket_buffer,
-                  pass->memory_peak, pass->wakeups, pass->pauses, pass->send_cpu_seconds, pass->receive_cpu_seconds);
+    buffer_format(
+        out,
+        "\"packets_sent\": %" PRIu64 ", \"packets_received\": %" PRIu64 ", \"kernel_drops\": %" PRIu64
+        ", \"kernel_drop_buffers\": %" PRIu64 ", \"packets_bad\": %" PRIu64 ", \"packets_unexplained\": %" PRIu64
+        ", \"sources\": %u, \"ring_heaps\": %u, \"socket_buffer\": %" PRIu64 ", \"memory_peak\": %" PRIu64
+        ", \"wakeups\": %" PRIu64 ", \"pauses\": %" PRIu64
+        ", \"send_cpu_seconds\": %.3f, \"receive_cpu_seconds\": %.3f}",
+        pass->packets_sent, pass->packets_received, pass->kernel_drops, pass->kernel_drop_buffers, pass->packets_bad,
+        spead_pass_unexplained(pass), pass->sources, bench->pass.ring_heaps, pass->socket_buffer, pass->memory_peak,
+        pass->wakeups, pass->pauses, pass->send_cpu_seconds, pass->receive_cpu_seconds);
 }
 
 static void print_pass(const struct bench *bench, const struct spead_pass *pass)

@@ -115,7 +115,8 @@ static bool allocate(struct spead_live *live, uint64_t bytes, uint64_t keep)
 {
     bool large = bytes >= HUGE_PAGE;
     uint64_t alignment = large ? HUGE_PAGE : 64;
-    uint64_t capacity = (bytes + SPEAD_POOL_PADDING + alignment - 1) / alignment * alignment;
+    uint64_t unit = large ? 4096 : 64; /* not a huge page: of a heap of 4 MiB a third would be for nothing */
+    uint64_t capacity = (bytes + SPEAD_POOL_PADDING + unit - 1) / unit * unit;
     if (!memory_budget_take(&live->pool->budget, capacity))
         return false;
     uint8_t *own = memory_aligned(alignment, capacity);
