@@ -7,7 +7,8 @@
 
 #include "base/memory.h"
 
-#define UNSUSTAINED 0.95 /* of what was due */
+#define UNSUSTAINED 0.95    /* of what was due */
+#define UNSUSTAINED_ERRORS 2 /* and by so many standard errors: what is under way varies by its root, at either end */
 /* Of goodput. Nobody should wait longer for less than that, and it is as much as weir's own turn-around costs. */
 #define TOLERANCE_LEAST 0.04
 #define TOLERANCE_MOST 0.06
@@ -25,6 +26,7 @@ static void merge(struct load_tally *into, const struct load_tally *from)
     into->unfinished += from->unfinished;
     into->connections += from->connections;
     into->completed += from->completed;
+    into->shares += from->shares;
     into->succeeded += from->succeeded;
     into->late_ns += from->late_ns;
     into->flight_ns += from->flight_ns;
@@ -53,6 +55,14 @@ static double deviation(double sum, double squares, uint32_t n)
     return variance > 0 ? sqrt(variance) : 0;
 }
 
+static bool is_unsustained(const struct load_level *level)
+{
+    double missing = (level->offered - level->throughput) * level->sum_seconds;
+    double error = sqrt(2 * level->in_flight * level->repeats);
+    return level->kind == LOAD_OPEN && level->throughput < UNSUSTAINED * level->offered &&
+           missing > UNSUSTAINED_ERRORS * error;
+}
+
 static void conclude(struct load_level *level)
 {
     double n = level->repeats, not_sent = (double)level->all->ends[LOAD_NOT_SENT];
@@ -69,11 +79,12 @@ static void conclude(struct load_level *level)
     double count = (double)atomic_load_explicit(&level->all->response.count, memory_order_relaxed);
     double flight = count > 0 ? level->all->flight_ns * 1e-9 / count : 0;
     level->late = count > 0 ? level->all->late_ns * 1e-9 / count : 0;
-    level->gap = level->in_flight > 0 ? fabs(level->in_flight - level->throughput * flight) / level->in_flight : 0;
+    double rate = level->sum_shares / n;
+    level->gap = level->in_flight > 0 ? fabs(level->in_flight - rate * flight) / level->in_flight : 0;
     level->empty = count == 0;
     level->client_bound = level->cpu * 100 >= LEVEL_THREADS_BUSY_PERCENT;
-    level->broken = level->gap * 100 > LEVEL_GAP_PERCENT || (level->empty && level->in_flight > 0);
-    level->unsustained = level->kind == LOAD_OPEN && level->throughput < UNSUSTAINED * level->offered;
+    level->unsustained = is_unsustained(level);
+    level->broken = level->empty ? level->in_flight > 0 : level->gap * 100 > LEVEL_GAP_PERCENT && !level->unsustained;
     level->interrupted = level->all->interrupted;
 }
 
@@ -90,6 +101,7 @@ int level_add(struct load_level *level, const struct load_tally *tallies, uint32
             continue;
         double busy = (double)(tally->cpu_ns + tally->queued_ns) * 1e-9 / seconds;
         throughput += tally->completed / seconds;
+        level->sum_shares += tally->shares / seconds;
         goodput += tally->succeeded / seconds;
         level->sum_offered += tally->offered / seconds;
         level->sum_in_flight += tally->in_flight_ns * 1e-9 / seconds;

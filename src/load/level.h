@@ -20,6 +20,7 @@ struct load_level {
     /* Sums of repeats, kept for merging. */
     struct load_tally *all; /* owned; NULL until the first repeat */
     double sum_seconds, sum_throughput, sum_goodput, sum_goodput_squares, sum_offered, sum_in_flight, sum_cpu;
+    double sum_shares; /* as `shares` of tallies, a second */
     /* What they come to. */
     double offered;           /* attempts a second that should have begun */
     double throughput;        /* attempts a second that ended, well or not */
@@ -29,10 +30,10 @@ struct load_level {
     struct level_times response, good;
     double in_flight;  /* mean */
     double late;       /* open: how much later than they should have attempts began, mean; s */
-    double gap;        /* |in flight − throughput × time in flight| / in flight */
+    double gap;        /* |in flight − rate × time in flight| / in flight; the rate by shares */
     double cpu;        /* share of its time that the busiest thread of the client worked, or waited for a processor */
     bool client_bound; /* weir itself was the limit: no more is known of the target than that it can do this */
-    bool broken;       /* Little's law does not hold: the measurement cannot be trusted */
+    bool broken;       /* Little's law does not hold, though nothing piles up: the measurement cannot be trusted */
     bool empty;        /* not one attempt ended */
     bool unsustained;  /* open: clearly fewer ended than were due; what is measured is how they pile up */
     bool died;         /* nobody listened any more at its end */

@@ -133,7 +133,7 @@ static void test_forms(void **state)
     histogram_record(&tally.response, 10000000, 100);
     histogram_record(&tally.good, 10000000, 60);
     tally.flight_ns = 1e9;
-    tally.completed = 100;
+    tally.completed = tally.shares = 100;
     tally.succeeded = 60;
     tally.window_ns = 1000000000;
     tally.in_flight_ns = 2e9; /* twice what 100/s of 10 ms make */

@@ -17,10 +17,15 @@
 /* How long attempts that the window has cut are waited for, at least. */
 #define DRAIN_LEAST_NS (1 * CLOCK_SECOND)
 
-/* A closed level's window is at least so many response times long, as the warm-up had them: users that wait for long go
- * in step, and a window must not cut their steps in the middle. But no more than so many times what was asked for. */
+/* A window is at least so many response times long, as the warm-up had them: users that wait for long go in step, and a
+ * window must not cut their steps in the middle. An open level also warms up for so many: until then fewer requests end
+ * than leave. But no more than so many times what was asked for. */
 #define RESPONSES_LEAST 2
 #define LONGER_MOST 5
+/* Open: over this part of the window ends weigh more and more, and at its end less and less; fewer are counted as they
+ * are, as the weights of so few would tell of where they happen to lie. */
+#define TAPER 0.25
+#define ENDS_LEAST 8
 #define AT_ONCE (-1) /* an attempt that is due when it begins */
 
 struct user {
@@ -51,7 +56,8 @@ struct generator {
     uint32_t users, idle;          /* open: tasks, and those that wait for an arrival */
     struct random random;
     int64_t cpu_before, queued_before;
-    struct ended edge; /* the last that lies in the window, but not with its middle */
+    double ends[2], weights[2]; /* open: what ended in the window, and the good ones of it; and their weights */
+    struct ended edge;          /* the last that lies in the window, but not with its middle */
     bool edge_known;
     int64_t warmup_sum, warmup_count; /* of response times before the window */
 };
@@ -122,6 +128,44 @@ static void record(struct load_tally *tally, const struct ended *ended)
         tally->statuses[ended->status]++;
 }
 
+/* How much an end counts at `position`, in windows since the begin of the window. */
+static double taper(double position)
+{
+    double weight = (position < 0.5 ? position : 1 - position) / TAPER;
+    return weight < 0 ? 0 : weight > 1 ? 1 : weight;
+}
+
+/* The sum of taper from the begin of the window to `position`. */
+static double taper_sum(double position)
+{
+    double whole = 1 - TAPER;
+    if (position >= 0.5)
+        return whole - (position < 1 ? taper_sum(1 - position) : 0);
+    return position < TAPER ? position * position / (2 * TAPER) : position - TAPER / 2;
+}
+
+static void count_end(struct generator *generator, int64_t now, bool good)
+{
+    if (now < generator->begin || now >= generator->end)
+        return;
+    double weight = taper((double)(now - generator->begin) / (double)(generator->end - generator->begin));
+    for (int i = 0; i <= good; i++) {
+        generator->ends[i]++;
+        generator->weights[i] += weight;
+    }
+}
+
+/* `end`: of the window, as it was meant to be. */
+static void conclude_ends(struct generator *generator, int64_t end, int64_t now)
+{
+    double length = (double)(end - generator->begin);
+    double part = length > 0 ? lesser(end, now) >= end ? 1 : (double)(now - generator->begin) / length : 0;
+    double sum = part > 0 ? taper_sum(part) / part : 0; /* of weights, if ends came at any time alike */
+    bool few = generator->ends[0] < ENDS_LEAST || sum <= 0;
+    generator->tally->completed = few ? generator->ends[0] : generator->weights[0] / sum;
+    generator->tally->succeeded = few ? generator->ends[1] : generator->weights[1] / sum;
+}
+
 /* An attempt that should have begun at `intended`, began at `from` and ended at `to`. */
 static void account(struct generator *generator, const struct http_reply *reply, int64_t intended, int64_t from,
                     int64_t to)
@@ -141,9 +185,13 @@ static void account(struct generator *generator, const struct http_reply *reply,
     if ((to <= generator->begin && from < generator->begin) || from >= generator->end)
         return;
     double share = to > from ? (double)overlap(generator, from, to) / (double)(to - from) : 1;
-    tally->completed += share;
-    if (end == LOAD_GOOD)
-        tally->succeeded += share;
+    tally->shares += share;
+    if (generator->options->kind == LOAD_OPEN) {
+        count_end(generator, to, end == LOAD_GOOD);
+    } else {
+        tally->completed += share;
+        tally->succeeded += end == LOAD_GOOD ? share : 0;
+    }
     int64_t middle = from + (to - from) / 2;
     const struct ended ended = {end, reply->status, from - intended, to - from};
     if (middle >= generator->begin && middle < generator->end) {
@@ -285,6 +333,8 @@ static void end_window(struct generator *generator, int64_t now, bool real)
 {
     struct load_tally *tally = generator->tally;
     change_in_flight(generator, 0, now);
+    if (generator->options->kind == LOAD_OPEN && generator->begin != INT64_MAX)
+        conclude_ends(generator, generator->end, now);
     generator->end = lesser(generator->end, now);
     tally->window_ns = generator->begin == INT64_MAX ? 0 : generator->end - generator->begin;
     if (real && generator->begin != INT64_MAX) {
@@ -329,8 +379,6 @@ static int64_t warmup_mean(const struct generator *generator)
 static int64_t window_of(const struct generator *generator)
 {
     int64_t wanted = generator->options->duration_ns;
-    if (generator->options->kind != LOAD_CLOSED)
-        return wanted;
     return lesser(greater(wanted, RESPONSES_LEAST * warmup_mean(generator)), LONGER_MOST * wanted);
 }
 
@@ -341,17 +389,33 @@ static int64_t drain_of(const struct generator *generator)
     return lesser(generator->options->target->timeout_ns, greater(usual, DRAIN_LEAST_NS));
 }
 
+/* Open: until as many requests end as leave, if they ever do. */
+static int wait_until_settled(struct weir_context *context, const struct generator *generator, int64_t start)
+{
+    int64_t step = greater(generator->options->duration_ns / 16, 1), now = weir_now(context);
+    int64_t latest = now + LONGER_MOST * generator->options->duration_ns;
+    int error = 0;
+    while (error == 0 && now < latest &&
+           (generator->warmup_count == 0 || now - start < RESPONSES_LEAST * warmup_mean(generator))) {
+        error = weir_sleep_until(context, lesser(now + step, latest));
+        now = weir_now(context);
+    }
+    return error;
+}
+
 /* Closed and open: warm-up, window, and the end of what the window has cut. */
 static int watch_level(struct weir_context *context, struct generator *generator, bool real)
 {
     const struct load_options *options = generator->options;
-    int64_t now = weir_now(context), timeout = options->target->timeout_ns;
-    int error = weir_sleep_until(context, now + options->warmup_ns);
+    int64_t start = weir_now(context), warm = start + options->warmup_ns;
+    int error = weir_sleep_until(context, warm);
     if (error == 0)
-        error = wait_for_none(context, generator, &generator->fresh, now + options->warmup_ns + timeout);
+        error = options->kind == LOAD_OPEN ? wait_until_settled(context, generator, start)
+                                           : wait_for_none(context, generator, &generator->fresh,
+                                                           warm + options->target->timeout_ns);
     if (error)
         return error;
-    now = weir_now(context);
+    int64_t now = weir_now(context);
     begin_window(generator, now, now + window_of(generator), real);
     error = weir_sleep_until(context, generator->end);
     end_window(generator, weir_now(context), real);

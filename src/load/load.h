@@ -8,14 +8,17 @@
  *              that it kept from leaving (coordinated omission)
  *     once     one burst of so many requests, as simple scripts do
  *
- * A level has a warm-up, then a window. Rates are not counts of what ended in the window: each attempt counts with the
- * share of its time that lies in it, which is as true on average and does not jump when thousands of attempts begin and
+ * A level has a warm-up, then a window. Open, rates count what ended in the window: more than the target can do never
+ * ends there, however much piles up. Towards its edges an end weighs less (a tapered window), for where all workers of a
+ * target end at once it matters whether an edge comes just before or after; but a handful of ends are counted. Closed, and in a burst, what is under way is given, and each attempt counts with
+ * the share of its time that lies in the window: as true on average, and no jump when thousands of attempts begin and
  * end together. Load goes on after the window until the attempts that it cut have ended. Attempts are in the histograms
  * when their middle lies in the window.
  *
  * In flight is measured by itself, as the time integral of the number under way. So Little's law, in flight = rate ×
  * response time, holds only if nothing is missing: a gap means that attempts never ended, that there were too few, or
- * that the client itself fell behind.
+ * that the client itself fell behind. The rate of that check is the one by shares, for any kind: while requests pile up
+ * those that end are not those that are under way.
  */
 #ifndef LOAD_LOAD_H
 #define LOAD_LOAD_H
@@ -76,7 +79,8 @@ struct load_options {
     double rate;             /* open: requests a second */
     double rate_offset;      /* open, constant: share of the interval by which this generator is later than the first */
     uint32_t in_flight_most; /* open; 0: LOAD_IN_FLIGHT_MOST */
-    int64_t warmup_ns;       /* at least so long; a closed level also until each user has had an answer */
+    int64_t warmup_ns;       /* at least so long; a closed level also until each user has had an answer, an open one
+                              * for twice as long as answers take, but not for ever */
     int64_t duration_ns;     /* of the window, or longer where answers take long; once: not used */
     uint64_t seed;
     struct load_progress *progress; /* NULL: nobody watches */
@@ -90,7 +94,8 @@ struct load_tally {
     uint64_t statuses[LOAD_STATUS_MOST];
     uint64_t unfinished;         /* under way in the window, and still when it was over and waited for */
     uint64_t connections;        /* opened; warm-up and all */
-    double completed, succeeded; /* attempts in the window, each by its share in it */
+    double completed, succeeded; /* attempts of the window: open, that ended in it; else as `shares` */
+    double shares;               /* attempts in the window, each by its share in it: for Little's law */
     double offered;              /* attempts that should have begun in the window */
     double in_flight_ns;         /* time integral of those under way */
     double late_ns, flight_ns;   /* sums over `response`: how late they began; from then to their end */

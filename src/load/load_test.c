@@ -200,6 +200,52 @@ static void test_open_loop(void **state)
     assert_within(sum.wait, sum.theory, 0.15, "wait", 0);
 }
 
+/* More arrivals than can be worked on: no more end than the server can do, and none of it is Little's fault. */
+static int check_overload(struct world *world)
+{
+    const struct server_options *server = &world->server;
+    double capacity = server->workers / ((double)server->service.mean_ns * 1e-9), load = *(const double *)world->more;
+    struct load_options options = {.target = &world->target,
+                                   .kind = LOAD_OPEN,
+                                   .arrivals = world->runs % 2 ? LOAD_CONSTANT : LOAD_POISSON,
+                                   .rate = load * capacity,
+                                   .warmup_ns = SECOND / 2,
+                                   .duration_ns = 2 * SECOND,
+                                   .seed = server->seed};
+    struct load_level level = {.kind = LOAD_OPEN, .value = options.rate};
+    assert_int_equal(load_run(world->context, &options, world->tally), 0);
+    assert_int_equal(level_add(&level, world->tally, 1), 0);
+    if (level.throughput > capacity * 1.01 || level.goodput > level.throughput)
+        fail_msg("seed %llu: %g/s of at most %g/s", (unsigned long long)server->seed, level.throughput, capacity);
+    if (load > 1.1) {
+        assert_within(level.throughput, capacity, 0.01, "throughput", server->seed);
+        assert_true(level.unsustained && !level.broken);
+    }
+    const struct judge_limits limits = {.success = 0.99};
+    assert_true(load < 1.1 || !judge_acceptable(&level, &limits));
+    level_free(&level);
+    return 0;
+}
+
+static void test_overload(void **state)
+{
+    (void)state;
+    static const double loads[] = {0.95, 1.02, 1.2, 2, 10};
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct random random;
+        random_seed(&random, seed);
+        int64_t service = (int64_t)(10 + random_below(&random, 90)) * MILLISECOND;
+        struct world world = {.server = {.workers = 2 + (uint32_t)random_below(&random, 10),
+                                         .service = {DISTRIBUTION_FIXED, service, 0},
+                                         .timeout_ns = 10000 * SECOND,
+                                         .queue = SERVER_QUEUE_MOST,
+                                         .seed = seed},
+                              .runs = (uint32_t)(seed / 5),
+                              .more = &loads[seed % 5]};
+        in_world(&world, check_overload);
+    }
+}
+
 static int check_percentiles(struct world *world)
 {
     double mean = (double)world->server.service.mean_ns * 1e-9;
@@ -251,6 +297,44 @@ static struct sweep_options sweep_options(struct world *world)
         .run = run_level,
         .owner = world,
     };
+}
+
+/* Rates that can be sustained are, however long an answer takes; and the highest of them is the one to use. */
+static int check_rates(struct world *world)
+{
+    double service = (double)world->server.service.mean_ns * 1e-9, capacity = world->server.workers / service;
+    const double levels[] = {0.25 * capacity, 0.5 * capacity, 0.9 * capacity, 1.3 * capacity, 3 * capacity};
+    struct sweep_options options = sweep_options(world);
+    options.load.kind = LOAD_OPEN;
+    options.load.arrivals = LOAD_CONSTANT;
+    options.levels = levels;
+    options.level_count = 5;
+    options.keep_going = true;
+    assert_int_equal(sweep_new(&options, &world->sweep), 0);
+    sweep_run(world->sweep);
+    for (int i = 0; i < 3; i++) {
+        const struct load_level *level = &world->sweep->levels[i];
+        assert_within(level->throughput, levels[i], 0.05, "throughput", world->server.seed);
+        assert_within(level->response.mean, service, 0.05, "response", world->server.seed);
+        assert_true(!level->unsustained && !level->broken);
+    }
+    assert_true(world->sweep->levels[3].unsustained && world->sweep->levels[4].unsustained);
+    assert_int_equal(sweep_judge(world->sweep).sweet, 2);
+    sweep_free(world->sweep);
+    return 0;
+}
+
+static void test_rates(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct world world = {.server = {.workers = 50 * (uint32_t)seed,
+                                         .service = {DISTRIBUTION_FIXED, (int64_t)seed * 700 * MILLISECOND, 0},
+                                         .timeout_ns = 10000 * SECOND,
+                                         .queue = SERVER_QUEUE_MOST,
+                                         .seed = seed}};
+        in_world(&world, check_rates);
+    }
 }
 
 /* The knee is at as many users as there are workers. */
@@ -568,7 +652,7 @@ static int check_short(struct world *world)
     assert_true(!level.broken && !level.empty);
     level_free(&level);
 
-    /* An open level does not wait for first answers. */
+    /* An open level waits for first answers, but not for ever. */
     options.kind = LOAD_OPEN;
     options.rate = 200;
     options.duration_ns = SECOND;
@@ -576,7 +660,7 @@ static int check_short(struct world *world)
     struct weir_error ignored = {0};
     assert_int_equal(server_set(world->peer, "service", "100s", &ignored), 0);
     assert_int_equal(load_run(world->context, &options, world->tally), 0);
-    assert_within((double)world->tally->unfinished, 200, 0.3, "unfinished", 1);
+    assert_within((double)world->tally->unfinished, 6 * 200, 0.1, "unfinished", 1);
     assert_int_equal(level_add(&level, world->tally, 1), 0);
     assert_true(level.broken && level.empty && level.throughput == 0);
     assert_within(level.gap, 1, 0.01, "gap", 1);
@@ -670,6 +754,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_closed_loop),    cmocka_unit_test(test_open_loop),
+        cmocka_unit_test(test_overload),       cmocka_unit_test(test_rates),
         cmocka_unit_test(test_slow_answers),   cmocka_unit_test(test_percentiles),
         cmocka_unit_test(test_sweet_spot),     cmocka_unit_test(test_trap),
         cmocka_unit_test(test_list),           cmocka_unit_test(test_target_dies),
