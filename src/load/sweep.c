@@ -19,7 +19,12 @@ const uint32_t sweep_default_level_count = sizeof sweep_default_levels / sizeof 
 #define NEAR 0.93        /* just below the knee */
 #define NEIGHBOUR 1.2    /* closer than that to the answer */
 
-enum { CONFIRMED = 2 }; /* times that the answer and its neighbours are measured once more */
+#define RESTED 3         /* times the first response: it is not at work on something else any more */
+
+enum {
+    CONFIRMED = 2, /* times that the answer and its neighbours are measured once more */
+    RESTS_MOST = 5
+};
 
 /* ---- Levels ----------------------------------------------------------------------------------------------------- */
 
@@ -111,15 +116,48 @@ static bool found_nobody(const struct load_tally *tally)
     return tally->ends[LOAD_REFUSED] + tally->ends[LOAD_CONNECT] + tally->ends[LOAD_TLS] + tally->ends[LOAD_OTHER] > 0;
 }
 
-/* One request: does anybody listen? True too when that cannot be told. */
-static bool somebody_listens(struct sweep *sweep)
+/* One request, by itself. */
+static int ask(struct sweep *sweep, const struct load_tally **ret)
 {
     struct load_options options = sweep->options.load;
     struct load_tally *tally = &sweep->tallies[sweep->options.threads];
     options.kind = LOAD_ONCE;
     options.concurrency = 1;
     options.progress = NULL;
-    return run_once(sweep, &options, tally, 1) < 0 || !found_nobody(tally);
+    *ret = tally;
+    return run_once(sweep, &options, tally, 1);
+}
+
+/* True too when that cannot be told. */
+static bool somebody_listens(struct sweep *sweep)
+{
+    const struct load_tally *tally;
+    int error = ask(sweep, &tally);
+    if (sweep->runs == 0 && error == 0)
+        sweep->alone_ns = tally->window_ns;
+    return error < 0 || !found_nobody(tally);
+}
+
+/* What a level left behind, a target may go on working on: the next would be measured behind that. A request at the end
+ * of its queue waits for it all; with luck the first that takes no longer than at the beginning. */
+static int let_rest(struct sweep *sweep)
+{
+    const struct load_tally *tally;
+    int error = 0;
+    for (int i = 0; i < RESTS_MOST && sweep->restless && error == 0; i++) {
+        error = ask(sweep, &tally);
+        sweep->restless = error == 0 && tally->window_ns > RESTED * sweep->alone_ns;
+    }
+    sweep->restless = false;
+    return error;
+}
+
+static bool left_something(const struct sweep *sweep, uint32_t threads)
+{
+    uint64_t left = 0;
+    for (uint32_t i = 0; i < threads; i++)
+        left += sweep->tallies[i].unfinished + sweep->tallies[i].ends[LOAD_TIMEOUT];
+    return left > 0 || sweep->options.load.kind == LOAD_OPEN; /* which sends until its very end */
 }
 
 static bool stop(struct sweep *sweep, enum sweep_end end)
@@ -154,10 +192,13 @@ static bool run_level(struct sweep *sweep, double value)
     bool refused = false;
     sweep->running = value;
     tell(sweep);
+    if (let_rest(sweep) == -ECANCELED)
+        return stop(sweep, SWEEP_INTERRUPTED);
     int error = run_once(sweep, &options, sweep->tallies, threads);
     sweep->running = 0;
     if (error == -ECANCELED)
         return interrupt(sweep, value, threads);
+    sweep->restless = left_something(sweep, threads);
     struct load_level *level = error ? NULL : find_level(sweep, value);
     if (!level)
         return fail(sweep, error ? error : -E2BIG);

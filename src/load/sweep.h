@@ -59,6 +59,8 @@ struct sweep {
     uint64_t random;
     enum sweep_end end;
     int error;                  /* of SWEEP_FAILED */
+    bool restless;              /* the target may still be at work on what was given up */
+    int64_t alone_ns;           /* what a request took before there was any load */
     double running;             /* the level under way; 0: none */
     uint32_t round;             /* from 0 */
     uint32_t runs, runs_wanted; /* so far; 0: not known beforehand */
