@@ -7,7 +7,7 @@
 
 #include "base/memory.h"
 
-#define UNSUSTAINED 0.95    /* of what was due */
+#define UNSUSTAINED 0.95     /* of what was due */
 #define UNSUSTAINED_ERRORS 2 /* and by so many standard errors: what is under way varies by its root, at either end */
 /* Of goodput. Nobody should wait longer for less than that, and it is as much as weir's own turn-around costs. */
 #define TOLERANCE_LEAST 0.04

@@ -197,6 +197,21 @@ static void test_words(void **state)
     form(sweep, &text, sweep_verdict);
     assert_non_null(strstr(text.data, "goodput still rises"));
     assert_null(strstr(text.data, "peaks here"));
+    /* Each peak is told once: of the next level with it, else by itself. */
+    sweep->levels[0] = made(10, 80, 1, 1);
+    sweep->levels[1] = made(1000, 90, 0.9, 11);
+    sweep->levels[2] = made(1200, 85, 0.9, 11);
+    form(sweep, &text, sweep_verdict);
+    assert_non_null(strstr(text.data,
+                           "at 1,000, where throughput and goodput peak, only 90.0 % of the answers are good, "
+                           "81/s of 90/s."));
+    assert_null(strstr(text.data, "It costs"));
+    sweep->levels[2] = made(1200, 95, 0.9, 11);
+    form(sweep, &text, sweep_verdict);
+    assert_non_null(strstr(text.data, "at 1,000 only 90.0 %"));
+    assert_non_null(strstr(text.data, "Throughput and goodput peak at 1,200 with 95/s, of which 85.5/s are good. "
+                                      "It costs: 10.0 % of all requests fail, and an answer takes 11 times as long"));
+    assert_null(strstr(text.data, "Goodput alone"));
     sweep->levels[1].repeats = sweep->levels[2].repeats = 0;
     form(sweep, &text, sweep_verdict);
     assert_non_null(strstr(text.data, "Only one level was measured"));

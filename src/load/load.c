@@ -410,9 +410,9 @@ static int watch_level(struct weir_context *context, struct generator *generator
     int64_t start = weir_now(context), warm = start + options->warmup_ns;
     int error = weir_sleep_until(context, warm);
     if (error == 0)
-        error = options->kind == LOAD_OPEN ? wait_until_settled(context, generator, start)
-                                           : wait_for_none(context, generator, &generator->fresh,
-                                                           warm + options->target->timeout_ns);
+        error = options->kind == LOAD_OPEN
+                    ? wait_until_settled(context, generator, start)
+                    : wait_for_none(context, generator, &generator->fresh, warm + options->target->timeout_ns);
     if (error)
         return error;
     int64_t now = weir_now(context);

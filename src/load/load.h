@@ -9,11 +9,12 @@
  *     once     one burst of so many requests, as simple scripts do
  *
  * A level has a warm-up, then a window. Open, rates count what ended in the window: more than the target can do never
- * ends there, however much piles up. Towards its edges an end weighs less (a tapered window), for where all workers of a
- * target end at once it matters whether an edge comes just before or after; but a handful of ends are counted. Closed, and in a burst, what is under way is given, and each attempt counts with
- * the share of its time that lies in the window: as true on average, and no jump when thousands of attempts begin and
- * end together. Load goes on after the window until the attempts that it cut have ended. Attempts are in the histograms
- * when their middle lies in the window.
+ * ends there, however much piles up. Towards its edges an end weighs less (a tapered window), for where all workers of
+ * a target end at once it matters whether an edge comes just before or after; but a handful of ends are counted.
+ * Closed, and in a burst, what is under way is given, and each attempt counts with the share of its time that lies in
+ * the window: as true on average, and no jump when thousands of attempts begin and end together. Load goes on after the
+ * window until the attempts that it cut have ended. Attempts are in the histograms when their middle lies in the
+ * window.
  *
  * In flight is measured by itself, as the time integral of the number under way. So Little's law, in flight = rate ×
  * response time, holds only if nothing is missing: a gap means that attempts never ended, that there were too few, or

@@ -19,7 +19,7 @@ const uint32_t sweep_default_level_count = sizeof sweep_default_levels / sizeof 
 #define NEAR 0.93        /* just below the knee */
 #define NEIGHBOUR 1.2    /* closer than that to the answer */
 
-#define RESTED 3         /* times the first response: it is not at work on something else any more */
+#define RESTED 3 /* times the first response: it is not at work on something else any more */
 
 enum {
     CONFIRMED = 2, /* times that the answer and its neighbours are measured once more */

@@ -221,7 +221,11 @@ static void draw(const struct sweep *sweep, const char *title, struct picture *p
     picture->series[1] = (struct plot_series){"goodput", picture->x, picture->goodput, count};
     picture->plot = (struct plot){
         .title = title,
-        .x = {.label = open ? "offered rate" : "concurrency", .unit = open ? "/s" : NULL, .scale = PLOT_LOG},
+        .x = {.label = open ? "offered rate" : "concurrency",
+              .unit = open ? "/s" : NULL,
+              .scale = PLOT_LOG,
+              .ticks = picture->x,
+              .tick_count = count},
         .y = {.label = "requests", .unit = "/s"},
         .series = picture->series,
         .series_count = 2,

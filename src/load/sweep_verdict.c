@@ -122,36 +122,76 @@ static void put_last(const struct sweep *sweep, uint32_t sweet, struct weir_buff
         buffer_string(out, "That is the highest level measured, and goodput still rises: try higher ones.\n");
 }
 
-/* The level measured next above the answer, and what it brought. */
-static void put_next(const struct sweep *sweep, uint32_t sweet, struct weir_buffer *out)
+/* The level measured next above the answer; NULL: there is none. */
+static const struct load_level *next_above(const struct sweep *sweep, int sweet)
 {
-    const struct load_level *here = &sweep->levels[sweet], *next = NULL;
+    for (uint32_t i = (uint32_t)sweet + 1; i < sweep->count; i++) {
+        if (sweep->levels[i].repeats > 0 && !sweep->levels[i].died)
+            return &sweep->levels[i];
+    }
+    return NULL;
+}
+
+/* Where rates peak, if that is elsewhere and more than noise; NULL: here. */
+struct peaks {
+    const struct load_level *raw, *good;
+};
+
+static struct peaks find_peaks(const struct sweep *sweep, const struct judgement *found)
+{
+    const struct load_level *here = &sweep->levels[found->sweet], *raw = &sweep->levels[found->raw_peak],
+                            *good = &sweep->levels[found->good_peak];
+    return (struct peaks){raw->throughput > here->throughput * (1 + found->tolerance) ? raw : NULL,
+                          good != here ? good : NULL};
+}
+
+/* Though too much fails there, goodput is clearly higher: something between may do. */
+static bool is_beyond(const struct sweep *sweep, const struct load_level *here, const struct load_level *next)
+{
+    return next->success < sweep->options.limits.success && next->goodput > 1.1 * here->goodput;
+}
+
+static const char *peak_words(const struct load_level *level, const struct peaks *peaks)
+{
+    bool raw = level == peaks->raw, good = level == peaks->good;
+    return raw && good ? ", where throughput and goodput peak,"
+           : raw       ? ", where raw throughput peaks,"
+           : good      ? ", where goodput peaks,"
+                       : "";
+}
+
+/* What the next level brought. */
+static void put_next(const struct sweep *sweep, const struct judgement *found, const struct peaks *peaks,
+                     struct weir_buffer *out)
+{
+    const struct load_level *here = &sweep->levels[found->sweet], *next = next_above(sweep, found->sweet);
     char level[TEXT], a[TEXT], b[TEXT], p50[TEXT], before[TEXT];
-    for (uint32_t i = sweet + 1; i < sweep->count && !next; i++)
-        next = sweep->levels[i].repeats > 0 && !sweep->levels[i].died ? &sweep->levels[i] : NULL;
     if (!next) {
-        put_last(sweep, sweet, out);
+        put_last(sweep, (uint32_t)found->sweet, out);
         return;
     }
     sweep_show_level(next, level, sizeof level);
+    const char *peak = peak_words(next, peaks);
     if (next->client_bound)
         buffer_format(out, "More may do: at %s weir itself was the limit (%.0f %% of a processor); try -t %u.\n", level,
                       next->cpu * 100, sweep->options.threads + 1);
-    else if (next->success < sweep->options.limits.success && next->goodput > 1.1 * here->goodput)
+    else if (is_beyond(sweep, here, next))
         put_between(sweep, here, next, out);
     else if (next->success < sweep->options.limits.success)
-        buffer_format(out, "More does not help: at %s only %s of the answers are good, %s of them.\n", level,
-                      sweep_show_share(next->success, a, sizeof a), sweep_show_rate(next->goodput, b, sizeof b));
+        buffer_format(out, "More does not help: at %s%s only %s of the answers are good, %s of %s.\n", level, peak,
+                      sweep_show_share(next->success, a, sizeof a), sweep_show_rate(next->goodput, b, sizeof b),
+                      sweep_show_rate(next->throughput, p50, sizeof p50));
     else if (next->unsustained)
-        buffer_format(out, "More does not help: at %s only %s are answered, and the others pile up.\n", level,
+        buffer_format(out, "More does not help: at %s%s only %s are answered, and the others pile up.\n", level, peak,
                       sweep_show_rate(next->throughput, a, sizeof a));
     else
-        buffer_format(out, "More does not help: at %s it is %s, and an answer takes %s (p50) instead of %s.\n", level,
-                      sweep_show_rate(next->goodput, a, sizeof a), sweep_show_time(next->response.p50, p50, sizeof p50),
+        buffer_format(out, "More does not help: at %s%s it is %s, and an answer takes %s (p50) instead of %s.\n", level,
+                      peak, sweep_show_rate(next->goodput, a, sizeof a),
+                      sweep_show_time(next->response.p50, p50, sizeof p50),
                       sweep_show_time(here->response.p50, before, sizeof before));
 }
 
-/* ---- Where rates peak, and what that costs ------------------------------------------------------------------------
+/* ---- Where rates peak, and what that costs -----------------------------------------------------------------------
  */
 
 /* "26.7 % of its requests fail, and an answer takes 18 times as long (p50)". */
@@ -165,35 +205,48 @@ static void put_cost(const struct load_level *here, const struct load_level *pea
         buffer_format(out, "%san answer takes %.3g times as long (p50)", failing > 0.0005 ? ", and " : "", slower);
     if (failing <= 0.0005 && slower < 1.05)
         buffer_string(out, "nothing");
+    buffer_string(out, ".\n");
 }
 
-static void put_peaks(const struct sweep *sweep, const struct judgement *found, struct weir_buffer *out)
+static void put_raw_peak(const struct load_level *here, const struct peaks *peaks, struct weir_buffer *out)
 {
-    const struct load_level *here = &sweep->levels[found->sweet], *raw = &sweep->levels[found->raw_peak],
-                            *good = &sweep->levels[found->good_peak];
     char level[TEXT], rate[TEXT], other[TEXT];
-    if (raw != here && raw->throughput > here->throughput * (1 + found->tolerance)) {
-        buffer_format(out, "Raw throughput peaks at %s with %s, of which %s are good. It costs: ",
-                      sweep_show_level(raw, level, sizeof level), sweep_show_rate(raw->throughput, rate, sizeof rate),
-                      sweep_show_rate(raw->goodput, other, sizeof other));
-        put_cost(here, raw, out);
-        buffer_string(out, ".\n");
-    }
-    if (good == here) {
-        if (count_measured(sweep) > 1 && !still_rises(sweep, (uint32_t)found->sweet))
-            buffer_string(out, "Goodput peaks here.\n");
-        return;
-    }
+    buffer_format(out, "%s at %s with %s, of which %s are good. It costs: ",
+                  peaks->raw == peaks->good ? "Throughput and goodput peak" : "Raw throughput peaks",
+                  sweep_show_level(peaks->raw, level, sizeof level),
+                  sweep_show_rate(peaks->raw->throughput, rate, sizeof rate),
+                  sweep_show_rate(peaks->raw->goodput, other, sizeof other));
+    put_cost(here, peaks->raw, out);
+}
+
+static void put_good_peak(const struct load_level *here, const struct load_level *good, double tolerance,
+                          struct weir_buffer *out)
+{
+    char level[TEXT], rate[TEXT];
     double more = good->goodput / here->goodput - 1;
-    if (more < found->tolerance)
-        buffer_format(out, "Goodput peaks at %s, but by %.1f %% only, which is within noise. It costs: ",
-                      sweep_show_level(good, level, sizeof level), more * 100);
-    else
-        buffer_format(out, "Goodput alone peaks at %s with %s, %.1f %% more. It costs: ",
-                      sweep_show_level(good, level, sizeof level), sweep_show_rate(good->goodput, rate, sizeof rate),
+    sweep_show_level(good, level, sizeof level);
+    if (more < tolerance)
+        buffer_format(out, "Goodput peaks at %s, but by %.1f %% only, which is within noise. It costs: ", level,
                       more * 100);
+    else
+        buffer_format(out, "Goodput alone peaks at %s with %s, %.1f %% more. It costs: ", level,
+                      sweep_show_rate(good->goodput, rate, sizeof rate), more * 100);
     put_cost(here, good, out);
-    buffer_string(out, ".\n");
+}
+
+/* What was not said of the next level already. */
+static void put_peaks(const struct sweep *sweep, const struct judgement *found, const struct peaks *peaks,
+                      struct weir_buffer *out)
+{
+    const struct load_level *here = &sweep->levels[found->sweet], *next = next_above(sweep, found->sweet);
+    if (next && is_beyond(sweep, here, next))
+        next = NULL;
+    if (peaks->raw && peaks->raw != next)
+        put_raw_peak(here, peaks, out);
+    if (!peaks->good && count_measured(sweep) > 1 && !still_rises(sweep, (uint32_t)found->sweet))
+        buffer_string(out, "Goodput peaks here.\n");
+    else if (peaks->good && peaks->good != next && peaks->good != peaks->raw)
+        put_good_peak(here, peaks->good, found->tolerance, out);
 }
 
 /* ---- Doubts ----------------------------------------------------------------------------------------------------- */
@@ -276,9 +329,10 @@ void sweep_verdict(const struct sweep *sweep, const struct sweep_words *words, s
     if (found.sweet < 0) {
         put_none(sweep, &found, out);
     } else {
+        const struct peaks peaks = find_peaks(sweep, &found);
         put_answer(sweep, &sweep->levels[found.sweet], out);
-        put_next(sweep, (uint32_t)found.sweet, out);
-        put_peaks(sweep, &found, out);
+        put_next(sweep, &found, &peaks, out);
+        put_peaks(sweep, &found, &peaks, out);
     }
     put_doubts(sweep, out);
     put_end(sweep, out);

@@ -36,7 +36,9 @@ struct plot_axis {
     const char *label; /* "response time" */
     const char *unit;  /* of the values: "s" (shown as ns, µs, ms or s, whatever fits), "/s", "%"; NULL: none */
     enum plot_scale scale;
-    double least, most; /* of the axis; both 0: from the values. A linear axis begins at 0 unless values are below */
+    double least, most;  /* of the axis; both 0: from the values. A linear axis begins at 0 unless values are below */
+    const double *ticks; /* rising values that are named on it, as many as there is room for, the last and the first */
+    uint32_t tick_count; /* before all others; 0: round values */
 };
 struct plot_series {
     const char *name; /* in the legend */

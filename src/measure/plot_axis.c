@@ -8,6 +8,7 @@
 #include "measure/text.h"
 
 #define LOG_DECADES_MOST 15
+#define APART 0.7 /* of the distance between as many ticks as are wanted: room for a name of its own */
 
 uint32_t plot_series_count(const struct plot *plot)
 {
@@ -193,6 +194,23 @@ static void place_log(struct plot_ruler *ruler, uint32_t wanted)
     }
 }
 
+/* The last and the first, then those between that are far enough from their neighbours. */
+static void place_given(const struct plot_axis *axis, uint32_t wanted, struct plot_ruler *ruler)
+{
+    double apart = APART / wanted * (ruler->most - ruler->least), before = -INFINITY;
+    uint32_t count = axis->tick_count;
+    double last = scaled(axis->scale, axis->ticks[count - 1]);
+    for (uint32_t i = 0; i < count; i++) {
+        double at = scaled(axis->scale, axis->ticks[i]);
+        if (!isfinite(at) || at - before < apart || (i + 1 < count && last - at < apart))
+            continue;
+        struct plot_tick *tick = add_tick(ruler, at);
+        if (tick)
+            show_number(axis->ticks[i] / ruler->divisor, tick->text, sizeof tick->text);
+        before = at;
+    }
+}
+
 static void place_percentiles(struct plot_ruler *ruler)
 {
     for (int nines = 0; nines < PLOT_TICKS_MAX; nines++) {
@@ -208,8 +226,11 @@ static bool measure(const struct plot *plot, bool x, uint32_t wanted, struct plo
     *ret = (struct plot_ruler){0};
     if (!find_limits(plot, x, ret))
         return false;
-    choose_unit(x ? &plot->x : &plot->y, ret);
-    if (ret->scale == PLOT_LINEAR)
+    const struct plot_axis *axis = x ? &plot->x : &plot->y;
+    choose_unit(axis, ret);
+    if (axis->tick_count > 0)
+        place_given(axis, wanted, ret);
+    else if (ret->scale == PLOT_LINEAR)
         place_linear(ret, wanted);
     else if (ret->scale == PLOT_LOG)
         place_log(ret, wanted);

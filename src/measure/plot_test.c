@@ -141,6 +141,19 @@ static void test_ticks(void **state)
     assert_string_equal(ruler.ticks[0].text, "0");
     assert_string_equal(ruler.ticks[1].text, "1");
     assert_true(fabs(ruler.ticks[1].at - 1 / (4.2 * 1.05)) < 1e-9);
+
+    /* Given values: the first and the last, and what there is room for. */
+    const double levels[] = {1, 2, 3, 500, 1900, 2000}, rates[] = {1, 2, 3, 4, 5, 6};
+    const struct plot_series measured[] = {{"rate", levels, rates, 6}};
+    const struct plot given = {
+        .x = {.scale = PLOT_LOG, .ticks = levels, .tick_count = 6}, .series = measured, .series_count = 1};
+    assert_true(plot_ruler_x(&given, 8, &ruler));
+    assert_int_equal(ruler.tick_count, 4);
+    assert_string_equal(ruler.ticks[0].text, "1");
+    assert_string_equal(ruler.ticks[1].text, "2");
+    assert_string_equal(ruler.ticks[2].text, "500");
+    assert_string_equal(ruler.ticks[3].text, "2000");
+    assert_true(fabs(ruler.ticks[3].at - 1) < 1e-9);
 }
 
 /* Each line says: TotalCount values are at most Value, which are at least the share Percentile. */
