@@ -27,7 +27,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "parts/file_input.h"
+#include "parts/packing.h"
 #include "parts/file_watch.h"
 #include "parts/path_list.h"
 

@@ -17,6 +17,7 @@
 enum {
     RAW_BYTES = 64 << 10,
     ZSTD_WINDOW_LOG = 23, /* 8 MiB: what a hostile file may make us allocate */
+    MEMBER_HEAD = 10,     /* bytes of a header that are looked at; no member is smaller */
     ZSTD_PIECE = 1 << 10, /* an error takes with it what else was unpacked in the same call: small steps */
 };
 #define ZSTD_WINDOW_WORDS "it needs a window of more than 8 MiB; compress it with level 19 or less, without --long"
@@ -27,6 +28,7 @@ struct unpacker {
     bool ended;           /* of the file */
     bool inside;          /* in the middle of a member */
     bool any;             /* a member was complete */
+    bool searching;       /* for the next member, behind damage */
 #ifdef WEIR_HAVE_GZIP
     z_stream gzip;
     bool gzip_made;
@@ -35,35 +37,6 @@ struct unpacker {
     ZSTD_DStream *zstd;
 #endif
 };
-
-static const unsigned char magic_gzip[] = {0x1f, 0x8b}, magic_zstd[] = {0x28, 0xb5, 0x2f, 0xfd};
-
-static bool begins(const void *data, size_t size, const unsigned char *magic, size_t magic_size)
-{
-    return memcmp(data, magic, size < magic_size ? size : magic_size) == 0;
-}
-
-enum packing packing_of(const void *data, size_t size)
-{
-    const unsigned char *bytes = data;
-    if (size >= sizeof(magic_gzip) && begins(data, size, magic_gzip, sizeof(magic_gzip)))
-        return PACKING_GZIP;
-    if (size >= sizeof(magic_zstd) && begins(data, size, magic_zstd, sizeof(magic_zstd)))
-        return PACKING_ZSTD;
-    /* What zstd calls a skippable frame may come first, as pzstd has it: */
-    if (size >= 4 && (bytes[0] & 0xf0) == 0x50 && bytes[1] == 0x2a && bytes[2] == 0x4d && bytes[3] == 0x18)
-        return PACKING_ZSTD;
-    bool perhaps = size == 0 || begins(data, size, magic_gzip, sizeof(magic_gzip)) ||
-                   begins(data, size, magic_zstd, sizeof(magic_zstd)) ||
-                   ((bytes[0] & 0xf0) == 0x50 &&
-                    begins(bytes + 1, size - 1, (const unsigned char[]){0x2a, 0x4d, 0x18}, 3));
-    return perhaps && size < PACKING_MAGIC ? PACKING_UNKNOWN : PACKING_NONE;
-}
-
-const char *packing_name(enum packing packing)
-{
-    return packing == PACKING_GZIP ? "gzip" : packing == PACKING_ZSTD ? "zstd" : "none";
-}
 
 static ssize_t read_raw(struct file_input *input, void *data, size_t size)
 {
@@ -80,37 +53,33 @@ static ssize_t read_raw(struct file_input *input, void *data, size_t size)
     return got;
 }
 
-static int mistake(struct file_input *input, int code, const char *words)
+/* Offset in the file of the next byte to be unpacked. */
+static uint64_t place(const struct file_input *input)
 {
     const struct unpacker *unpacker = input->unpacker;
+    return input->offset - (unpacker ? unpacker->filled - unpacker->begin : 0);
+}
+
+static int mistake(struct file_input *input, int code, const char *words)
+{
+    struct unpacker *unpacker = input->unpacker;
     input->mistake = words;
-    input->mistaken_at = input->offset - (unpacker ? unpacker->filled - unpacker->begin : 0);
+    input->mistaken_at = place(input);
+    input->between = !unpacker->inside;
+    unpacker->searching = true;
     return code;
 }
 
 /* ---- Members --------------------------------------------------------------------------------------------------- */
 
 #ifdef WEIR_HAVE_GZIP
-static void *gzip_allocate(void *opaque, unsigned items, unsigned size)
-{
-    (void)opaque;
-    return memory_zeroed(items, size);
-}
-
-static void gzip_free(void *opaque, void *pointer)
-{
-    (void)opaque;
-    memory_free(pointer);
-}
-
 /* Unpacks what is there; returns how many bytes came out, or a negative errno. */
 static ssize_t unpack_gzip(struct file_input *input, void *data, size_t size)
 {
     struct unpacker *self = input->unpacker;
     z_stream *stream = &self->gzip;
     if (!self->gzip_made) {
-        stream->zalloc = gzip_allocate;
-        stream->zfree = gzip_free;
+        packing_use_memory(stream);
         if (inflateInit2(stream, MAX_WBITS + 16) != Z_OK)
             return -ENOMEM;
         self->gzip_made = true;
@@ -200,6 +169,46 @@ static int fill_raw(struct file_input *input)
     return got < 0 ? (int)got : got > 0;
 }
 
+/* A damaged member may have swallowed some of those that follow, so the search begins where it began itself, if the
+ * file can be read again. */
+static void go_back(struct file_input *input)
+{
+    struct unpacker *self = input->unpacker;
+    self->inside = false;
+    if (!input->stream && lseek(input->fd, (off_t)input->member_at + 1, SEEK_SET) >= 0) {
+        input->offset = input->member_at + 1;
+        self->begin = self->filled = 0;
+        self->ended = false;
+    } else if (place(input) == input->member_at && self->begin < self->filled) {
+        self->begin++; /* else it would be found again */
+    }
+}
+
+/* Behind damage: looks for where another member begins. 1, 0 at the end, or a negative errno. */
+static int find_member(struct file_input *input)
+{
+    struct unpacker *self = input->unpacker;
+    if (self->inside)
+        go_back(input);
+    for (;;) {
+        for (; self->begin + PACKING_MEMBER_HEAD <= self->filled; self->begin++) {
+            if (!packing_begins_member(input->packing, self->raw + self->begin))
+                continue;
+#ifdef WEIR_HAVE_ZSTD
+            if (self->zstd)
+                ZSTD_DCtx_reset(self->zstd, ZSTD_reset_session_only);
+#endif
+            self->searching = false;
+            return 1;
+        }
+        if (self->ended)
+            return 0;
+        int more = fill_raw(input);
+        if (more < 0)
+            return more;
+    }
+}
+
 /* Between members: does another one begin here? 1, 0 at the end, or a negative errno. What follows the last member and
  * is none, gzip and zstd pad with zeros; anything else is damage. */
 static int next_member(struct file_input *input)
@@ -226,13 +235,18 @@ static ssize_t read_packed(struct file_input *input, void *data, size_t size)
 {
     struct unpacker *self = input->unpacker;
     for (;;) {
-        if (!self->inside) {
-            int more = next_member(input);
+        if (!self->inside || self->searching) {
+            int more = self->searching ? find_member(input) : next_member(input);
             if (more <= 0)
                 return more;
+            input->member_at = place(input);
         }
         size_t before = self->filled - self->begin;
         ssize_t got = unpack(input, data, size);
+        if (got > 0)
+            input->last = ((const char *)data)[got - 1];
+        if (!self->inside && input->last && input->last != '\n')
+            input->torn_members = true;
         if (got != 0)
             return got;
         bool moved = !self->inside || self->filled - self->begin < before;
@@ -283,7 +297,7 @@ ssize_t file_input_read(struct file_input *input, void *data, size_t size)
     if (input->packing == PACKING_NONE)
         return read_raw(input, data, size);
     ssize_t got = input->packing == PACKING_UNKNOWN ? begin(input, data, size) : read_packed(input, data, size);
-    input->unread = got > 0 && input->unpacker;
+    input->unread = (got > 0 || got == -EBADMSG) && input->unpacker;
     return got;
 }
 

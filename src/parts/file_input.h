@@ -8,8 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum packing { PACKING_UNKNOWN, PACKING_NONE, PACKING_GZIP, PACKING_ZSTD };
-enum { PACKING_MAGIC = 4 /* bytes that tell */ };
+#include "parts/packing.h"
 
 struct unpacker;
 
@@ -25,16 +24,16 @@ struct file_input { /* zeroed but for fd and stream */
     uint64_t offset;      /* bytes of the file that were taken */
     const char *mistake;  /* after -EBADMSG or -ENOTSUP: what is wrong with the packed bytes */
     uint64_t mistaken_at; /* and where: offset in the file */
+    bool between;         /* it is behind a piece that was good */
+    uint64_t member_at;   /* where the packed piece begins that is read, or was damaged */
+    bool torn_members;    /* a member ended that was not the end of a line: members are cut anywhere */
+    char last;            /* byte that was unpacked */
 };
-
-/* What the first bytes of a file say; UNKNOWN: `size` are too few to tell. */
-enum packing packing_of(const void *data, size_t size);
-const char *packing_name(enum packing packing);
 
 /* Reads up to `size` bytes. Returns how many came; 0: the end; -EAGAIN: none yet, try again, once fd is
  * readable if it is a stream;
- * -EBADMSG: the packed bytes are damaged (what came before was good); -ENOTSUP: this weir cannot unpack them; or
- * another negative errno. */
+ * -EBADMSG: the packed bytes are damaged (what this member gave before may be wrong, too), and the next call looks for
+ * where another member begins; -ENOTSUP: this weir cannot unpack them; or another negative errno. */
 ssize_t file_input_read(struct file_input *input, void *data, size_t size);
 void file_input_free(struct file_input *input);
 

@@ -49,22 +49,9 @@ enum packing packer_of_name(const char *name)
 }
 
 #ifdef WEIR_HAVE_GZIP
-static void *gzip_allocate(void *opaque, unsigned items, unsigned size)
-{
-    (void)opaque;
-    return memory_zeroed(items, size);
-}
-
-static void gzip_free(void *opaque, void *pointer)
-{
-    (void)opaque;
-    memory_free(pointer);
-}
-
 static int make_gzip(struct packer *packer, int level)
 {
-    packer->gzip.zalloc = gzip_allocate;
-    packer->gzip.zfree = gzip_free;
+    packing_use_memory(&packer->gzip);
     if (deflateInit2(&packer->gzip, level ? level : Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS + 16, 8,
                      Z_DEFAULT_STRATEGY) != Z_OK)
         return -ENOMEM;

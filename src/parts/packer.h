@@ -3,7 +3,7 @@
 #ifndef PARTS_PACKER_H
 #define PARTS_PACKER_H
 #include "base/buffer.h"
-#include "parts/file_input.h"
+#include "parts/packing.h"
 
 struct packer;
 

@@ -18,6 +18,7 @@
 
 #include "base/memory.h"
 #include "codec/codec.h"
+#include "parts/file_input.h"
 #include "parts/file_output.h"
 #include "parts/file_rotation.h"
 #include "parts/packer.h"

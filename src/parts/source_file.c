@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -43,6 +44,7 @@ struct source_file {
 struct whole {
     struct file_reader reader;
     struct file_input input;
+    bool damaged; /* and nothing was read behind it yet */
 };
 
 /* ---- Opening --------------------------------------------------------------------------------------------------- */
@@ -154,6 +156,45 @@ static void source_close(void *state, struct weir_env *env)
 
 /* ---- One file -------------------------------------------------------------------------------------------------- */
 
+/* What a damaged piece gave before the damage showed is kept, but only a checksum at its end could have said that it is
+ * good. */
+static void tell_damage(struct whole *whole)
+{
+    const struct file_input *input = &whole->input;
+    struct weir_env *env = whole->reader.shared->env;
+    char doubt[80] = "";
+    if (!input->between)
+        snprintf(doubt, sizeof doubt, ", but those since byte %llu may be wrong", (unsigned long long)input->member_at);
+    whole->damaged = true;
+    weir_notice(env, "corrupted file",
+                "%s: damaged at byte %llu: %s (%s); the records before it are kept%s; what follows is lost, up to the "
+                "next packed piece if there is one",
+                whole->reader.name, (unsigned long long)input->mistaken_at, input->mistake,
+                packing_name(input->packing), doubt);
+    weir_count(env, "corrupted file", whole->reader.name, 1);
+}
+
+static void tell_going_on(struct whole *whole)
+{
+    struct weir_env *env = whole->reader.shared->env;
+    whole->damaged = false;
+    weir_notice(env, "read on behind damage", "%s: reading goes on at byte %llu, where the next packed piece begins",
+                whole->reader.name, (unsigned long long)whole->input.member_at);
+    weir_count(env, "read on behind damage", whole->reader.name, 1);
+}
+
+/* Damage is where a part of the file ends: what is left of a record is dropped, and what comes may begin in one. */
+static bool read_on(struct whole *whole)
+{
+    struct file_reader *reader = &whole->reader;
+    if (!reader->cut_off)
+        return false;
+    reader->begin = reader->filled;
+    reader->skipping = whole->input.torn_members && codec_is_text(reader->format);
+    reader->ended = reader->cut_off = false;
+    return true;
+}
+
 /* One read into the reader's memory. 0, also when nothing came yet, or a negative errno. */
 static int read_once(struct whole *whole)
 {
@@ -169,14 +210,11 @@ static int read_once(struct whole *whole)
         return weir_fail(env->error, -ENOTSUP, "%s is compressed with %s", reader->name, whole->input.mistake);
     if (got == -EBADMSG) {
         reader->ended = reader->cut_off = true;
-        weir_notice(env, "corrupted file",
-                    "%s: damaged at byte %llu: %s (%s); the records before it are kept, the rest "
-                    "of the file is lost",
-                    reader->name, (unsigned long long)whole->input.mistaken_at, whole->input.mistake,
-                    packing_name(whole->input.packing));
-        weir_count(env, "corrupted file", reader->name, 1);
+        tell_damage(whole);
         return 0;
     }
+    if (got > 0 && whole->damaged)
+        tell_going_on(whole);
     return got < 0 && got != -EAGAIN ? (int)got : 0;
 }
 
@@ -225,7 +263,7 @@ static int read_records(struct whole *whole)
             error = reader->waits ? fill_from_stream(whole) : fill_from_file(whole);
         if (error == 0 && !reader->started)
             error = file_reader_start(reader);
-        if (error == -EAGAIN)
+        if (error == -EAGAIN || (error == -ENODATA && read_on(whole)))
             continue;
         if (error == 0)
             error = file_reader_hand_on(reader);
@@ -233,7 +271,7 @@ static int read_records(struct whole *whole)
             error = -ECANCELED;
         if (error < 0)
             return error;
-        if (reader->ended && (reader->begin == reader->filled || reader->cut_off))
+        if (reader->ended && !read_on(whole) && reader->begin == reader->filled)
             return 0;
     }
 }
@@ -271,13 +309,12 @@ static int read_file(struct file_reading *reading, const char *name, bool only)
         error = read_records(&whole);
     }
     name = whole.reader.name;
-    bool cut_off = whole.reader.cut_off;
     file_reader_reset(&whole.reader);
     file_input_free(&whole.input);
     if (whole.input.fd > STDIN_FILENO)
         close(whole.input.fd);
 
-    if (error == -ENODATA && cut_off)
+    if (error == -ENODATA && whole.damaged)
         return 0;
     if (error == -ENODATA) {
         weir_notice(reading->env, "empty file", "%s is empty: no records", name);
