@@ -4,14 +4,20 @@
  *
  * The adaptive limit prefers calls that succeed over calls that are made. It works in windows of one mean round trip:
  *
- *   a failure that means "too much" (timeout, 429, 503), or a mean round trip beyond mean + k·σ of the windows before:
+ *   a failure that means "too much" (timeout, 429, 503), or mean round trips beyond mean + k·σ of the windows before,
+ *   in two windows in a row (once may be anything that delays everybody for a moment):
  *                                                      the limit is multiplied by `backoff`, once in a window
- *   the limit was reached, and round trips are as before: it grows; doubling until the first sign of trouble, then by 1
+ *   the limit was reached, and round trips are as before: it grows; doubling until the first sign of trouble, then by
+ *                                                      half its root, at least by 1
  *   the limit was not reached: it stays, whatever else; what was not tried says nothing about what would be possible
  *
+ * What creeps up is compared with the best round trip. When round trips are twice as long, and every 200 windows, it
+ * looks: half the limit for a few windows. If they get shorter, it was for our sake: back off. If not, the server, or
+ * the way to it, is slower now, and these are the best round trips.
+ *
  * Source: additive increase, multiplicative decrease (Chiu and Jain, 1989) on round trips, as in Vector's adaptive
- * request concurrency; the slow start is TCP's. A floor under σ keeps a server of constant speed from being
- * "congested" by a microsecond; a slowly forgotten best round trip keeps slow creep from becoming the new normal.
+ * request concurrency; the slow start is TCP's, the look is BBR's ProbeRTT (Cardwell et al., 2016). A floor under σ
+ * keeps a server of constant speed from being "congested" by a microsecond.
  *
  * For the tasks of one loop. No allocation.
  */
@@ -50,6 +56,9 @@ struct limiter {
     /* the windows before */
     double mean, variance, best; /* round trip, ns; 0: none yet */
     bool probing;                /* slow start */
+    bool slow;                   /* the last window was */
+    bool looking;                /* at half of `held`, for round trips that do not queue */
+    uint32_t held, since_look;   /* windows */
     uint32_t settle;             /* windows to let pass after a change before round trips are judged */
     /* for reports */
     uint64_t good, overloads, others, grown, shrunk;

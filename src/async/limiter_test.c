@@ -28,13 +28,26 @@ struct model {
     bool exponential;
     int64_t timeout, now;
     uint64_t random, good, failed;
-    uint32_t offered; /* most that the client ever wants in flight; 0: no limit */
+    double noise;              /* exponential, on the client's side */
+    int64_t pause, next_pause; /* now and then it hears of nothing for so long */
+    uint32_t offered;          /* most that the client ever wants in flight; 0: no limit */
 };
 
 static double uniform(struct model *model)
 {
     model->random += 0x9e3779b97f4a7c15ULL;
     return (double)(hash_u64(model->random) >> 11) * 0x1p-53;
+}
+
+/* When the client hears of it: a busy machine is not punctual, and at times stands still. */
+static int64_t heard_at(struct model *model, int64_t answered)
+{
+    int64_t heard = answered;
+    if (model->noise > 0)
+        heard += (int64_t)(-model->noise * log(1 - uniform(model)));
+    while (model->pause && model->next_pause + model->pause < heard)
+        model->next_pause += model->pause + (int64_t)(-10 * (double)model->pause * log(1 - uniform(model)));
+    return model->pause && heard >= model->next_pause ? model->next_pause + model->pause : heard;
 }
 
 static void make_call(struct model *model, struct call *call)
@@ -49,7 +62,7 @@ static void make_call(struct model *model, struct call *call)
     call->busy = true;
     call->started = model->now;
     call->good = model->free_at[worker] - model->now <= model->timeout;
-    call->ends = call->good ? model->free_at[worker] : model->now + model->timeout;
+    call->ends = call->good ? heard_at(model, model->free_at[worker]) : model->now + model->timeout;
 }
 
 static void run(struct model *model, int64_t duration)
@@ -131,6 +144,68 @@ static void test_follows_a_server_of_random_speed(void **state)
         follow_capacity(true, seed);
 }
 
+/* Round trips of 5 ms, 200 at a time are right: a client that is late, or stands still for as long as a round trip,
+ * must not be taken for a server that is too busy. */
+static void test_noise_does_not_hold_it_down(void **state)
+{
+    (void)state;
+    static const double noises[] = {0.2e6, 1e6};
+    for (int i = 0; i < 4; i++) {
+        static struct model model;
+        model = (struct model){.service = 5e6,
+                               .timeout = CLOCK_SECOND,
+                               .now = 1,
+                               .random = (uint64_t)i,
+                               .noise = noises[i % 2],
+                               .pause = i < 2 ? 0 : 5 * CLOCK_MILLISECOND};
+        const struct limiter_options options = {.adaptive = true, .most = CALLS};
+        limiter_init(&model.limiter, &options);
+        set_workers(&model, 200);
+        run(&model, 1000 * CLOCK_MILLISECOND);
+        run(&model, 250 * CLOCK_MILLISECOND);
+        double share = (double)model.good / (200 / 5e-3 * 0.25);
+        print_message("noise %g ms, pause %g ms: limit %u, %.3f of the best\n", model.noise / 1e6,
+                      (double)model.pause / 1e6, model.limiter.limit, share);
+        assert_true(share >= 0.9);
+        assert_true(model.failed == 0);
+    }
+}
+
+/* Nothing ever fails, as there is no timeout: round trips alone keep it from creeping up. */
+static void test_does_not_creep(void **state)
+{
+    (void)state;
+    for (int exponential = 0; exponential < 2; exponential++) {
+        static struct model model;
+        model = (struct model){
+            .service = 5e6, .exponential = exponential, .timeout = 1000 * CLOCK_SECOND, .now = 1, .random = 3};
+        const struct limiter_options options = {.adaptive = true, .most = CALLS};
+        limiter_init(&model.limiter, &options);
+        set_workers(&model, 20);
+        for (int second = 0; second < 12; second++) {
+            run(&model, CLOCK_SECOND);
+            assert_true(second < 5 || model.limiter.limit <= 20 * 4);
+        }
+        assert_true(model.limiter.limit >= 18);
+    }
+}
+
+/* A server that takes four times as long for good: that is no reason to do less at a time. */
+static void test_a_slower_server_is_not_starved(void **state)
+{
+    (void)state;
+    static struct model model;
+    model = (struct model){.service = 5e6, .timeout = CLOCK_SECOND, .now = 1, .random = 5};
+    const struct limiter_options options = {.adaptive = true, .most = CALLS};
+    limiter_init(&model.limiter, &options);
+    set_workers(&model, 50);
+    run(&model, 5 * CLOCK_SECOND);
+    model.service = 20e6;
+    run(&model, 10 * CLOCK_SECOND);
+    run(&model, 10 * CLOCK_SECOND);
+    expect_good(&model, "four times slower");
+}
+
 /* A client that never wants more than 5 at a time must not end up with a limit of hundreds. */
 static void test_does_not_grow_when_its_limit_was_not_reached(void **state)
 {
@@ -176,6 +251,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_follows_a_server_of_constant_speed),
         cmocka_unit_test(test_follows_a_server_of_random_speed),
+        cmocka_unit_test(test_noise_does_not_hold_it_down),
+        cmocka_unit_test(test_does_not_creep),
+        cmocka_unit_test(test_a_slower_server_is_not_starved),
         cmocka_unit_test(test_does_not_grow_when_its_limit_was_not_reached),
         cmocka_unit_test(test_failures_shrink_it_to_one_and_no_further),
         cmocka_unit_test(test_fixed_stays),

@@ -316,3 +316,22 @@ def watch_threads(marker, done, seen):
             except (OSError, IndexError):
                 pass
         time.sleep(0.01)
+
+
+# ---- The adaptive limit, on the simulated clock ----------------------------------------------------------------------
+
+@pytest.mark.parametrize("workers, service", [(50, 0.05), (100, 0.005)])
+def test_the_adaptive_limit_finds_what_a_server_can_do(pipeline, workers, service):
+    """From 1 on, with all its beginnings: more than four fifths of what is possible, and nothing fails."""
+    seconds = 10 if service > 0.01 else 1
+    possible = workers / service
+    report = pipeline(GENERATE % (possible * seconds) + """
+stages:
+  - call: {url: "http://model.example/work", value: sensor, values: {number: /number}, fields: {number: i64},
+           concurrency: adaptive, most: 2000, retries: 0, timeout: 1100ms, order: none, breaker: 0}
+sinks: {out: {type: "null"}}
+""", args=["--simulated", "--server", f"workers={workers}", "--server", f"service={service * 1000:.0f}ms"])
+    found = facts(report, "call")
+    assert report["records_stored"] == found["answered"] == possible * seconds and found["failed"] == 0
+    assert report["seconds"] < seconds / 0.8, report["seconds"]
+    assert 0.8 * workers <= found["adaptive limit"] <= 4 * workers, found
