@@ -258,6 +258,8 @@ int endpoint_ask(struct weir_context *context, struct endpoint *endpoint, const 
 {
     int64_t deadline = weir_now(context) + endpoint->options->timeout;
     bool overload = false;
+    if (question->deadline_ns && question->deadline_ns < deadline)
+        deadline = question->deadline_ns;
     *answer = (struct endpoint_answer){.limit = LIMITER_GOOD};
     retry_budget_earn(&endpoint->budget);
     for (uint32_t attempt = 1;; attempt++) {

@@ -83,6 +83,7 @@ struct endpoint_question {
     size_t body_size;
     const char *content_type;
     const char *idempotency_key; /* NULL: none */
+    int64_t deadline_ns;         /* weir_now's clock; besides the timeout; 0: none */
     bool gzip;
     bool repeatable; /* may be asked twice although it is a POST */
 };

@@ -32,7 +32,7 @@ enum format { FORMAT_NDJSON, FORMAT_JSON };
 static const char *const format_names[] = {"ndjson", "json", NULL};
 enum compress { COMPRESS_NONE, COMPRESS_GZIP };
 static const char *const compress_names[] = {"none", "gzip", NULL};
-enum { KEY_SIZE = 64, AGAIN_FIRST_MS = 100, AGAIN_MOST_S = 10 };
+enum { KEY_SIZE = 64, AGAIN_FIRST_MS = 100, AGAIN_MOST_S = 10, GIVE_UP_LEFT_MS = 10 /* too little to try again */ };
 
 /* Selected rows of a batch: `count` from the first-th on. */
 struct piece {
@@ -197,7 +197,7 @@ static void reject(struct request *request, const struct endpoint_answer *answer
 
 enum delivered { DELIVERED, DELIVER_AGAIN, DELIVER_HALVES, DELIVERED_REJECTED };
 
-static int ask(struct weir_context *context, struct request *request, struct endpoint_answer *answer)
+static int ask(struct weir_context *context, struct request *request, int64_t deadline, struct endpoint_answer *answer)
 {
     struct sink_http *self = request->self;
     struct weir_buffer list = {0};
@@ -212,6 +212,7 @@ static int ask(struct weir_context *context, struct request *request, struct end
         .body_size = json ? list.size : request->lines.size,
         .content_type = json ? "application/json" : "application/x-ndjson",
         .idempotency_key = request->key,
+        .deadline_ns = deadline,
         .gzip = self->compress == COMPRESS_GZIP,
     };
     int error = endpoint_ask(context, &self->endpoint, &question, answer);
@@ -237,19 +238,23 @@ static int deliver(struct weir_context *context, struct request *request, enum l
 {
     struct sink_http *self = request->self;
     struct endpoint_answer answer;
-    int64_t since = weir_now(context), wait = AGAIN_FIRST_MS * CLOCK_MILLISECOND;
+    int64_t deadline = self->give_up ? weir_now(context) + self->give_up : 0;
+    int64_t wait = AGAIN_FIRST_MS * CLOCK_MILLISECOND;
     int result = DELIVER_AGAIN;
     while (result == DELIVER_AGAIN) {
-        result = ask(context, request, &answer);
+        result = ask(context, request, deadline, &answer);
         if (*outcome == LIMITER_GOOD || answer.limit == LIMITER_OVERLOAD)
             *outcome = answer.limit;
         if (result != DELIVER_AGAIN)
             break;
         self->again++;
-        weir_notice(self->env, "not accepted yet", "%s; trying again, nothing is lost", answer.words);
-        if (self->give_up && weir_now(context) - since >= self->give_up)
+        int64_t left = deadline ? deadline - weir_now(context) : INT64_MAX;
+        if (left < GIVE_UP_LEFT_MS * CLOCK_MILLISECOND) {
             result = weir_fail(self->env->error, -EIO, "%s: %s (give_up)", self->env->name, answer.words);
-        else if (weir_sleep(context, wait) < 0)
+            break;
+        }
+        weir_notice(self->env, "not accepted yet", "%s; trying again, nothing is lost", answer.words);
+        if (weir_sleep(context, wait < left / 2 ? wait : left / 2) < 0)
             result = -ECANCELED;
         wait = wait > AGAIN_MOST_S * CLOCK_SECOND / 2 ? AGAIN_MOST_S * CLOCK_SECOND : wait * 2;
     }

@@ -154,6 +154,16 @@ def test_a_run_that_is_to_give_up_does(weir, tmp_path):
     assert "500" in outcome.stderr and "give_up" in outcome.stderr and "hunter2" not in outcome.stderr
 
 
+@pytest.mark.parametrize("hangs", [False, True])
+def test_giving_up_is_a_deadline(weir, tmp_path, hangs):
+    """Neither the pause of the circuit, which is open long before, nor the time for an answer outlasts it."""
+    text = GENERATE % 10 + sink(80, ", give_up: 500ms, timeout: 30s, breaker: 2")
+    (tmp_path / "p.yaml").write_text(text.replace("breaker_pause: 100ms", "breaker_pause: 20s"))
+    outcome = weir("run", "p.yaml", "--json", "--simulated", "--server", "service=1h", "--server",
+                   f"timeout={'2h' if hangs else '1ms'}", status=1)
+    assert 0.4 <= outcome.json()["seconds"] <= 0.5 and "give_up" in outcome.stderr, outcome
+
+
 def test_nobody_there_is_said(weir, tmp_path):
     (tmp_path / "p.yaml").write_text(GENERATE % 10 + sink(9, ", give_up: 100ms, timeout: 100ms"))
     outcome = weir("run", "p.yaml", "--json", status=1)
