@@ -151,23 +151,33 @@ static uint32_t screen_columns(void)
     return wanted > 0 && wanted < 10000 ? (uint32_t)wanted : 100;
 }
 
+static int put(FILE *file, struct weir_buffer *buffer)
+{
+    int code = buffer->failed ? APP_FAILED : APP_OK;
+    if (buffer->failed)
+        app_say("out of memory");
+    else if (fwrite(buffer->data, 1, buffer->size, file) != buffer->size || fflush(file) != 0)
+        code = errno == EPIPE ? APP_OK : APP_FAILED;
+    buffer_free(buffer);
+    return code;
+}
+
+/* The drawing stands before the table, or, as JSON is for programs, on stderr. */
 static int show(const struct arguments *arguments, const struct compare *compare)
 {
-    struct weir_buffer buffer = {0};
-    if (arguments->json) {
-        compare_json(compare, &buffer);
-    } else {
-        if (arguments->timeline) {
-            compare_timeline(compare, screen_columns(), &buffer);
-            buffer_string(&buffer, "\n");
-        }
-        compare_text(compare, &buffer);
+    struct weir_buffer text = {0}, drawing = {0};
+    int code = APP_OK;
+    if (arguments->timeline) {
+        compare_timeline(compare, screen_columns(), &drawing);
+        buffer_string(&drawing, "\n");
+        code = put(arguments->json ? stderr : stdout, &drawing);
     }
-    int code = buffer.failed ? APP_FAILED : APP_OK;
-    if (!buffer.failed && (fwrite(buffer.data, 1, buffer.size, stdout) != buffer.size || fflush(stdout) != 0))
-        code = errno == EPIPE ? APP_OK : APP_FAILED;
-    buffer_free(&buffer);
-    return code;
+    if (arguments->json)
+        compare_json(compare, &text);
+    else
+        compare_text(compare, &text);
+    int shown = put(stdout, &text);
+    return code == APP_OK ? shown : code;
 }
 
 static int show_spectra(const struct arguments *arguments, const struct compare *compare)
@@ -186,7 +196,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
 {
     const struct app_option options[] = {
         {"json", 0, NULL, "one JSON object on stdout", .flag = &arguments->json},
-        {"timeline", 0, NULL, "draw who produced and consumed when", .flag = &arguments->timeline},
+        {"timeline", 0, NULL, "draw who produced and consumed when (with --json: on stderr)",
+         .flag = &arguments->timeline},
         SPECTRA_OPTIONS(&arguments->spectra),
         {"simulated", 0, NULL, "on the simulated clock: at once, and the same each time",
          .flag = &arguments->simulated},

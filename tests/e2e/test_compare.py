@@ -99,3 +99,14 @@ def test_the_words_fit_what_was_measured(weir):
     text = weir("compare", EXAMPLES / "blocking.yaml", "--simulated", "--timeline", status=0).stdout
     assert "at the same time it is no faster, but no record waits any more." in text
     assert "at most 10 at a time" in text and "average within a column" in text
+
+
+def test_the_timeline_is_drawn_beside_json(weir):
+    outcome = weir("compare", EXAMPLES / "two_producers.yaml", "--simulated", "--json", "--timeline", status=0)
+    assert outcome.json()["same_work"] and "sequential: 1 min 00 s" in outcome.stderr and "consumer" in outcome.stderr
+
+
+def test_the_fleet_has_something_to_show(weir):
+    """A reading cannot be three standard deviations from the mean of ten that it is one of: the window is larger."""
+    seen = weir("run", EXAMPLES / "fleet.yaml", "--simulated", "--duration", "30s", "--quiet", status=0).stdout
+    assert 5 <= len(seen.splitlines()) <= 60
