@@ -24,7 +24,7 @@
 
 enum { ROOM_SIZES = 33 };         /* of turns; room.c */
 enum { SOURCE_ROWS_MOST = 4096 }; /* in a batch, unless the plan says how many */
-enum { ENGINE_LANES_MAX = 64, ENGINE_NOTICES_MAX = 3, ENGINE_COUNTERS_MAX = 4096 };
+enum { ENGINE_LANES_MAX = 64, ENGINE_NOTICES_MAX = 3, ENGINE_COUNTERS_MAX = 4096, ENGINE_COUNTER_BUCKETS = 1024 };
 
 /* ---- Machines -------------------------------------------------------------------------------------------------- */
 
@@ -254,7 +254,8 @@ struct sink {
 /* ---- Pipeline -------------------------------------------------------------------------------------------------- */
 
 struct counter {
-    struct counter *next;
+    struct counter *next; /* in the order in which they came up */
+    struct counter *same_bucket;
     char *part, *what, *field;
     uint64_t number;
 };
@@ -287,7 +288,7 @@ struct pipeline {
     pthread_mutex_t lock;        /* error, counters */
     pthread_mutex_t notice_lock; /* one line at a time; taken before lock */
     struct weir_error error;
-    struct counter *counters;
+    struct counter *counters, *last_counter, *counter_buckets[ENGINE_COUNTER_BUCKETS];
     uint32_t counter_count;
     uint64_t random;      /* simulated runner */
     struct machine *peer; /* simulated runner: of options.peer; none of `machines` */

@@ -213,10 +213,19 @@ static bool reads_from(const struct plan_node *node, uint32_t from)
     return false;
 }
 
-static int allocate_fanout(struct pipeline *pipeline, struct fanout *fanout)
+static uint32_t count_readers(const struct pipeline *pipeline, uint32_t from)
 {
-    fanout->children = memory_zeroed(pipeline->plan->count, sizeof *fanout->children);
-    fanout->sides = memory_zeroed(pipeline->plan->count, sizeof(struct weir_engine_node *));
+    uint32_t readers = 0;
+    for (uint32_t to = from + 1; to < pipeline->plan->count; to++)
+        for (uint32_t i = 0; i < plan_node(pipeline, to)->from_count; i++)
+            readers += plan_node(pipeline, to)->from[i] == from;
+    return readers;
+}
+
+static int allocate_fanout(struct pipeline *pipeline, uint32_t readers, struct fanout *fanout)
+{
+    fanout->children = memory_zeroed(readers + 1, sizeof *fanout->children);
+    fanout->sides = memory_zeroed(readers + 1, sizeof(struct weir_engine_node *));
     fanout->exchanges = memory_zeroed(pipeline->exchange_count + 1, sizeof *fanout->exchanges);
     fanout->sink_outputs = memory_zeroed(pipeline->sink_count + 1, sizeof *fanout->sink_outputs);
     fanout->null_sinks = memory_zeroed(pipeline->sink_count + 1, sizeof(struct sink *));
@@ -247,7 +256,7 @@ static int build_fanout(const struct build *build, struct lane *lane, uint32_t f
                         uint32_t target_count, struct fanout *fanout)
 {
     struct pipeline *pipeline = build->pipeline;
-    int error = allocate_fanout(pipeline, fanout);
+    int error = allocate_fanout(pipeline, count_readers(pipeline, from), fanout);
     if (error < 0)
         return error;
     fanout->from = from;
@@ -307,7 +316,7 @@ static int build_input(const struct build *build, struct lane *lane, const struc
         error = build_fanout(build, lane, stage->node.index, targets, target_count, &input->fanout);
     } else if (entrance->exchange) {
         input->edge = entrance->exchange->edges[lane->index];
-        error = allocate_fanout(pipeline, &input->fanout);
+        error = allocate_fanout(pipeline, entrance->exchange->consumer_count, &input->fanout);
         for (uint32_t i = 0; error >= 0 && i < entrance->exchange->consumer_count; i++)
             input->fanout.children[input->fanout.child_count++] = (struct child){
                 lane->nodes[entrance->exchange->consumers[i]], entrance->exchange->consumer_inputs[i]};

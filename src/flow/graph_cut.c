@@ -179,9 +179,11 @@ static int cut_plain(struct build *build, uint32_t to)
 int graph_cut(struct build *build)
 {
     struct pipeline *pipeline = build->pipeline;
-    uint32_t most = build->count * build->count;
+    uint32_t most = 1; /* one for each way into a node, and all ways into one may share one */
     int error = 0;
-    pipeline->exchanges = memory_zeroed(most ? most : 1, sizeof *pipeline->exchanges);
+    for (uint32_t i = 0; i < build->count; i++)
+        most += plan_node(pipeline, i)->from_count;
+    pipeline->exchanges = memory_zeroed(most, sizeof *pipeline->exchanges);
     if (!pipeline->exchanges)
         return -ENOMEM;
     for (uint32_t to = 0; to < build->count && !error; to++) {

@@ -5,6 +5,7 @@
 #include "async/coroutine.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -80,14 +81,29 @@ void pipeline_fail_memory(struct pipeline *pipeline, const char *part, uint64_t 
     pipeline_fail(pipeline, &error);
 }
 
+static struct counter **counter_bucket(struct pipeline *pipeline, const char *part, const char *what, const char *field)
+{
+    uint64_t hash = hash_bytes(part, strlen(part));
+    hash = hash_u64(hash ^ hash_bytes(what, strlen(what)));
+    hash = hash_u64(hash ^ hash_bytes(field, strlen(field)));
+    return &pipeline->counter_buckets[hash % ENGINE_COUNTER_BUCKETS];
+}
+
+static void free_counter(struct counter *counter)
+{
+    memory_free(counter->part);
+    memory_free(counter->what);
+    memory_free(counter->field);
+    memory_free(counter);
+}
+
+/* With the lock. Decoders count many fields for each block: so it takes no longer when there are many. */
 static struct counter *find_counter(struct pipeline *pipeline, const char *part, const char *what, const char *field)
 {
-    struct counter **link = &pipeline->counters;
-    for (; *link; link = &(*link)->next) {
-        struct counter *counter = *link;
+    struct counter **bucket = counter_bucket(pipeline, part, what, field);
+    for (struct counter *counter = *bucket; counter; counter = counter->same_bucket)
         if (!strcmp(counter->part, part) && !strcmp(counter->what, what) && !strcmp(counter->field, field))
             return counter;
-    }
     if (pipeline->counter_count == ENGINE_COUNTERS_MAX)
         return NULL;
     struct counter *counter = memory_zeroed(1, sizeof *counter);
@@ -97,14 +113,14 @@ static struct counter *find_counter(struct pipeline *pipeline, const char *part,
     counter->what = memory_string(what);
     counter->field = memory_string(field);
     if (!counter->part || !counter->what || !counter->field) {
-        memory_free(counter->part);
-        memory_free(counter->what);
-        memory_free(counter->field);
-        memory_free(counter);
+        free_counter(counter);
         return NULL;
     }
     pipeline->counter_count++;
-    *link = counter;
+    *(pipeline->last_counter ? &pipeline->last_counter->next : &pipeline->counters) = counter;
+    pipeline->last_counter = counter;
+    counter->same_bucket = *bucket;
+    *bucket = counter;
     return counter;
 }
 
@@ -541,10 +557,7 @@ static void free_counters(struct pipeline *pipeline)
 {
     for (struct counter *counter = pipeline->counters, *next; counter; counter = next) {
         next = counter->next;
-        memory_free(counter->part);
-        memory_free(counter->what);
-        memory_free(counter->field);
-        memory_free(counter);
+        free_counter(counter);
     }
 }
 
