@@ -215,6 +215,15 @@ static int load_before(struct benching *benching)
     return code < 0 ? APP_USAGE : -1;
 }
 
+/* -1: go on; else the exit code. */
+static int check_save(const struct arguments *arguments)
+{
+    char *path = arguments->save ? path_of(arguments->save) : NULL;
+    int code = files_check("--save", path);
+    memory_free(path);
+    return code;
+}
+
 static int save(const struct benching *benching)
 {
     struct weir_buffer text = {0};
@@ -420,6 +429,8 @@ int cmd_bench(int argc, char **argv)
         code = list(&benching);
     if (code < 0 && arguments.against)
         code = load_before(&benching);
+    if (code < 0)
+        code = check_save(&arguments);
     if (code < 0)
         code = bench(&benching);
     microbench_set_free(&benching.set);

@@ -73,7 +73,8 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
         app_say("--folded and --json are two forms of the same: choose one");
         return APP_USAGE;
     }
-    return run_values_read(&arguments->values);
+    code = files_check("--save", arguments->save);
+    return code < 0 ? run_values_read(&arguments->values) : code;
 }
 
 static int load_before(struct profiling *profiling)

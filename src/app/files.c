@@ -67,6 +67,41 @@ int files_save(const char *path, const struct weir_buffer *text)
     return error ? fail("write", path, error) : 0;
 }
 
+/* 0 where a file could be made, and was taken away again, or where there is one to write to. */
+static int try_file(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        return S_ISDIR(status.st_mode) ? -EISDIR : access(path, W_OK) < 0 ? -errno : 0;
+    char *beside = memory_format("%s.new", path);
+    if (!beside)
+        return -ENOMEM;
+    int descriptor = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    int error = descriptor < 0 ? -errno : 0;
+    if (descriptor >= 0) {
+        close(descriptor);
+        (void)unlink(beside);
+    }
+    if (error == -EEXIST) /* left by somebody who was stopped while writing */
+        error = access(beside, W_OK) < 0 ? -errno : 0;
+    memory_free(beside);
+    return error;
+}
+
+int files_check(const char *option, const char *path)
+{
+    int error = path && strcmp(path, "-") != 0 ? *path ? try_file(path) : -ENOENT : 0;
+    if (!error)
+        return -1;
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    if (error == -ENOENT && slash && slash > path)
+        app_say("%s %s cannot be written: there is no folder %.*s; make it, or name another file", option, path,
+                (int)(slash - path), path);
+    else
+        app_say("%s %s cannot be written: %s; name another file", option, path, strerror(-error));
+    return APP_USAGE;
+}
+
 int files_load(const char *path, struct weir_buffer *text)
 {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC);

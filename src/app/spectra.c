@@ -18,8 +18,10 @@ static bool is_stdout(const char *path)
 
 int spectra_check(const struct spectra *spectra, bool json)
 {
-    if (json + is_stdout(spectra->svg) + is_stdout(spectra->hgrm) <= 1)
-        return -1;
+    if (json + is_stdout(spectra->svg) + is_stdout(spectra->hgrm) <= 1) {
+        int code = files_check("--svg", spectra->svg);
+        return code < 0 ? files_check("--hgrm", spectra->hgrm) : code;
+    }
     app_say("only one of --json, --svg - and --hgrm - can be on stdout: give the others a file");
     return APP_USAGE;
 }

@@ -21,7 +21,7 @@ struct spectra {
         "hgrm", 0, "FILE", "the latency as HdrHistogram's percentile text; - is stdout", .value = &(spectra)->hgrm     \
     }
 
-/* stdout is for one thing. -1: go on; else the exit code, and the mistake was explained. */
+/* stdout is for one thing, and files can be written. -1: go on; else the exit code, and the mistake was explained. */
 int spectra_check(const struct spectra *spectra, bool json);
 
 /* What was asked for: the plot goes to `words`, the files say nothing. `latency` is what --hgrm writes; may be NULL.

@@ -394,7 +394,8 @@ int sweep_arguments_read(int argc, char **argv, struct sweep_arguments *ret)
         app_say("--json is on stdout already: give --csv and --svg a file");
         return APP_USAGE;
     }
-    return -1;
+    code = files_check("--csv", ret->csv);
+    return code < 0 ? files_check("--svg", ret->svg) : code;
 }
 
 void sweep_arguments_free(struct sweep_arguments *arguments)

@@ -75,7 +75,11 @@ def test_one_thing_on_stdout(weir, tmp_path):
     assert "--svg -" in weir("run", "p.yaml", "--hgrm", "-", "--svg", "-", status=2).stderr
     outcome = weir("run", "p.yaml", "--simulated", "--quiet", "--svg", "-", status=0)
     assert xml.etree.ElementTree.fromstring(outcome.stdout_bytes).tag == "{http://www.w3.org/2000/svg}svg"
-    assert "cannot write" in weir("run", "p.yaml", "--simulated", "--quiet", "--svg", "no/such/x.svg", status=1).stderr
+    for option in ("--svg", "--hgrm"):  # before anything runs
+        outcome = weir("run", "p.yaml", "--simulated", "--quiet", option, "no/such/x", status=2)
+        assert f"{option} no/such/x cannot be written: there is no folder no/such; make it" in outcome.stderr
+        assert not outcome.stdout
+    assert "cannot be written: Is a directory" in weir("run", "p.yaml", "--svg", ".", status=2).stderr
 
 
 # ---- In a browser --------------------------------------------------------------------------------------------------

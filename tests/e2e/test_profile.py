@@ -87,6 +87,13 @@ def test_profile_of_a_sink_on_stdout_goes_to_stderr(weir, tmp_path):
     assert "ns/record" in outcome.stderr and "ns/record" not in outcome.stdout
 
 
+def test_where_it_is_kept_is_known_before_it_runs(weir, tmp_path):
+    (tmp_path / "p.yaml").write_text(PIPELINE)
+    outcome = weir("profile", "p.yaml", "--save", "no/such/x.json", status=2)
+    assert "--save no/such/x.json cannot be written: there is no folder no/such; make it" in outcome.stderr
+    assert not outcome.stdout and [path.name for path in tmp_path.iterdir()] == ["p.yaml"]
+
+
 def test_folded(weir, tmp_path):
     (tmp_path / "p.yaml").write_text(PIPELINE)
     lines = weir("profile", "p.yaml", "--folded", "--lanes", "1", status=0).stdout.splitlines()
