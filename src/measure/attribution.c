@@ -348,8 +348,8 @@ static void fill_threads(const struct pipeline_times *times, struct attribution 
         thread->busy_seconds = (double)time->busy_ns / 1e9;
         thread->blocked_seconds = (double)time->blocked_ns / 1e9;
         thread->starved_seconds = (double)time->starved_ns / 1e9;
-        thread->processor_seconds = (double)time->processor_ns / 1e9;
-        thread->queued_seconds = (double)time->queued_ns / 1e9;
+        thread->processor_seconds = net_time(time) / 1e9;
+        thread->queued_seconds = thread->busy_seconds - thread->processor_seconds;
         thread->nanoseconds = times->records ? work_of(times, i).net / (double)times->records : NAN;
     }
     for (uint32_t i = 0; i < times->cell_count; i++) { /* wherever it was spent */

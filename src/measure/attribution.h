@@ -52,7 +52,7 @@ struct attribution_row {
 struct attribution_thread {
     char name[32];
     double busy_seconds, blocked_seconds, starved_seconds;
-    double processor_seconds, queued_seconds; /* 0: not known */
+    double processor_seconds, queued_seconds; /* of busy: with a processor (or a device), and without one; their sum */
     double nanoseconds;                       /* of work (busy less queued) for each record of the pipeline */
 };
 struct attribution_queue {

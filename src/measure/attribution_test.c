@@ -152,6 +152,11 @@ static void test_processors_limit(void **state)
     world.threads[2].processor_ns = 100000000;
     assert_int_equal(attribution_make(&plan, &world.times, 1, NULL, NULL, &made), 0);
     assert_true(made->processors_bound);
+    for (uint32_t i = 0; i < made->thread_count; i++) {
+        const struct attribution_thread *thread = &made->threads[i];
+        assert_true(thread->queued_seconds >= 0);
+        assert_true(fabs(thread->busy_seconds - thread->processor_seconds - thread->queued_seconds) < 1e-12);
+    }
     NEAR(made->bound_per_second, 1e6 / 1.05);
     NEAR(row_of(made, "rolling", WORK_PROCESS)->removed, 1.05 / (1.05 - 0.9 * 0.7));
     NEAR(row_of(made, "in", WORK_READ)->removed, 1.05);

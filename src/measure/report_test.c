@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "flow/pipeline.h"
+#include "measure/attribution.h"
 #include "measure/report.h"
 #include "measure/text.h"
 
@@ -123,6 +124,28 @@ static void text_of_a_run(void **state)
     buffer_free(&out);
 }
 
+/* What the table says of the work is what the advice says of it: all of it, that of no part too. */
+static void shares_of_the_work(void **state)
+{
+    (void)state;
+    struct goal goals[2];
+    struct report report = full(goals);
+    struct attribution_row rows[] = {
+        {.name = "engine", .own_seconds = 0.2},
+        {.name = "rolling", .type = "rolling", .own_seconds = 0.5},
+        {.name = "store \"x\"", .type = "file", .work = WORK_ENCODE, .own_seconds = 0.1},
+        {.name = "store \"x\"", .type = "file", .work = WORK_WRITE, .own_seconds = 0.2},
+    };
+    const struct attribution attribution = {.records = 22695, .critical = -1, .rows = rows, .row_count = 4};
+    struct weir_buffer out = {0};
+    report.attribution = &attribution;
+    report_text(&report, &out);
+    expect(&out, "rolling    stage       22,695       22,690     22.0 µs         50 %\n");
+    expect(&out, "store \"x\"  sink        22,690            -     13.2 µs         30 %\n");
+    expect(&out, "engine                                         8.81 µs         20 %\n");
+    buffer_free(&out);
+}
+
 static void json_of_a_run(void **state)
 {
     (void)state;
@@ -215,9 +238,13 @@ static void out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(counts),        cmocka_unit_test(text_of_a_run),
-        cmocka_unit_test(json_of_a_run), cmocka_unit_test(a_stage_that_holds_back),
-        cmocka_unit_test(an_empty_run),  cmocka_unit_test(what_does_not_add_up_is_said),
+        cmocka_unit_test(counts),
+        cmocka_unit_test(text_of_a_run),
+        cmocka_unit_test(shares_of_the_work),
+        cmocka_unit_test(json_of_a_run),
+        cmocka_unit_test(a_stage_that_holds_back),
+        cmocka_unit_test(an_empty_run),
+        cmocka_unit_test(what_does_not_add_up_is_said),
         cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "flow/pipeline.h"
 #include "measure/advice.h"
+#include "measure/attribution.h"
 #include "measure/report.h"
 #include "measure/text.h"
 
@@ -169,8 +170,47 @@ static void put_row(struct weir_buffer *out, const struct row *row, const size_t
     }
 }
 
-/* `total_busy` 0: not known, as in a simulation, where processor time means nothing. */
-static struct row row_of(const struct pipeline_part_view *part, double total_busy)
+/* The work of a part, s: as `weir profile` and the advice count it, with all that its threads did for it; where that is
+ * not known, the time in its functions. 0 in a simulation, where processor time means nothing. */
+static double work_of(const struct report *report, const struct pipeline_part_view *part)
+{
+    const struct attribution *made = report->attribution;
+    double work = 0;
+    if (!made)
+        return report->simulated ? 0 : (double)part->busy_ns * 1e-9;
+    for (uint32_t i = 0; i < made->row_count; i++) {
+        const struct attribution_row *row = &made->rows[i];
+        if (row->type[0] && row->work != WORK_OBSERVE && strncmp(row->name, part->name, sizeof row->name - 1) == 0)
+            work += row->own_seconds;
+    }
+    return work;
+}
+
+/* The work that is of no part. */
+static double work_of_none(const struct report *report)
+{
+    const struct attribution *made = report->attribution;
+    double work = 0;
+    for (uint32_t i = 0; made && i < made->row_count; i++)
+        work += made->rows[i].type[0] ? 0 : made->rows[i].own_seconds;
+    return work;
+}
+
+static void fill_work(struct row *row, double work, double all, uint64_t records)
+{
+    double each = records > 0 ? work * 1e9 / (double)records : 0;
+    snprintf(row->cells[4], CELL, "-");
+    snprintf(row->cells[5], CELL, "-");
+    if (all <= 0)
+        return;
+    if (records > 0 && each < 99.95)
+        snprintf(row->cells[4], CELL, "%.1f ns", each);
+    else if (records > 0)
+        units_show_duration((int64_t)each, row->cells[4], CELL);
+    snprintf(row->cells[5], CELL, "%.0f %%", work / all * 100);
+}
+
+static struct row row_of(const struct report *report, const struct pipeline_part_view *part, double all)
 {
     static const char *const kinds[] = {[WEIR_SOURCE] = "source", [WEIR_STAGE] = "stage", [WEIR_SINK] = "sink"};
     struct row row;
@@ -186,35 +226,24 @@ static struct row row_of(const struct pipeline_part_view *part, double total_bus
     if (kind != WEIR_SINK) {
         text_count(part->records_out, row.cells[3], CELL);
     }
-    snprintf(row.cells[4], CELL, "-");
-    snprintf(row.cells[5], CELL, "-");
-    if (records > 0 && total_busy > 0) {
-        double each = (double)part->busy_ns / (double)records;
-        if (each < 99.95) {
-            snprintf(row.cells[4], CELL, "%.1f ns", each);
-        } else {
-            units_show_duration((int64_t)each, row.cells[4], CELL);
-        }
-    }
-    if (total_busy > 0) {
-        snprintf(row.cells[5], CELL, "%.0f %%", (double)part->busy_ns * 100 / total_busy);
-    }
+    fill_work(&row, work_of(report, part), all, records);
     return row;
 }
 
-static void put_parts(struct weir_buffer *out, const struct pipeline_snapshot *snapshot, bool simulated)
+static void put_parts(struct weir_buffer *out, const struct report *report)
 {
+    const struct pipeline_snapshot *snapshot = report->snapshot;
     static const struct row head = {{"part", "kind", "records in", "records out", "per record", "of the work"}};
     size_t widths[TABLE_COLUMNS];
-    double total_busy = 0;
+    double engine = work_of_none(report), all = engine;
     for (int column = 0; column < TABLE_COLUMNS; column++) {
         widths[column] = text_columns(head.cells[column]);
     }
     for (uint32_t i = 0; i < snapshot->part_count; i++) {
-        total_busy += simulated ? 0 : (double)snapshot->parts[i].busy_ns;
+        all += work_of(report, &snapshot->parts[i]);
     }
     for (uint32_t i = 0; i < snapshot->part_count; i++) {
-        struct row row = row_of(&snapshot->parts[i], total_busy);
+        struct row row = row_of(report, &snapshot->parts[i], all);
         for (int column = 0; column < TABLE_COLUMNS; column++) {
             size_t columns = text_columns(row.cells[column]);
             widths[column] = columns > widths[column] ? columns : widths[column];
@@ -223,7 +252,12 @@ static void put_parts(struct weir_buffer *out, const struct pipeline_snapshot *s
     buffer_string(out, "\n");
     put_row(out, &head, widths);
     for (uint32_t i = 0; i < snapshot->part_count; i++) {
-        struct row row = row_of(&snapshot->parts[i], total_busy);
+        struct row row = row_of(report, &snapshot->parts[i], all);
+        put_row(out, &row, widths);
+    }
+    if (engine > 0) {
+        struct row row = {{"engine", "", "", ""}};
+        fill_work(&row, engine, all, snapshot->records_in);
         put_row(out, &row, widths);
     }
 }
@@ -405,7 +439,7 @@ void report_text(const struct report *report, struct weir_buffer *out)
     put_rates(out, snapshot);
     put_histograms(out, snapshot);
     put_memory(out, report);
-    put_parts(out, snapshot, report->simulated);
+    put_parts(out, report);
     put_drops(out, snapshot);
     put_facts(out, snapshot);
     put_counters(out, snapshot);
