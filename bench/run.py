@@ -7,7 +7,7 @@ of several runs, of ratios the median of the ratios. `make bench` builds what it
 
 --quick  1 M records instead of 10 M and one run: does it work?
 --json   one JSON object on stdout instead of the tables
---docs   writes the tables that are whole into docs/benchmarks.md too
+--docs   writes each table that is whole into docs/benchmarks.md too, once it is; not with --quick
 --only   a table: {tables};
          or sections of them: {sections}; may be repeated
 --turns  of SPEAD's sustainable rate: so many, however long they take
@@ -16,6 +16,7 @@ of several runs, of ratios the median of the ratios. `make bench` builds what it
 import argparse
 import json
 import sys
+import time
 
 import harness
 import measure
@@ -41,7 +42,16 @@ def arguments():
         parser.add_argument(flag, action="store_true")
     parser.add_argument("--turns", type=int)
     parser.add_argument("--only", action="append", choices=[*TABLES, *sections])
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.docs and options.quick:
+        parser.error("--docs is for figures that count, and those of --quick do not: leave out one of them")
+    return options
+
+
+def command():
+    """How this run would be asked for again."""
+    given = " ".join(sys.argv[2:])
+    return f"make bench BENCH_OPTIONS='{given}'" if given else "make bench"
 
 
 def wanted(options):
@@ -60,10 +70,12 @@ def main():
     versions = bench.peers("versions")
     rows = []
     for name, sections, whole in wanted(options):
+        began = time.monotonic()
         made = [row for section in sections.values() for row in section(bench)]
         rows += made
         bench.say("")
-        words = f"{table.heading(machine, versions, options.quick)}\n\n{table.text(made)}"
+        heading = table.heading(machine, versions, options.quick, command(), time.monotonic() - began)
+        words = f"{heading}\n\n{table.text(made)}"
         if not options.json:
             print(words, end="\n\n", flush=True)
         if options.docs and whole:

@@ -41,10 +41,11 @@ def text(rows):
     return "\n".join("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |" for line in lines)
 
 
-def heading(machine, versions, quick):
+def heading(machine, versions, quick, command, seconds):
     found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     missing = [name for name, version in versions.items() if not version]
-    lines = [f"{machine['model']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}; "
+    lines = [f"`{command}`, {seconds // 60:.0f} min {seconds % 60:.0f} s, on {machine['model']}, "
+             f"{machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}; "
              f"{found}; weir at {machine['commit']}, {machine['date']}."]
     if missing:
         lines.append(f"Not installed, so left out: {', '.join(missing)}.")
@@ -62,4 +63,6 @@ def write_docs(path, name, words):
     if begin not in page or end not in page:
         raise SystemExit(f"{path}: the lines {begin} and {end} are missing")
     before, rest = page.split(begin, 1)
-    path.write_text(f"{before}{begin}\n{words}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
+    partial = path.with_suffix(".partial")  # an interruption leaves the old page
+    partial.write_text(f"{before}{begin}\n{words}\n{end}{rest.split(end, 1)[1]}", encoding="utf-8")
+    partial.replace(path)
