@@ -319,6 +319,18 @@ void answers_unpack(const struct answers *answers, const char *bytes, size_t siz
     }
 }
 
+/* ---- Failures ---------------------------------------------------------------------------------------------------- */
+
+const char *const answers_failure_names[] = {"refuse", "null", "stop", NULL};
+
+int answers_fail(struct weir_env *env, enum answers_failure on_failure, const char *kind, const char *words)
+{
+    weir_notice(env, kind, "%s", words);
+    if (on_failure != ANSWERS_FAILURE_STOP)
+        return 0;
+    return weir_fail(env->error, -EIO, "%s: %s (on_failure: stop)", env->name, words);
+}
+
 /* ---- Rows without ------------------------------------------------------------------------------------------------ */
 
 int answers_refuse(struct weir_env *env, struct weir_batch *in, struct weir_batch **made, const uint8_t *refused,

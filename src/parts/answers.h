@@ -25,6 +25,12 @@ struct answers { /* zeroed: none */
     struct weir_schema *schema; /* that goes out */
 };
 
+/* What becomes of records that no answer came for: a part's option `on_failure`. */
+enum answers_failure { ANSWERS_FAILURE_REFUSE, ANSWERS_FAILURE_NULL, ANSWERS_FAILURE_STOP };
+extern const char *const answers_failure_names[];
+/* Tells of a failure of a kind ("call failed"). 0, or -EIO with words where the run is to stop. */
+int answers_fail(struct weir_env *env, enum answers_failure on_failure, const char *kind, const char *words);
+
 /* The names of `values` with their pointers, and types as `fields` says ("f64", "text", "f64[384]", …), else
  * `fallback`. -EINVAL with words and the place; -ENOMEM. */
 int answers_open(struct answers *answers, struct weir_env *env, const struct weir_list *values,

@@ -20,8 +20,6 @@
 #include "parts/parts.h"
 
 enum { GROUP_MOST = 100000, BODY_MOST = 64 << 20 };
-enum failure { FAILURE_REFUSE, FAILURE_NULL, FAILURE_STOP };
-static const char *const failure_names[] = {"refuse", "null", "stop", NULL};
 enum compress { COMPRESS_NONE, COMPRESS_GZIP };
 static const char *const compress_names[] = {"none", "gzip", NULL};
 
@@ -195,15 +193,12 @@ static void make_body(const struct stage_call *self, const struct calls_piece *p
 /* The call's records stay without an answer. */
 static int give_up(struct stage_call *self, const struct calls_piece *pieces, uint32_t count, const char *words)
 {
-    weir_notice(self->env, "call failed", "%s", words);
     for (uint32_t p = 0; p < count; p++) {
         struct asking *asking = pieces[p].argument;
         memset(asking->failed + pieces[p].first, 1, pieces[p].count);
         asking->failures += pieces[p].count;
     }
-    if (self->on_failure != FAILURE_STOP)
-        return 0;
-    return weir_fail(self->env->error, -EIO, "%s: %s (on_failure: stop)", self->env->name, words);
+    return answers_fail(self->env, (enum answers_failure)self->on_failure, "call failed", words);
 }
 
 static uint32_t count_elements(struct json_text list)
@@ -315,7 +310,7 @@ static int settle(struct asking *asking, struct weir_batch *in)
     struct stage_call *self = asking->self;
     if (!asking->failures)
         return 0;
-    if (self->on_failure == FAILURE_NULL) {
+    if (self->on_failure == ANSWERS_FAILURE_NULL) {
         weir_count(self->env, "passed on without an answer", NULL, asking->failures);
         return 0;
     }
@@ -379,7 +374,7 @@ static const struct weir_option options[] = {
     {.name = "fields", .type = WEIR_OPTION_MAP, FIELD(fields),
      .help = "name: type of those that are not f64: time, i64, bool, symbol, text, or f64[N] for a list of N numbers"},
     {.name = "on_failure", .type = WEIR_OPTION_CHOICE, FIELD(on_failure), .fallback = "refuse",
-     .choices = failure_names,
+     .choices = answers_failure_names,
      .help = "records whose call failed are refused and counted, or passed on with nulls, or the run stops"},
     {.name = "repeatable", .type = WEIR_OPTION_BOOL, FIELD(repeatable), .fallback = "true",
      .help = "asking twice does no harm; false: only what the server surely did not begin with is tried again"},

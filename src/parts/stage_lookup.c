@@ -26,8 +26,6 @@
 
 enum missing { MISSING_NULL, MISSING_REFUSE, MISSING_DROP };
 static const char *const missing_names[] = {"null", "refuse", "drop", NULL};
-enum failure { FAILURE_REFUSE, FAILURE_NULL, FAILURE_STOP };
-static const char *const failure_names[] = {"refuse", "null", "stop", NULL};
 
 struct stage_lookup {
     const char *url, *file, *file_key;
@@ -237,9 +235,7 @@ static int fetch_answer(struct weir_context *context, struct wanted *wanted, con
         error = -ENOENT;
         *wanted->outcome = LIMITER_GOOD;
     } else if (error != -ECANCELED) {
-        weir_notice(self->env, "lookup failed", "%s", answer.words);
-        if (self->on_failure == FAILURE_STOP)
-            weir_fail(self->env->error, -EIO, "%s: %s (on_failure: stop)", self->env->name, answer.words);
+        (void)answers_fail(self->env, (enum answers_failure)self->on_failure, "lookup failed", answer.words);
     }
     http_reply_release(&answer.reply);
     return error;
@@ -265,7 +261,7 @@ static int ask(struct weir_context *context, const struct calls_piece *pieces, u
     if (error == 0 || error == -ECANCELED || error == -ENOMEM)
         return error;
     wanted->failed = true;
-    if (self->on_failure != FAILURE_STOP)
+    if (self->on_failure != ANSWERS_FAILURE_STOP)
         return 0;
     return weir_fail(self->env->error, -EIO, "%s: a lookup failed (on_failure: stop)", self->env->name);
 }
@@ -364,7 +360,7 @@ static int put_row(struct looking *looking, uint32_t i)
     const struct wanted *wanted = looking->of_row[i] == NO_KEY ? NULL : &looking->wanted[looking->of_row[i]];
     if (wanted && wanted->failed) {
         looking->failures++;
-        looking->refused[i] = self->on_failure == FAILURE_REFUSE;
+        looking->refused[i] = self->on_failure == ANSWERS_FAILURE_REFUSE;
         looking->refusals += looking->refused[i];
         return 0;
     }
@@ -584,7 +580,7 @@ static const struct weir_option options[] = {
      .help = "records that nothing is found for (404, 410, 204, no such row): pass on with nulls, are refused, or "
      "filtered out"},
     {.name = "on_failure", .type = WEIR_OPTION_CHOICE, FIELD(on_failure), .fallback = "refuse",
-     .choices = failure_names,
+     .choices = answers_failure_names,
      .help = "records whose lookup failed are refused and counted, or passed on with nulls, or the run stops"},
     {.name = "ttl", .type = WEIR_OPTION_DURATION, FIELD(ttl), .fallback = "5min", .least = 0, .most = 1e18,
      .help = "how long an answer is kept; 0s: for the whole run"},
