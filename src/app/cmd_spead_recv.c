@@ -21,8 +21,8 @@ struct reception {
     struct weir_buffer out;
     bool quiet, descriptors, verify, json, pyspead;
     long long most;
-    uint64_t heaps, bytes, mismatches;
-    uint32_t changes; /* of the book, as shown */
+    uint64_t heaps, bytes, verified; /* the last may have been wrong */
+    uint32_t changes;                /* of the book, as shown */
     int64_t first_ns, last_ns;
 };
 
@@ -114,10 +114,13 @@ static int take_heap(struct reception *reception, const struct weir_spead_heap *
         spead_show_heap(&reception->out, heap, &reception->book, NULL, false);
     if (reception->out.size > 0 && (!spead_show_flush(&reception->out, stdout) || fflush(stdout) != 0))
         return APP_FAILED; /* whoever read our output has gone */
-    return reception->verify && heap->complete && !verify_heap(heap) ? APP_FAILED : -1;
+    if (!reception->verify || !heap->complete)
+        return -1;
+    reception->verified++;
+    return verify_heap(heap) ? -1 : APP_FAILED;
 }
 
-static void show_end(struct reception *reception)
+static void show_end(struct reception *reception, int status)
 {
     char bytes[32];
     double seconds = (double)(reception->last_ns - reception->first_ns) * 1e-9;
@@ -132,6 +135,8 @@ static void show_end(struct reception *reception)
         buffer_format(&reception->out, " in %.3f s: %s/s, %.3f Gb/s", seconds,
                       units_show_bytes((uint64_t)((double)reception->bytes / seconds), bytes, sizeof bytes),
                       (double)reception->bytes * 8e-9 / seconds);
+    if (reception->verify && status < 0)
+        buffer_format(&reception->out, ", %llu verified", (unsigned long long)reception->verified);
     buffer_string(&reception->out, "\n");
     spead_show_statistics(&reception->out, reception->listen.receiver);
 }
@@ -149,9 +154,9 @@ static int receive(struct reception *reception)
             spead_listen_interrupts(&reception->listen);
     }
     weir_spead_receiver_stop(reception->listen.receiver);
+    show_end(reception, status);
     if (status < 0)
         status = spead_listen_result(&reception->listen);
-    show_end(reception);
     if (!spead_show_flush(&reception->out, stdout) || fflush(stdout) != 0)
         return APP_FAILED;
     return status;
@@ -245,7 +250,7 @@ int cmd_spead_recv(int argc, char **argv)
         {"pyspead", 0, NULL, "read descriptors as PySPEAD 0.5.2 writes them", .flag = &reception.pyspead},
         {"bind", 0, "INTERFACE", "multicast: the interface's name or address", .value = &listen->interface},
         {"only-from", 0, "HOST", "multicast: join this sender only", .value = &listen->only_from},
-        {"packet", 0, "BYTES", "largest packet to accept", .value = &texts.packet},
+        {"packet", 0, "BYTES", "largest packet to accept (65535)", .value = &texts.packet},
         {"buffer", 0, "BYTES", "the socket's buffer (64MiB, or what there may be)", .value = &texts.buffer},
         {"concurrent-heaps", 0, "N", "partial heaps of each sender and substream (4)", .value = &texts.concurrent},
         {"substreams", 0, "N", "parallel substreams: heap count modulo N (1)", .value = &texts.substreams},
@@ -272,9 +277,9 @@ int cmd_spead_recv(int argc, char **argv)
         {"memcpy-nt", 0, NULL, "accepted, without effect", .flag = &ignored},
         {"mem-initial", 0, "N", "heaps whose memory is made ready at the start (0)", .value = &texts.ready},
         {"mem-upper", 0, "BYTES", "bytes of each of those (4MiB)", .value = &texts.ready_bytes},
-        {"mem-lower", 0, "BYTES", "accepted, without effect; so are the next two", .value = &texts.ignored},
-        {"mem-max-free", 0, "N", "", .value = &texts.ignored},
-        {"threads", 0, "N", "", .value = &texts.ignored},
+        {"mem-lower", 0, "BYTES", "accepted, without effect", .value = &texts.ignored},
+        {"mem-max-free", 0, "N", "accepted, without effect", .value = &texts.ignored},
+        {"threads", 0, "N", "accepted: there is one, which receives", .value = &texts.ignored},
         {.name = NULL},
     };
     const struct app_usage usage = {

@@ -140,6 +140,7 @@ static void show_value(struct weir_buffer *out, const struct spead_book *book, c
     struct weir_buffer type = {0};
     if (descriptor)
         spead_show_type(&type, descriptor);
+    size_t begin = out->size;
     buffer_format(out, "  0x%04llx   %-20s %-24.*s ", (unsigned long long)value->id,
                   descriptor && descriptor->name.length ? descriptor->name.data : well_known(value), (int)type.size,
                   type.data ? type.data : "");
@@ -149,23 +150,52 @@ static void show_value(struct weir_buffer *out, const struct spead_book *book, c
         buffer_format(out, "%10s        ", "immediate");
     if (value->id != SPEAD_DESCRIPTOR)
         show_values(out, descriptor, value);
+    while (!out->failed && out->size > begin && out->data[out->size - 1] == ' ')
+        out->size--;
     buffer_string(out, "\n");
     buffer_free(&type);
+}
+
+/* How many descriptors follow each other from item `first` on. */
+static uint32_t descriptors_from(const struct weir_spead_heap *heap, uint32_t first)
+{
+    uint32_t i = first;
+    while (i < heap->value_count && heap->values[i].id == SPEAD_DESCRIPTOR && !heap->values[i].immediate)
+        i++;
+    return i - first;
+}
+
+static void show_descriptors(struct weir_buffer *out, const struct weir_spead_heap *heap, uint32_t first,
+                             uint32_t count)
+{
+    uint64_t bytes = 0;
+    char words[32];
+    for (uint32_t i = first; i < first + count; i++)
+        bytes += heap->values[i].length;
+    snprintf(words, sizeof words, "(%u descriptors)", count);
+    buffer_format(out, "  0x%04x   %-20s %-24s %10llu bytes\n", SPEAD_DESCRIPTOR, words, "", (unsigned long long)bytes);
 }
 
 void spead_show_heap(struct weir_buffer *out, const struct weir_spead_heap *heap, const struct spead_book *book,
                      const char *source, bool brief)
 {
-    buffer_format(out, "heap %llu: %zu bytes in %u packet%s, 64-%u", (unsigned long long)heap->count, heap->memory.size,
-                  heap->packets, heap->packets == 1 ? "" : "s", heap->address_bits);
+    buffer_format(out, "heap %llu: %zu byte%s in %u packet%s, 64-%u", (unsigned long long)heap->count,
+                  heap->memory.size, heap->memory.size == 1 ? "" : "s", heap->packets, heap->packets == 1 ? "" : "s",
+                  heap->address_bits);
     if (source)
         buffer_format(out, ", from %s", source);
     if (!heap->complete)
         buffer_format(out, ", incomplete: %llu bytes are missing",
                       (unsigned long long)(heap->memory.size - heap->received));
     buffer_string(out, "\n");
-    for (uint32_t i = 0; !brief && i < heap->value_count; i++)
-        show_value(out, book, &heap->values[i]);
+    for (uint32_t i = 0, alike; !brief && i < heap->value_count; i += alike) {
+        alike = descriptors_from(heap, i);
+        if (alike > 1)
+            show_descriptors(out, heap, i, alike);
+        else
+            show_value(out, book, &heap->values[i]);
+        alike = alike > 1 ? alike : 1;
+    }
 }
 
 /* ---- Statistics ------------------------------------------------------------------------------------------------ */

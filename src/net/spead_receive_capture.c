@@ -137,7 +137,9 @@ int receive_open_capture(struct weir_spead_receiver *receiver, const struct weir
         .transport = WEIR_SPEAD_CAPTURE, .fd = -1, .service = service, .close = close_capture, .state = state};
     state->fd = strcmp(state->path, "-") == 0 ? STDIN_FILENO : open(state->path, O_RDONLY | O_CLOEXEC);
     if (state->fd < 0)
-        failed = weir_fail(error, -errno, "cannot open %s: %s", state->path, strerror(errno));
+        failed = weir_fail(
+            error, -errno, "cannot open %s: %s%s", state->path, strerror(errno),
+            errno == ENOENT && !strchr(state->path, '/') ? "; a place to listen at ends with a port, as in :8888" : "");
     if (failed == 0)
         failed = capture_open(read_file, state, state->path, error, &state->capture);
     if (failed == 0)

@@ -41,7 +41,7 @@ struct source_spead {
     struct spead_columns *columns;
     uint64_t taken; /* of the run's memory */
     struct weir_spead_source_statistics *sources;
-    bool told_too_large, told_no_memory, told_outside;
+    bool told_too_large, told_no_memory, told_outside, told_shed;
 };
 
 /* ---- Running ---------------------------------------------------------------------------------------------------- */
@@ -116,6 +116,14 @@ static void look_at_refusals(struct source_spead *self)
                     "`heap_memory: %llu`",
                     (unsigned long long)statistics.no_memory_bytes, statistics.sources,
                     statistics.sources == 1 ? "" : "s", (unsigned long long)statistics.memory_wanted);
+    }
+    if (statistics.total.of[WEIR_SPEAD_HEAPS_SHED] > 0 && !self->told_shed) {
+        self->told_shed = true;
+        weir_notice(
+            self->env, "heaps shed",
+            "heaps are shed, as %lld wait already: if they come in bursts, raise `ring_heaps`; else the pipeline is "
+            "too slow for them",
+            (long long)self->ring_heaps);
     }
 }
 

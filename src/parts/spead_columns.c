@@ -239,6 +239,18 @@ static bool fits(const struct spead_columns_item *item, const struct weir_spead_
     return true;
 }
 
+static void tell_undescribed(struct spead_columns *columns, const struct weir_spead_heap *heap,
+                             const struct weir_spead_value *value)
+{
+    columns->told_undescribed = true;
+    weir_notice(
+        columns->env, "no descriptor",
+        "heap %llu has an item 0x%04llx that no descriptor came for: until one comes it makes no column, unless "
+        "`describe: {name: \"0x%04llx %s\"}`, or what it is, says so",
+        (unsigned long long)heap->count, (unsigned long long)value->id, (unsigned long long)value->id,
+        value->immediate ? "u48" : "i16[]");
+}
+
 /* Finds each item's value; the last one of an id counts. Items mostly come in the order of their ids. */
 static uint32_t find_items(struct spead_columns *columns, const struct weir_spead_heap *heap)
 {
@@ -254,6 +266,8 @@ static uint32_t find_items(struct spead_columns *columns, const struct weir_spea
         if (i == columns->count) {
             bool undescribed = !own_description(columns, value->id) && !spead_book_find(&columns->book, value->id);
             columns->losses.undescribed += undescribed;
+            if (undescribed && !columns->told_undescribed)
+                tell_undescribed(columns, heap, value);
             continue;
         }
         hint = (hint + i) % columns->count;

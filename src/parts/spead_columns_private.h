@@ -52,6 +52,7 @@ struct spead_columns {
     long double units_per_second;
     int64_t start_ns;
     struct spead_columns_losses losses;
+    bool told_undescribed;
 };
 
 /* Is the heap a record? 1, or 0 (counted); -ENOMEM. Keeps the values of its numbers for its sender; the heap's items

@@ -89,6 +89,21 @@ def test_samples_arrive_as_they_were_sent(pipeline, tmp_path, sink, source):
     assert told["network.heaps"] == 33 and "network.immediates_out_of_range" not in told
 
 
+def test_heaps_that_are_shed_are_said(pipeline):
+    port = free_port()
+    report = pipeline(f"""
+        sources:
+          made: {{{ADC}, count: 500}}
+          heaps: {{type: spead, listen: "127.0.0.1:{port}", ring_heaps: 1}}
+        sinks:
+          network: {{type: spead, from: made, to: "127.0.0.1:{port}"}}
+          received: {{type: 'null', from: heaps}}
+    """)
+    shed = [fact["value"] for fact in report["facts"] if fact["part"] == "heaps" and fact["name"] == "heaps_shed"][0]
+    told = report["outcome"].stderr
+    assert told.count("heaps are shed, as 1 wait already: if they come in bursts, raise `ring_heaps`") == (shed > 0)
+
+
 @pytest.mark.parametrize("sink, words", [
     ("immediate: [samples]", "immediate items are whole numbers"), ("ids: {sample: 0x1000}", 'did you mean "samples"'),
     ("ids: {samples: 5}", "no item id"), ("ids: {samples: 0x1000}", "same item id"), ("address_bits: 41", "multiple")])

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from spead_packets import capture, descriptor, packet
+from spead_packets import capture, descriptor, packet, stop
 
 CAPTURES = sorted((pathlib.Path(__file__).resolve().parent.parent / "data" / "spead").glob("*.pcap"))
 
@@ -66,6 +66,19 @@ def test_what_is_no_capture(weir, tmp_path):
 def test_what_is_no_port(weir, port):
     outcome = weir("spead", "recv", f"127.0.0.1:{port}")
     assert outcome.status != 0 and "no place to listen at" in outcome.stderr, outcome
+
+
+def test_a_place_without_a_port(weir):
+    outcome = weir("spead", "recv", "127.0.0.1")
+    assert outcome.status != 0 and "a place to listen at ends with a port, as in :8888" in outcome.stderr, outcome
+
+
+def test_descriptors_are_shown_together(weir, tmp_path):
+    items = [(5, descriptor(0x1000 + i, f"item{i}", (2,), "u8")) for i in range(40)] + [(0x1000, b"ab")]
+    outcome = weir("spead", "inspect", str(capture(tmp_path / "a.pcap", [packet(1, items), stop(2)])))
+    lines = outcome.stdout.splitlines()
+    assert lines[1].split()[:3] == ["0x0005", "(40", "descriptors)"] and lines[2].split()[:2] == ["0x1000", "item0"]
+    assert "heap 2: 1 byte in 1 packet, 64-48" in lines and not any(line.endswith(" ") for line in lines), outcome
 
 
 def test_whole_numbers_are_shown_whole(weir, tmp_path):

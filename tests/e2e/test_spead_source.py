@@ -159,6 +159,8 @@ def test_items_without_descriptors(pipeline, tmp_path):
     assert facts(report)["items_undescribed"] == 1
     rows, report = records(pipeline, "captures: a.pcap")
     assert rows == [] and facts(report)["heaps_without_data"] == 1
+    told = report["outcome"].stderr
+    assert told.count("that no descriptor came for") == 1 and 'describe: {name: "0x4300 i16[]"}' in told, told
 
 
 @pytest.mark.parametrize("text, words", [("x u8", "id"), ("0x1000 q8", "no type"), ("0x1000 f24", "no type"),
