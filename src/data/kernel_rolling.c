@@ -272,7 +272,7 @@ static void take_all(const struct rolling_kernel *kernel, const struct key *key,
     rolling_sums_some(head, &moments, kernel->options.ddof, &result[ROLLING_SUM], &result[ROLLING_MEAN],
                       &result[ROLLING_VAR], &result[ROLLING_STDDEV]);
     if (head->odd) {
-        result[ROLLING_SUM] = result[ROLLING_MEAN] = rolling_infinite_mean(&tail->infinite);
+        result[ROLLING_SUM] = result[ROLLING_MEAN] = rolling_infinite_mean(tail->infinite);
         result[ROLLING_VAR] = result[ROLLING_STDDEV] = NAN;
     }
     result[ROLLING_MIN] = values ? extremes.least : NAN;
@@ -383,7 +383,9 @@ int rolling_kernel_init(struct rolling_kernel *kernel, const struct rolling_opti
         asked >= ASKED(ROLLING_STATISTICS))
         return -EINVAL;
     *kernel = (struct rolling_kernel){.options = *options, .state_offset = state_offset};
-    bool keeps = options->lag || options->step > 1;
+    const bool keeps = options->lag || options->step > 1;
+    const bool slow = keeps || options->recompute || (asked & ASKED_ENDS);
+    const bool sums_only = !slow && !(asked & (ASKED(ROLLING_MIN) | ASKED(ROLLING_MAX)));
     size_t ring = sizeof(double) * options->window, end = sizeof(struct rolling_head) + ring;
     bool suffixes = options->window > SCAN_MOST && !options->recompute;
     if (suffixes && (asked & ASKED(ROLLING_MIN))) {
@@ -401,6 +403,8 @@ int rolling_kernel_init(struct rolling_kernel *kernel, const struct rolling_opti
         end += offsetof(struct tail, since);
     else if (kernel->suffix_min || kernel->suffix_max)
         end += offsetof(struct tail, first);
+    else if (sums_only && options->window <= ROLLING_ODD_MOST)
+        kernel->tail = 0; /* none: the head has room for it */
     else
         end += offsetof(struct tail, least);
     /* Whole cache lines, so that no head lies across two, where that adds little to the bytes. */
@@ -409,9 +413,9 @@ int rolling_kernel_init(struct rolling_kernel *kernel, const struct rolling_opti
     if (kernel->refresh_records < REFRESH_RECORDS)
         kernel->refresh_records = REFRESH_RECORDS;
 
-    if (keeps || options->recompute || (asked & ASKED_ENDS))
+    if (slow)
         kernel->process = process_any;
-    else if (!(asked & (ASKED(ROLLING_MIN) | ASKED(ROLLING_MAX)))) {
+    else if (sums_only) {
         kernel->process = rolling_moments_choose(asked);
         kernel->column_work = rolling_column_choose(options);
     } else if (asked == ASKED(ROLLING_MIN))

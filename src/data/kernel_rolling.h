@@ -81,8 +81,8 @@ struct rolling_kernel {
     struct rolling_options options;
     size_t state_size; /* bytes for each key, a multiple of 8; begins as zeroes */
     /* Private: */
-    size_t state_offset; /* of this field's part within a key's state */
-    size_t suffix_min, suffix_max, tail;
+    size_t state_offset;                 /* of this field's part within a key's state */
+    size_t suffix_min, suffix_max, tail; /* 0: none */
     uint32_t refresh_records;
     void (*process)(const struct rolling_kernel *kernel, const struct rolling_rows *rows);
     bool (*column_work)(struct rolling_work *work, uint32_t whole, uint32_t padded, uint32_t asked); /* or NULL */

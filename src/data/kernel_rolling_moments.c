@@ -28,7 +28,8 @@ struct key {
 static inline struct key key_of(const struct rolling_kernel *kernel, void *state)
 {
     char *base = (char *)state + kernel->state_offset;
-    return (struct key){(void *)base, (void *)(base + sizeof(struct rolling_head)), (void *)(base + kernel->tail)};
+    return (struct key){(void *)base, (void *)(base + sizeof(struct rolling_head)),
+                        kernel->tail ? (void *)(base + kernel->tail) : NULL};
 }
 
 /* Nothing finite in the window, or infinities: the noted sums are such that the right thing comes out. */
@@ -37,7 +38,7 @@ static __attribute__((noinline)) void note_odd(const struct key *key, struct rol
     notes->full = false;
     notes->sum[i] = notes->sum_low[i] = 0;
     notes->squares[i] = NAN;
-    notes->anchor[i] = rolling_infinite_mean(key->infinite);
+    notes->anchor[i] = rolling_infinite_mean(rolling_infinite_of(key->head, key->infinite));
     notes->unscale[i] = notes->count[i] = 1;
 }
 
@@ -169,9 +170,13 @@ static inline bool all_same(const struct rolling_rows *rows)
 
 static inline void write_count(const struct rolling_rows *rows, uint32_t i, const struct key *key)
 {
-    uint32_t row = rows->selection ? rows->selection[i] : i;
-    ((int64_t *)rows->columns[ROLLING_COUNT])[row] = (int64_t)key->head->finite +
-                                                     (key->head->odd ? key->infinite->plus + key->infinite->minus : 0);
+    const uint32_t row = rows->selection ? rows->selection[i] : i;
+    int64_t count = key->head->finite;
+    if (key->head->odd) {
+        const struct rolling_infinite infinite = rolling_infinite_of(key->head, key->infinite);
+        count += infinite.plus + infinite.minus;
+    }
+    ((int64_t *)rows->columns[ROLLING_COUNT])[row] = count;
 }
 
 static inline void gather_one(const struct rolling_kernel *kernel, const struct rolling_rows *rows, uint32_t row,

@@ -49,6 +49,17 @@ void rolling_sums_remove(struct rolling_head *head, double old)
     rolling_squares_add(head, -(deviation * deviation));
 }
 
+/* An infinity comes (1) or leaves (−1). */
+static void count_infinite(struct rolling_head *head, struct rolling_infinite *infinite, double value, int change)
+{
+    if (!infinite) {
+        head->odd = (uint16_t)(head->odd + (value > 0 ? change : 256 * change));
+        return;
+    }
+    *(value > 0 ? &infinite->plus : &infinite->minus) += (uint32_t)change;
+    head->odd = infinite->plus > 0 || infinite->minus > 0;
+}
+
 void rolling_replace_slowly(struct rolling_head *head, struct rolling_infinite *infinite, bool sums, double *slot,
                             double value)
 {
@@ -59,7 +70,7 @@ void rolling_replace_slowly(struct rolling_head *head, struct rolling_infinite *
             if (sums)
                 rolling_sums_remove(head, old);
         } else if (isinf(old)) {
-            *(old > 0 ? &infinite->plus : &infinite->minus) -= 1;
+            count_infinite(head, infinite, old, -1);
         }
     }
     if (isfinite(value)) {
@@ -67,11 +78,8 @@ void rolling_replace_slowly(struct rolling_head *head, struct rolling_infinite *
         if (sums)
             rolling_sums_add(head, value);
     } else if (isinf(value)) {
-        *(value > 0 ? &infinite->plus : &infinite->minus) += 1;
-        head->odd = 1;
+        count_infinite(head, infinite, value, 1);
     }
-    if (head->odd)
-        head->odd = infinite->plus > 0 || infinite->minus > 0;
     *slot = value;
 }
 

@@ -18,7 +18,7 @@ struct rolling_head {
     uint32_t finite;      /* finite values in the ring */
     uint32_t since;       /* records since the refresh */
     uint16_t full;        /* 1 once the ring was filled */
-    uint16_t odd;         /* 1 while there are infinities in the ring */
+    uint16_t odd;         /* not 0 while there are infinities in the ring */
 };
 
 /* What the statistics are made of: deviation = sum / n, squares = Σ(x·scale − mean)². */
@@ -112,17 +112,25 @@ static inline double rolling_sum(const struct rolling_head *head, double unscale
 void rolling_sums_some(const struct rolling_head *head, const struct rolling_moments *moments, uint32_t ddof,
                        double *sum, double *mean, double *var, double *stddev);
 
-/* How many infinities are in the ring: kept apart, so that the sums stay finite. */
+/* How many infinities are in the ring: kept apart, so that the sums stay finite. NULL stands for those of a short
+ * window, for which `odd` has room: plus, and 256 times minus. */
 struct rolling_infinite {
     uint32_t plus, minus;
 };
+enum { ROLLING_ODD_MOST = 255 }; /* the longest window that is short */
+
+static inline struct rolling_infinite rolling_infinite_of(const struct rolling_head *head,
+                                                          const struct rolling_infinite *infinite)
+{
+    return infinite ? *infinite : (struct rolling_infinite){head->odd % 256, head->odd / 256};
+}
 
 /* The value in the place of a sum or mean when there are infinities in the window; NaN when there are none. */
-static inline double rolling_infinite_mean(const struct rolling_infinite *infinite)
+static inline double rolling_infinite_mean(struct rolling_infinite infinite)
 {
-    if (infinite->plus > 0 && infinite->minus == 0)
+    if (infinite.plus > 0 && infinite.minus == 0)
         return INFINITY;
-    return infinite->minus > 0 && infinite->plus == 0 ? -INFINITY : NAN;
+    return infinite.minus > 0 && infinite.plus == 0 ? -INFINITY : NAN;
 }
 
 /* Puts the value into the slot when this one, or the one that was there, is not a finite number or the ring is still

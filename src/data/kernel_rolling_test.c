@@ -639,7 +639,7 @@ static void test_bad_options(void **state)
     assert_int_equal(rolling_kernel_init(&kernel, &(struct rolling_options){.window = 5, .statistics = 1}, 4), -22);
     struct rolling_options usual = {.window = 10, .statistics = 1 << ROLLING_MEAN | 1 << ROLLING_STDDEV};
     assert_int_equal(rolling_kernel_init(&kernel, &usual, 0), 0);
-    assert_true(kernel.state_size <= 192); /* what the documents promise for a key */
+    assert_true(kernel.state_size <= 144); /* what the documents promise for a key */
 }
 
 int main(void)

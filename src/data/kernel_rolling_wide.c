@@ -292,7 +292,7 @@ static void results(const struct rolling_wide *wide, struct key *key, double val
         return;
     if (asked & ASKED_SUMS) {
         if (values_in(head) != head->sums.finite) {
-            result[ROLLING_SUM] = result[ROLLING_MEAN] = rolling_infinite_mean(&head->infinite);
+            result[ROLLING_SUM] = result[ROLLING_MEAN] = rolling_infinite_mean(head->infinite);
         } else {
             struct rolling_moments moments = rolling_sums_moments(&head->sums);
             rolling_sums_some(&head->sums, &moments, wide->options.ddof, &result[ROLLING_SUM], &result[ROLLING_MEAN],
