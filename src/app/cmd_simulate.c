@@ -16,11 +16,22 @@ struct common {
     const char *listen, *seed, *script, *duration;
     struct app_list settings;
 };
-enum { COMMON_OPTIONS = 6, OWN_OPTIONS_MOST = 12 };
+enum { COMMON_OPTIONS = 5, OWN_OPTIONS_MOST = 12 };
 
 /* An option that is a setting of the peer. */
 struct setting {
     const char *option, *name, *argument, *help;
+};
+
+/* A kind of peer on the command line. */
+struct request {
+    struct simulation *simulation;
+    const char *synopsis, *summary, *description, *listen_help;
+    const struct app_option *own; /* ends with name NULL */
+    const struct setting *settings;
+    struct common common;
+    const char *values[OWN_OPTIONS_MOST]; /* of settings */
+    long long seed;
 };
 
 static void add_common(struct app_option *out, struct common *common, const char *listen_help)
@@ -32,25 +43,17 @@ static void add_common(struct app_option *out, struct common *common, const char
         {"set", 0, "NAME=VALUE", "a setting as scripts have them, at the start; any number of times", NULL, NULL,
          &common->settings},
         {"for", 0, "TIME", "end by itself after so long; else Ctrl-C ends it", NULL, &common->duration, NULL},
-        {NULL, 0, NULL, NULL, NULL, NULL, NULL},
     };
     memcpy(out, options, sizeof options);
 }
 
-static size_t add_settings(struct app_option *out, const struct setting *settings, const char **values)
-{
-    size_t count = 0;
-    for (; settings[count].option; count++)
-        out[count] = (struct app_option){
-            settings[count].option, 0, settings[count].argument, settings[count].help, NULL, &values[count], NULL};
-    return count;
-}
-
 /* The common options' values, before the peer is made. */
-static int read_common(struct simulation *simulation, const struct common *common, long long *ret_seed)
+static int read_common(struct request *request)
 {
-    *ret_seed = 1;
-    if (common->seed && app_count("--seed", common->seed, 0, INT64_MAX, ret_seed) < 0)
+    const struct common *common = &request->common;
+    struct simulation *simulation = request->simulation;
+    request->seed = 1;
+    if (common->seed && app_count("--seed", common->seed, 0, INT64_MAX, &request->seed) < 0)
         return -EINVAL;
     if (common->duration && app_time("--for", common->duration, &simulation->duration_ns) < 0)
         return -EINVAL;
@@ -58,17 +61,43 @@ static int read_common(struct simulation *simulation, const struct common *commo
     return common->listen ? simulation_address("--listen", common->listen, simulation->host, &simulation->port) : 0;
 }
 
-/* Its settings, once it is made; then it runs. */
-static int run_peer(struct simulation *simulation, const struct setting *settings, const char *const *values,
-                    const struct common *common)
+/* Its own options, its settings, those of all kinds. -1: go on; else the exit code. */
+static int parse(struct request *request, int argc, char **argv)
 {
-    for (size_t i = 0; settings[i].option; i++) {
+    struct app_option options[2 * OWN_OPTIONS_MOST + COMMON_OPTIONS + 1] = {{0}};
+    size_t count = 0;
+    for (const struct app_option *own = request->own; own->name; own++)
+        options[count++] = *own;
+    for (size_t i = 0; request->settings[i].option; i++)
+        options[count++] = (struct app_option){.name = request->settings[i].option,
+                                               .argument = request->settings[i].argument,
+                                               .help = request->settings[i].help,
+                                               .value = &request->values[i]};
+    add_common(options + count, &request->common, request->listen_help);
+    const struct app_usage usage = {.synopsis = request->synopsis,
+                                    .summary = request->summary,
+                                    .description = request->description,
+                                    .options = options};
+    int operands, code = app_parse(&usage, argc, argv, &operands);
+    if (code >= 0)
+        return code;
+    return read_common(request) < 0 ? APP_USAGE : -1;
+}
+
+/* Its settings, once it is made; then it runs. */
+static int run_peer(struct request *request, void *peer)
+{
+    struct simulation *simulation = request->simulation;
+    simulation->peer = peer;
+    for (size_t i = 0; request->settings[i].option; i++) {
         char option[40];
-        snprintf(option, sizeof option, "--%s", settings[i].option);
-        if (simulation_option(simulation, option, settings[i].name, values[i]) < 0)
+        snprintf(option, sizeof option, "--%s", request->settings[i].option);
+        if (simulation_option(simulation, option, request->settings[i].name, request->values[i]) < 0)
             return APP_USAGE;
     }
-    return simulation_settings(simulation, &common->settings) < 0 ? APP_USAGE : simulation_run(simulation);
+    if (simulation_settings(simulation, &request->common.settings) < 0)
+        return APP_USAGE;
+    return simulation_run(simulation);
 }
 
 /* ---- fleet ------------------------------------------------------------------------------------------------------ */
@@ -121,43 +150,43 @@ static const struct setting fleet_settings[] = {
 
 static int simulate_fleet(int argc, char **argv)
 {
-    struct common common = {0};
-    const char *sensors = NULL, *values[OWN_OPTIONS_MOST] = {NULL};
+    const char *sensors = NULL;
     struct simulation simulation = {.kind = &fleet_kind, .host = "127.0.0.1", .port = 9700};
-    struct app_option options[OWN_OPTIONS_MOST + COMMON_OPTIONS + 2] = {
+    const struct app_option own[] = {
         {"sensors", 0, "N", "how many (default 10)", NULL, &sensors, NULL},
         {"addresses", 0, NULL, "an address for each: 127.1.0.17 is sensor 17", &simulation.addresses, NULL, NULL},
+        {.name = NULL},
     };
-    size_t count = 2 + add_settings(options + 2, fleet_settings, values);
-    add_common(options + count, &common, "host:port; port 0: any (default 127.0.0.1:9700)");
-    struct app_usage usage = {
-        "simulate fleet [OPTIONS]",
-        "A fleet of sensors over HTTP: GET /sensor/17 answers JSON; with .csv, .txt or .prom behind it another format.",
-        "Settings for --script, --set and POST /control?name=value: latency, jitter, distribution, fail, stall,\n"
-        "stall_time, restart (for how long nobody listens, from now), restart_every, down, sensor (17, 3..5 or all)\n"
-        "and the mode of these: ok, hang, reset, garbage, error, cut, nonsense or slow. GET /stats says how it goes.",
-        options,
-        0,
-        0};
-    int operands;
-    long long number = 10, seed;
-    int status = app_parse(&usage, argc, argv, &operands);
+    struct request request = {
+        .simulation = &simulation,
+        .synopsis = "simulate fleet [OPTIONS]",
+        .summary = "A fleet of sensors over HTTP: GET /sensor/17 answers JSON; with .csv, .txt or .prom behind it "
+                   "another format.",
+        .description =
+            "Settings for --script, --set and POST /control?name=value: latency, jitter, distribution, fail,\n"
+            "stall, stall_time, restart (for how long nobody listens, from now), restart_every, down,\n"
+            "sensor (17, 3..5 or all) and the mode of these: ok, hang, reset, garbage, error, cut, nonsense\n"
+            "or slow. GET /stats says how it goes.",
+        .listen_help = "host:port; port 0: any (default 127.0.0.1:9700)",
+        .own = own,
+        .settings = fleet_settings,
+    };
+    long long number = 10;
+    int status = parse(&request, argc, argv);
     if (status >= 0)
         return status;
-    if (read_common(&simulation, &common, &seed) < 0 ||
-        (sensors && app_count("--sensors", sensors, 1, FLEET_SENSORS_MOST, &number) < 0))
+    if (sensors && app_count("--sensors", sensors, 1, FLEET_SENSORS_MOST, &number) < 0)
         return APP_USAGE;
     if (simulation.addresses) /* all of 127.0.0.0/8; others are turned away */
         snprintf(simulation.host, sizeof simulation.host, "0.0.0.0");
-    struct fleet_options fleet = {
-        .sensors = (uint32_t)number, .latency = {DISTRIBUTION_FIXED, 100000000, 0}, .seed = (uint64_t)seed};
+    const struct fleet_options fleet = {
+        .sensors = (uint32_t)number, .latency = {DISTRIBUTION_FIXED, 100000000, 0}, .seed = (uint64_t)request.seed};
     struct fleet *peer;
     if (fleet_new(&fleet, &peer) < 0) {
         app_say("there is no memory for %lld sensors", number);
         return APP_FAILED;
     }
-    simulation.peer = peer;
-    status = run_peer(&simulation, fleet_settings, values, &common);
+    status = run_peer(&request, peer);
     fleet_free(peer);
     return status;
 }
@@ -202,45 +231,43 @@ static const struct setting server_settings[] = {
 
 static int simulate_server(int argc, char **argv)
 {
-    struct common common = {0};
-    const char *workers = NULL, *dimensions = NULL, *values[OWN_OPTIONS_MOST] = {NULL};
+    const char *workers = NULL, *dimensions = NULL;
     struct simulation simulation = {.kind = &server_kind, .host = "127.0.0.1", .port = 9800};
-    struct app_option options[OWN_OPTIONS_MOST + COMMON_OPTIONS + 2] = {
+    const struct app_option own[] = {
         {"workers", 0, "N", "requests that are worked on at a time (default 50)", NULL, &workers, NULL},
         {"dimensions", 0, "N", "of the vectors that POST /embed answers (default 8)", NULL, &dimensions, NULL},
+        {.name = NULL},
     };
-    size_t count = 2 + add_settings(options + 2, server_settings, values);
-    add_common(options + count, &common, "host:port; port 0: any (default 127.0.0.1:9800)");
-    struct app_usage usage = {
-        "simulate server [OPTIONS]",
-        "A server with a capacity. Past it latency climbs and success falls: it keeps working on what was given up.",
-        "GET /stats says what it measured itself. POST /embed takes a JSON array, answers a vector for each element.\n"
-        "Settings for --script, --set and POST /control?name=value: workers, service, distribution, jitter, queue,\n"
-        "timeout.",
-        options,
-        0,
-        0};
-    int operands;
-    long long number = 50, vector = 8, seed;
-    int status = app_parse(&usage, argc, argv, &operands);
+    struct request request = {
+        .simulation = &simulation,
+        .synopsis = "simulate server [OPTIONS]",
+        .summary = "A server with a capacity. Past it latency climbs and success falls: it keeps working on what was "
+                   "given up.",
+        .description = "GET /stats says what it measured itself. POST /embed takes a JSON array, and answers a vector\n"
+                       "for each element. Settings for --script, --set and POST /control?name=value: workers,\n"
+                       "service, distribution, jitter, queue, timeout.",
+        .listen_help = "host:port; port 0: any (default 127.0.0.1:9800)",
+        .own = own,
+        .settings = server_settings,
+    };
+    long long number = 50, vector = 8;
+    int status = parse(&request, argc, argv);
     if (status >= 0)
         return status;
-    if (read_common(&simulation, &common, &seed) < 0 ||
-        (workers && app_count("--workers", workers, 1, SERVER_WORKERS_MOST, &number) < 0) ||
+    if ((workers && app_count("--workers", workers, 1, SERVER_WORKERS_MOST, &number) < 0) ||
         (dimensions && app_count("--dimensions", dimensions, 1, SERVER_DIMENSIONS_MOST, &vector) < 0))
         return APP_USAGE;
-    struct server_options server = {.workers = (uint32_t)number,
-                                    .service = {DISTRIBUTION_FIXED, 50000000, 0},
-                                    .queue = -1,
-                                    .dimensions = (uint32_t)vector,
-                                    .seed = (uint64_t)seed};
+    const struct server_options server = {.workers = (uint32_t)number,
+                                          .service = {DISTRIBUTION_FIXED, 50000000, 0},
+                                          .queue = -1,
+                                          .dimensions = (uint32_t)vector,
+                                          .seed = (uint64_t)request.seed};
     struct server *peer;
     if (server_new(&server, &peer) < 0) {
         app_say("there is no memory for the server");
         return APP_FAILED;
     }
-    simulation.peer = peer;
-    status = run_peer(&simulation, server_settings, values, &common);
+    status = run_peer(&request, peer);
     server_free(peer);
     return status;
 }
@@ -289,43 +316,41 @@ static const struct setting proxy_settings[] = {
 
 static int simulate_proxy(int argc, char **argv)
 {
-    struct common common = {0};
-    const char *to = NULL, *values[OWN_OPTIONS_MOST] = {NULL};
+    const char *to = NULL;
     char host[SIMULATION_HOST] = "127.0.0.1";
     uint16_t port;
     struct simulation simulation = {.kind = &proxy_kind, .host = "127.0.0.1", .port = 9900};
-    struct app_option options[OWN_OPTIONS_MOST + COMMON_OPTIONS + 1] = {
+    const struct app_option own[] = {
         {"to", 0, "ADDRESS", "host:port that it passes on to", NULL, &to, NULL},
+        {.name = NULL},
     };
-    size_t count = 1 + add_settings(options + 1, proxy_settings, values);
-    add_common(options + count, &common, "host:port; port 0: any (default 127.0.0.1:9900)");
-    struct app_usage usage = {"simulate proxy --to ADDRESS [OPTIONS]",
-                              "A TCP proxy that does to connections what networks do.",
-                              "A piece is what one read of the proxy gets, in either direction.\n"
-                              "Settings for --script and --set: delay, jitter, distribution, cut, stall, stall_time,\n"
-                              "corrupt, reset, refuse.",
-                              options,
-                              0,
-                              0};
-    int operands;
-    long long seed;
-    int status = app_parse(&usage, argc, argv, &operands);
+    struct request request = {
+        .simulation = &simulation,
+        .synopsis = "simulate proxy --to ADDRESS [OPTIONS]",
+        .summary = "A TCP proxy that does to connections what networks do.",
+        .description = "A piece is what one read of the proxy gets, in either direction.\n"
+                       "Settings for --script and --set: delay, jitter, distribution, cut, stall, stall_time,\n"
+                       "corrupt, reset, refuse.",
+        .listen_help = "host:port; port 0: any (default 127.0.0.1:9900)",
+        .own = own,
+        .settings = proxy_settings,
+    };
+    int status = parse(&request, argc, argv);
     if (status >= 0)
         return status;
     if (!to) {
         app_say("--to is missing: weir simulate proxy --to 127.0.0.1:9700 passes on to a fleet");
         return APP_USAGE;
     }
-    if (read_common(&simulation, &common, &seed) < 0 || simulation_address("--to", to, host, &port) < 0)
+    if (simulation_address("--to", to, host, &port) < 0)
         return APP_USAGE;
-    struct proxy_options proxy = {.seed = (uint64_t)seed};
+    const struct proxy_options proxy = {.seed = (uint64_t)request.seed};
     struct proxy *peer;
     if (proxy_new(&proxy, host, port, &peer) < 0) {
         app_say("there is no memory for the proxy");
         return APP_FAILED;
     }
-    simulation.peer = peer;
-    status = run_peer(&simulation, proxy_settings, values, &common);
+    status = run_peer(&request, peer);
     proxy_free(peer);
     return status;
 }
