@@ -21,7 +21,8 @@
  * Every wake is one exchange, also when a wake is pending already: it orders what was written before the wake ahead
  * of the park that takes it. A plain look at the state first would need a fence to be right, and would cost as much.
  */
-enum { IDLE, WOKEN, PARKED, POLLING, STATE_BITS = 2 };
+enum { IDLE, WOKEN, PARKED, POLLING, STATE_BITS = 2, STATE_MASK = 3 };
+enum { HOOKED = PARKED | 1 << STATE_BITS }; /* parked by a hook: nothing to do but to say so */
 
 void waiter_init(struct weir_waiter *waiter)
 {
@@ -51,7 +52,7 @@ bool waiter_park(struct weir_waiter *waiter, int64_t deadline_ns)
 {
     uint32_t state = IDLE;
 
-    if (!atomic_compare_exchange_strong(&waiter->state, &state, PARKED))
+    if (!atomic_compare_exchange_strong(&waiter->state, &state, waiter->park_hook ? HOOKED : PARKED))
         return atomic_exchange(&waiter->state, IDLE) == WOKEN;
     if (waiter->park_hook) {
         waiter->park_hook(waiter, deadline_ns);
@@ -95,7 +96,7 @@ void waiter_wake(struct weir_waiter *waiter)
 
     if (state == PARKED)
         syscall(SYS_futex, &waiter->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
-    else if (state > PARKED)
+    else if ((state & STATE_MASK) == POLLING)
         (void)eventfd_write((int)(state >> STATE_BITS), 1);
 }
 

@@ -225,20 +225,26 @@ static struct weir_schema *first_schema(const struct turn *turn, const struct we
     return NULL;
 }
 
-static void wait_for_running(struct async_stage *stage, struct weir_context *context, uint32_t most)
+static void wait_for_running(struct async_stage *stage, struct weir_scope *scope)
 {
-    while (stage->running > most)
-        context_park(context, INT64_MAX);
+    while (stage->running > 0) {
+        if (pipeline_aborting(stage->machine.pipeline))
+            weir_scope_cancel(scope);
+        context_park(scope->owner, INT64_MAX);
+    }
 }
 
 /* A new schema: the calls under way end first. Turns hold batches of one schema; the message of a schema goes on as the
  * schema that the stage makes of it. */
-static int bind_turn(struct async_stage *stage, struct weir_context *context, struct turn *turn)
+static int bind_turn(struct async_stage *stage, struct weir_scope *scope, struct turn *turn)
 {
     struct weir_schema *schema = first_schema(turn, stage->node.in[0]);
     if (schema) {
-        wait_for_running(stage, context, 0);
-        if (node_bind(&stage->node, 0, schema) < 0) {
+        wait_for_running(stage, scope);
+        weir_shield(scope->owner, false);
+        int error = node_bind(&stage->node, 0, schema);
+        weir_shield(scope->owner, true);
+        if (error < 0) {
             pipeline_fail(stage->machine.pipeline, &stage->node.error);
             return -EINVAL;
         }
@@ -268,7 +274,7 @@ static void take_in(struct async_stage *stage, struct weir_scope *scope, struct 
     }
     bool data = !pipeline_aborting(pipeline) && turn_has(item->turn, MESSAGE_DATA);
     if (data || turn_has(item->turn, MESSAGE_SCHEMA))
-        data = bind_turn(stage, scope->owner, item->turn) >= 0 && data;
+        data = bind_turn(stage, scope, item->turn) >= 0 && data;
     if (data) {
         stage->running++;
         if (weir_scope_spawn(scope, stage->node.plan->name, run_turn, item) >= 0)
@@ -293,6 +299,8 @@ static struct async_turn *wrap(struct async_stage *stage, struct weir_context *c
     return item;
 }
 
+/* Shielded: when the pipeline is aborted its calls are cancelled, but it goes on taking turns until the end has come
+ * through, and waits for them meanwhile like everybody else. */
 static int run_stage(struct weir_context *context, void *argument)
 {
     struct async_stage *stage = argument;
@@ -300,7 +308,10 @@ static int run_stage(struct weir_context *context, void *argument)
     struct weir_scope scope;
     stage->node.env.context = context;
     weir_scope_open(context, &scope);
+    weir_shield(context, true);
     for (;;) {
+        if (pipeline_aborting(pipeline))
+            weir_scope_cancel(&scope);
         bool room = stage->running < ASYNC_TURNS_MOST && edge_credit(stage->out);
         struct turn *turn = room || pipeline_aborting(pipeline) ? edge_take(stage->in) : NULL;
         if (turn) {
@@ -311,10 +322,9 @@ static int run_stage(struct weir_context *context, void *argument)
             break;
         context_park(context, INT64_MAX);
     }
-    if (pipeline_aborting(pipeline))
-        weir_scope_cancel(&scope);
-    wait_for_running(stage, context, 0);
+    wait_for_running(stage, &scope);
     weir_scope_close(&scope);
+    weir_shield(context, false);
     if (stage->ops->end_task)
         stage->ops->end_task(stage->node.self, &stage->node.env);
     return 0;

@@ -2,6 +2,8 @@
 /* A sink at work: writes turns in order, commits when nothing waits, and settles what is stored. */
 #include "flow/engine.h"
 
+#include <weir/task.h>
+
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -354,16 +356,21 @@ static enum step step_sink(struct machine *machine)
     return edge_done(sink->edge) ? finish(sink) : STEP_IDLE;
 }
 
-/* A sink that is a task: the machine's steps, one after the other, on its own loop. */
+/* A sink that is a task: the machine's steps, one after the other, on its own loop. Waiting for what comes next is
+ * shielded: an aborted run cancels what it writes, but the sink waits for the end like everybody else. */
 static int sink_task(struct weir_context *context, void *argument)
 {
     struct machine *machine = argument;
     struct sink *sink = (struct sink *)machine;
     enum step step;
     sink->node.env.context = context;
-    while ((step = step_sink(machine)) != STEP_DONE)
-        if (step != STEP_RAN)
-            context_park(context, machine->deadline);
+    while ((step = step_sink(machine)) != STEP_DONE) {
+        if (step == STEP_RAN)
+            continue;
+        weir_shield(context, true);
+        context_park(context, machine->deadline);
+        weir_shield(context, false);
+    }
     if (sink->ops->end_task)
         sink->ops->end_task(sink->node.self, &sink->node.env);
     sink->node.env.context = &machine->context;

@@ -260,13 +260,9 @@ static void look_at_memory(struct pipeline *pipeline, struct pipeline_snapshot *
 
 int pipeline_snapshot(struct pipeline *pipeline, struct pipeline_snapshot **ret)
 {
-    struct pipeline_snapshot *snapshot = memory_zeroed(1, sizeof *snapshot);
+    struct pipeline_snapshot *snapshot = memory_zeroed(1, sizeof *snapshot); /* histograms of zeros are empty ones */
     if (!snapshot)
         return -ENOMEM;
-    histogram_init(&snapshot->latency);
-    histogram_init(&snapshot->late_by);
-    histogram_init(&snapshot->fetch);
-    histogram_init(&snapshot->wait);
     snapshot->now = pipeline_now(pipeline);
     snapshot->started = pipeline->started;
     snapshot->source_count = pipeline->source_count;

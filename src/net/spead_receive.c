@@ -9,6 +9,7 @@
 
 #include "async/context.h"
 #include "base/clock.h"
+#include "base/system.h"
 #include "net/spead_receiver.h"
 
 /* ---- Ring ------------------------------------------------------------------------------------------------------ */
@@ -264,7 +265,7 @@ int weir_spead_receiver_new(const struct weir_spead_receive_options *options, st
     receiver->ring.capacity = set->ring_heaps;
     receiver->heaps = spead_heaps_new(&heaps);
     receiver->ring.heaps = memory_zeroed(set->ring_heaps, sizeof *receiver->ring.heaps);
-    receiver->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    receiver->wake = SYSTEM_CALL(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!receiver->heaps || !receiver->ring.heaps || receiver->wake < 0) {
         int failed = receiver->heaps && receiver->ring.heaps ? -errno : -ENOMEM;
         weir_spead_receiver_free(receiver);

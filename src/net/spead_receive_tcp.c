@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "net/spead_receiver.h"
+#include "base/system.h"
 
 enum { READ_SIZE = 256 << 10, BACKLOG = 64 };
 
@@ -145,10 +146,10 @@ int receive_open_tcp(struct weir_spead_receiver *receiver, const struct weir_spe
         return weir_fail(error, -ENOMEM, "no memory for %s", wanted->address);
     *endpoint = (struct receive_endpoint){
         .transport = WEIR_SPEAD_TCP, .fd = -1, .service = service_listener, .close = close_listener};
-    endpoint->fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    endpoint->fd = SYSTEM_CALL(socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (endpoint->fd >= 0)
         setsockopt(endpoint->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (endpoint->fd < 0 || bind(endpoint->fd, (struct sockaddr *)&address, length) < 0 ||
+    if (endpoint->fd < 0 || SYSTEM_CALL(bind(endpoint->fd, (struct sockaddr *)&address, length)) < 0 ||
         listen(endpoint->fd, BACKLOG) < 0) {
         failed = weir_fail(error, -errno, "cannot listen at %s: %s%s", wanted->address, strerror(errno),
                            errno == EADDRINUSE ? "; another program receives there" : "");

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "net/spead_receiver.h"
+#include "base/system.h"
 #include "net/spead_scatter.h"
 #include "net/spead_socket.h"
 
@@ -224,7 +225,7 @@ static int open_socket(struct weir_spead_receiver *receiver, const struct weir_s
         failed = spead_address_scope(&address, wanted->interface, wanted->address, error);
     if (failed < 0)
         return failed;
-    endpoint->fd = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    endpoint->fd = SYSTEM_CALL(socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     if (endpoint->fd < 0)
         return weir_fail(error, -errno, "%s: cannot open a socket: %s", wanted->address, strerror(errno));
     receive_set_buffer(receiver, endpoint, receiver->options.socket_buffer);
@@ -234,7 +235,7 @@ static int open_socket(struct weir_spead_receiver *receiver, const struct weir_s
     bool multicast = is_multicast(&address);
     if (multicast)
         setsockopt(endpoint->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (bind(endpoint->fd, (struct sockaddr *)&address, length) < 0)
+    if (SYSTEM_CALL(bind(endpoint->fd, (struct sockaddr *)&address, length)) < 0)
         return weir_fail(error, -errno, "cannot listen at %s: %s%s", wanted->address, strerror(errno),
                          errno == EADDRINUSE ? "; another program receives there" : "");
     return multicast ? join(endpoint->fd, &address, length, wanted, error) : 0;

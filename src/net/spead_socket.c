@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/system.h"
 
 /* ---- Addresses ------------------------------------------------------------------------------------------------- */
 
@@ -209,7 +210,7 @@ static int bind_local(int descriptor, int family, const char *local, struct weir
             return weir_fail(error, -EADDRNOTAVAIL, "cannot send from %s: that interface has no %s address", local,
                              kind);
     }
-    if (bind(descriptor, (const struct sockaddr *)&address.storage, address.length) < 0)
+    if (SYSTEM_CALL(bind(descriptor, (const struct sockaddr *)&address.storage, address.length)) < 0)
         return weir_fail(error, -errno, "cannot send from %s: %s%s", local, strerror(errno),
                          errno == EADDRNOTAVAIL ? "; ip address lists the addresses of this machine" : "");
     return 0;
@@ -256,7 +257,8 @@ int spead_open_out(const struct spead_address *to, const struct spead_out_option
     int scope = spead_address_scope(&scoped.storage, options->local, name, error);
     if (scope < 0)
         return scope;
-    int descriptor = socket(address->storage.ss_family, (options->tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+    int descriptor = SYSTEM_CALL(
+        socket(address->storage.ss_family, (options->tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0));
     if (descriptor < 0)
         return weir_fail(error, -errno, "no socket for %s: %s", name, strerror(errno));
     int code = prepare(descriptor, address, options, ret_buffer, error);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <dirent.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,8 +11,10 @@
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "base/memory.h"
+#include "base/system.h"
 #include "flow/plan.h"
 #include "serve/board.h"
+#include "serve/server.h"
 
 static const struct plan_goals goals = {.latency_p99 = 100 * CLOCK_MILLISECOND, .max_lag = CLOCK_SECOND};
 
@@ -81,11 +85,56 @@ static void test_goals_are_of_lately(void **state)
     board_free(board);
 }
 
+static uint32_t open_descriptors(void)
+{
+    uint32_t count = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    assert_non_null(folder);
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+/* Each of our allocations, then each of our system calls fails: there are words, and nothing stays behind. */
+static void test_starting_fails_anywhere(void **state)
+{
+    struct board *board = board_new(&goals);
+    struct server *server = NULL;
+    struct weir_error error = {0};
+    (void)state;
+    if (!server_available())
+        skip();
+    assert_int_equal(server_start("127.0.0.1:0", board, &server, &error), 0);
+    server_stop(server);
+    uint32_t before = open_descriptors();
+    for (int calls = 0; calls < 2; calls++) {
+        int code = -1;
+        for (uint64_t nth = 1; code < 0; nth++) {
+            assert_true(nth < 20);
+            error = (struct weir_error){0};
+            if (calls)
+                system_fail_nth(nth, EMFILE);
+            else
+                memory_fail_nth(nth, false);
+            code = server_start("127.0.0.1:0", board, &server, &error);
+            uint64_t made = calls ? system_fail_nth(0, 0) : memory_fail_nth(0, false);
+            assert_true((code == 0) == (made < nth));
+            assert_true(code == 0 || strstr(error.text, "serve: ") == error.text);
+            if (code == 0)
+                server_stop(server);
+            assert_int_equal(open_descriptors(), before);
+        }
+    }
+    board_free(board);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ready_or_why_not),
         cmocka_unit_test(test_goals_are_of_lately),
+        cmocka_unit_test(test_starting_fails_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/system.h"
 #include "serve/board.h"
 
 struct server {
@@ -138,12 +139,12 @@ static int open_socket(const char *listen_on, struct weir_error *error)
     code = getaddrinfo(host, port, &hints, &found);
     if (code != 0)
         return weir_fail(error, -EADDRNOTAVAIL, "serve: listen: %s: %s", host, gai_strerror(code));
-    int descriptor = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int descriptor = SYSTEM_CALL(socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     code = descriptor < 0 ? -errno : 0;
     if (!code)
         (void)setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (!code &&
-        (bind(descriptor, found->ai_addr, found->ai_addrlen) < 0 || listen(descriptor, SERVER_CONNECTIONS) < 0))
+    if (!code && (SYSTEM_CALL(bind(descriptor, found->ai_addr, found->ai_addrlen)) < 0 ||
+                  SYSTEM_CALL(listen(descriptor, SERVER_CONNECTIONS)) < 0))
         code = -errno;
     freeaddrinfo(found);
     if (!code)
