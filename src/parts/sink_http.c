@@ -424,6 +424,18 @@ static int http_commit(void *state, struct weir_env *env)
     return error < 0 ? weir_fail(env->error, error, "%s: %s", env->name, strerror(-error)) : 0;
 }
 
+/* What was not committed by now never will be: nothing holds on to its records, which are about to be counted. */
+static void let_go(struct sink_http *self)
+{
+    free_request(self->current);
+    self->current = NULL;
+    while (self->rejected) {
+        struct request *request = self->rejected;
+        self->rejected = request->next;
+        free_request(request);
+    }
+}
+
 static void http_end_task(void *state, struct weir_env *env)
 {
     struct sink_http *self = state;
@@ -431,6 +443,7 @@ static void http_end_task(void *state, struct weir_env *env)
     if (self->scoped)
         weir_scope_close(&self->scope);
     self->scoped = false;
+    let_go(self);
     endpoint_close(&self->endpoint);
 }
 
@@ -459,12 +472,7 @@ static void http_close(void *state, struct weir_env *env)
     struct sink_http *self = state;
     (void)env;
     endpoint_close(&self->endpoint);
-    free_request(self->current);
-    while (self->rejected) {
-        struct request *request = self->rejected;
-        self->rejected = request->next;
-        free_request(request);
-    }
+    let_go(self);
     rejects_close(&self->rejects);
 }
 
