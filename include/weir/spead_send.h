@@ -143,8 +143,10 @@ struct weir_spead_sender_options {
     uint64_t cnt_step;  /* stream: first k, step their number */
     bool pinned;        /* the thread runs on processor `cpu` alone */
     int cpu;
-    bool no_offload;  /* never UDP_SEGMENT */
-    int64_t spin_ns;  /* how long before a packet is due the thread stops sleeping; default 60 us, < 0: never spins */
+    bool no_offload; /* never UDP_SEGMENT */
+    /* How long before a packet is due the thread stops sleeping, and how long it looks for more before it sleeps, as
+     * long as that is not in vain; default 60 us, < 0: never spins. */
+    int64_t spin_ns;
     const char *name; /* of the thread; default "weir-spead"; copied */
 };
 

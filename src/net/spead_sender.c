@@ -30,6 +30,7 @@
 #include "net/spead_pacer.h"
 #include "net/spead_socket.h"
 
+enum { LOOKS_SKIPPED_MAX = 64 };
 enum { DEFAULT_BURST = 65536, DEFAULT_HEAPS = 4, DEFAULT_BUFFER = 512 * 1024, COMPLETE_AT_ONCE = 16 };
 #define DEFAULT_RATIO 1.05
 #define DEFAULT_SPIN (60 * CLOCK_MICROSECOND)
@@ -81,7 +82,8 @@ struct weir_spead_sender {
     uint64_t taken, known_tail;
     struct spead_pacer pacer;
     struct spead_batch_state state;
-    bool broken; /* TCP: nothing more can be sent */
+    bool broken;                           /* TCP: nothing more can be sent */
+    uint32_t looks_skipped, looks_to_skip; /* of the looks for more before sleeping, after some that were in vain */
     _Atomic uint64_t heaps, failed_heaps, packets, bytes, messages, calls, wakeups, pauses, spins, refused, no_memory;
     _Atomic uint32_t in_flight_most;
     _Atomic bool offload_works;
@@ -245,11 +247,36 @@ static void send_batch(struct weir_spead_sender *sender, struct spead_batch *bat
     count_batch(sender, batch);
 }
 
+/* Looks for more for as long as it may turn in a loop: falling asleep and being woken takes as long as sending half a
+ * megabyte. Where looking is in vain (who queues needs longer, or this processor) it is done ever more seldom. */
+static bool more_comes(struct weir_spead_sender *sender)
+{
+    if (sender->looks_skipped < sender->looks_to_skip) {
+        sender->looks_skipped++;
+        return false;
+    }
+    sender->looks_skipped = 0;
+    for (int64_t until = clock_monotonic() + sender->spin_ns; clock_monotonic() < until;) {
+        if (atomic_load(&sender->tail) != sender->taken || atomic_load(&sender->finish)) {
+            sender->looks_to_skip = 0;
+            return true;
+        }
+    }
+    uint32_t next = sender->looks_to_skip ? 2 * sender->looks_to_skip : 1;
+    sender->looks_to_skip = next > LOOKS_SKIPPED_MAX ? LOOKS_SKIPPED_MAX : next;
+    return false;
+}
+
 /* Sleeps until something is queued. False: the sender is to end. */
 static bool wait_for_work(struct weir_spead_sender *sender)
 {
     if (atomic_load(&sender->finish))
         return false;
+    if (more_comes(sender)) {
+        if (spead_pacer_limits(&sender->pacer))
+            spead_pacer_idle(&sender->pacer, clock_monotonic());
+        return true;
+    }
     atomic_store(&sender->idle, true);
     if (atomic_load(&sender->tail) == sender->taken && !atomic_load(&sender->finish)) {
         waiter_park(&sender->waiter, INT64_MAX);
