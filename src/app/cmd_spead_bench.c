@@ -198,11 +198,12 @@ static void say_rate(const struct bench *bench, double rate, double actual, bool
         fprintf(stderr, "Send rate: %.3f Gb/s: %s\n", actual * GBPS, good ? "all of it arrives" : "not all arrives");
 }
 
-/* Passes at one rate. *ret_actual: the mean rate of sending. 1: good, 0: not, negative: it could not be measured. */
+/* Passes at one rate. *ret_actual: the mean rate of sending, beforehand about what it will be: passes last long enough
+ * for more than the receiver's buffer. 1: good, 0: not, negative: it could not be measured. */
 static int try_rate(const struct bench *bench, double rate, long long passes, double *ret_actual)
 {
     struct spead_pass_options options = bench->pass;
-    double bytes = rate * bench->seconds > bench->bytes ? rate * bench->seconds : bench->bytes, sum = 0;
+    double bytes = *ret_actual * bench->seconds > bench->bytes ? *ret_actual * bench->seconds : bench->bytes, sum = 0;
     long long done = 0;
     bool good = true;
     options.rate = rate;
@@ -235,6 +236,7 @@ static int find_sustainable(const struct bench *bench, double *ret)
     *ret = good ? actual : 0;
     for (double high = actual; !good && high - low > high * 0.02;) {
         double rate = (low + high) / 2;
+        actual = rate;
         int result = try_rate(bench, rate, bench->passes, &actual);
         if (result < 0)
             return result;
