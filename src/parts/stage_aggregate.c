@@ -318,10 +318,17 @@ static int aggregate_process(void *self, struct weir_env *env, struct weir_batch
 
 /* ---- Windows go out -------------------------------------------------------------------------------------------- */
 
-/* By the end of the window, for whoever merges what lanes sent. */
-static uint64_t position_of(const struct window_pane *pane)
+/* For whoever merges what lanes sent: by the end of the window, and by its first record, as on one lane. Ends are a
+ * multiple of `every` apart, which leaves bits for the record; sessions have none. */
+static uint64_t position_of(const struct aggregate *aggregate, const struct window_pane *pane)
 {
-    return (uint64_t)pane->end ^ UINT64_C(1) << 63;
+    uint64_t end = (uint64_t)pane->end ^ UINT64_C(1) << 63;
+    if (aggregate->every <= 1)
+        return end;
+    uint64_t every = (uint64_t)aggregate->every;
+    int bits = __builtin_clzll(UINT64_MAX / every);
+    uint64_t most = (UINT64_C(1) << bits) - 1;
+    return end / every << bits | (pane->position < most ? pane->position : most);
 }
 
 static void write_row(const struct aggregate *aggregate, struct weir_batch *batch, uint32_t row, size_t which)
@@ -360,7 +367,7 @@ static struct weir_batch *make_batch(const struct aggregate *aggregate, struct w
     for (uint32_t row = 0; row < rows; row++) {
         const struct window_pane *pane = windows_closed(&aggregate->windows, first + row);
         write_row(aggregate, batch, row, first + row);
-        positions[row] = position_of(pane);
+        positions[row] = position_of(aggregate, pane);
         produced[row] = pane->produced;
     }
     batch->positions = positions;

@@ -22,8 +22,9 @@
 #include "parts/numeric.h"
 #include "parts/parts.h"
 
-enum { AT_MOST_MOST = 16 }; /* raised in a period, of one key */
-enum { TIME, HEAD };        /* first columns that go out; then the key; then: */
+enum { AT_MOST_MOST = 16 };  /* raised in a period, of one key */
+enum { EVENTS_MOST = 4096 }; /* that go out at once when event time comes to them */
+enum { TIME, HEAD };         /* first columns that go out; then the key; then: */
 enum { NAME, STATE, VALUE, REASON, TAIL };
 #define SPAN_MOST 3.2e17 /* ns: ten years */
 /* Times from 1824 to 2116: with spans added to them they are still times. Others are passed over. */
@@ -554,12 +555,18 @@ static int alert_process(void *self, struct weir_env *env, struct weir_batch *in
     return error < 0 ? out_of_memory(env) : 0;
 }
 
+/* Keys that may have been silent for too long; the end of the stream is no silence. */
+static bool is_due(const struct alert *alert, int64_t time_ns)
+{
+    return time_ns != INT64_MAX && alert->heap_count && alert->heap[0].time <= time_ns;
+}
+
 static int alert_on_watermark(void *self, struct weir_env *env, int64_t time_ns, struct weir_out *out)
 {
     struct alert *alert = self;
     int error = 0;
     alert->watermark = time_ns;
-    while (!error && time_ns != INT64_MAX && alert->heap_count && alert->heap[0].time <= time_ns) {
+    while (!error && is_due(alert, time_ns) && alert->event_count < EVENTS_MOST) {
         struct due due = pop_due(alert);
         int64_t time = due.key->newest + alert->missing_ns;
         if (time > time_ns) {
@@ -571,7 +578,7 @@ static int alert_on_watermark(void *self, struct weir_env *env, int64_t time_ns,
     }
     if (!error)
         error = emit_events(alert, env, out);
-    return error < 0 ? out_of_memory(env) : 0;
+    return error < 0 ? out_of_memory(env) : is_due(alert, time_ns);
 }
 
 static const struct weir_option alert_options[] = {

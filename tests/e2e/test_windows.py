@@ -225,6 +225,26 @@ def test_aggregate(pipeline, tmp_path, kind, delay, lateness, by):
 
 
 @pytest.mark.threads
+def test_windows_that_end_together_are_in_the_order_of_their_first_records(pipeline, tmp_path):
+    with open(tmp_path / "in.ndjson", "w", encoding="utf-8") as out:
+        for n in range(6000):
+            out.write('{"ts": %d, "key": "k%d", "value": %d}\n' % (1732147200 + n // 50, n * 7 % 97, n))
+    want = []
+    for start in range(0, 120, 10):
+        want += dict.fromkeys(f"k{n * 7 % 97}" for n in range(start * 50, (start + 10) * 50))
+    for lanes in (1, 2, 4):
+        pipeline("""
+            sources: {in: {type: file, path: in.ndjson, key: key}}
+            stages: [{aggregate: {field: value, every: 10s, compute: [first]}}]
+            sinks: {out: {type: file, path: out.ndjson}}
+            run: {lanes: %d}
+        """ % lanes)
+        with open(tmp_path / "out.ndjson", encoding="utf-8") as lines:
+            assert [json.loads(line)["key"] for line in lines] == want, lanes
+
+
+
+@pytest.mark.threads
 @pytest.mark.parametrize("by", [["key"], ["key", "site"]])
 def test_late_records_have_a_way_of_their_own(pipeline, tmp_path, by):
     stream = Stream(11, outliers=0.05)
