@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "async/fiber.h"
 #include "async/network.h"
 #include "base/clock.h"
 #include "base/memory.h"
@@ -25,7 +26,7 @@
 #include "flow/pipeline.h"
 #include "sim/server.h"
 
-enum { RUNS_TRIED = 12 };
+enum { RUNS_TRIED = 12 / FIBER_STACK_FACTOR };
 
 #define SOURCE "sources: {made: {type: generate, keys: 3, rate: 100/s, count: 12}}\n"
 #define DIGITISER "sources: {digitiser: {type: adc, sample_rate: 1e6, samples: 256, tones: [125e3], count: 6}}\n"
