@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "parts/grouping.h"
 #include "parts/numeric.h"
 #include "parts/parts.h"
+#include "parts/sieve.h"
 
 enum { REMEMBER_MOST = 65536, COLUMNS_MOST = 64 };
 #define SPAN_MOST 3.2e17 /* ns: ten years */
@@ -33,14 +33,10 @@ struct dedup {
     int64_t remember, window;
 
     struct weir_list first;         /* of by */
-    struct grouping grouping;       /* by the first alone */
+    struct sieve sieve;             /* by the first alone */
     uint32_t columns[COLUMNS_MOST]; /* that are compared */
     uint32_t column_count, bucket_count;
     size_t entries; /* offset in the state */
-    void **states;
-    size_t states_capacity;
-    uint32_t *rows;
-    size_t rows_capacity;
 };
 
 static const char *dedup_key_column(const void *self)
@@ -67,9 +63,7 @@ static void dedup_close(void *self, struct weir_env *env)
 {
     struct dedup *dedup = self;
     (void)env;
-    grouping_free(&dedup->grouping);
-    memory_free(dedup->states);
-    memory_free(dedup->rows);
+    sieve_free(&dedup->sieve);
 }
 
 static int dedup_bind(void *self, struct weir_env *env, struct weir_schema *in, struct weir_schema **out)
@@ -80,7 +74,7 @@ static int dedup_bind(void *self, struct weir_env *env, struct weir_schema *in, 
                             "%s: these records have no event time to compare: give the source time: COLUMN, or say "
                             "here by: [COLUMN, ...], without window",
                             env->name);
-    int error = grouping_bind(&dedup->grouping, env, &dedup->first, in);
+    int error = grouping_bind(&dedup->sieve.grouping, env, &dedup->first, in);
     if (error)
         return error;
     dedup->column_count = 0;
@@ -175,32 +169,26 @@ static bool is_new(const struct dedup *dedup, struct dedup_key *key, const uint6
     return true;
 }
 
-static int dedup_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
+static uint32_t dedup_pick(void *self, struct weir_env *env, const struct weir_batch *in,
+                           const struct weir_batch *keyed)
 {
     struct dedup *dedup = self;
-    struct weir_batch *keyed = in, *kept = NULL;
+    const int64_t *times = in->schema->time >= 0 ? in->columns[in->schema->time].i64 : NULL;
     uint32_t count = 0;
-    if (numeric_reserve(&dedup->states, &dedup->states_capacity, in->count, sizeof(void *)) < 0 ||
-        numeric_reserve(&dedup->rows, &dedup->rows_capacity, in->count, sizeof(uint32_t)) < 0)
-        return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
-    int error = grouping_states(&dedup->grouping, env, &keyed, dedup->states);
-    if (!error && keyed->count) {
-        const int64_t *times = in->schema->time >= 0 ? in->columns[in->schema->time].i64 : NULL;
-        for (uint32_t i = 0; i < keyed->count; i++) {
-            uint32_t row = weir_batch_row(keyed, i);
-            uint64_t hash[2];
-            hash_row(dedup, in, row, hash);
-            if (is_new(dedup, dedup->states[i], hash, times ? times[row] : 0))
-                dedup->rows[count++] = row;
-        }
-        weir_count(env, "duplicates", NULL, keyed->count - count);
-        kept = grouping_filter(env, in, keyed, dedup->rows, count);
-        error = kept ? 0 : -ENOMEM;
+    for (uint32_t i = 0; i < keyed->count; i++) {
+        uint32_t row = weir_batch_row(keyed, i);
+        uint64_t hash[2];
+        hash_row(dedup, in, row, hash);
+        if (is_new(dedup, dedup->sieve.states[i], hash, times ? times[row] : 0))
+            dedup->sieve.rows[count++] = row;
     }
-    if (kept)
-        weir_out_emit(out, kept);
-    grouping_done(&dedup->grouping);
-    return error < 0 ? weir_fail(env->error, error, "%s: out of memory", env->name) : 0;
+    weir_count(env, "duplicates", NULL, keyed->count - count);
+    return count;
+}
+
+static int dedup_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
+{
+    return sieve_process(&((struct dedup *)self)->sieve, env, in, out, dedup_pick, self);
 }
 
 static const struct weir_option dedup_options[] = {

@@ -4,23 +4,17 @@
  * and of the record's number in its source. Either is the same in each run and for any number of lanes.
  */
 #include <errno.h>
-#include <string.h>
 
 #include "base/hash.h"
-#include "parts/grouping.h"
-#include "parts/numeric.h"
 #include "parts/parts.h"
+#include "parts/sieve.h"
 
 struct sample {
     int64_t every, seed; /* options */
     double probability;
     struct weir_list by;
 
-    struct grouping grouping;
-    void **states;
-    size_t states_capacity;
-    uint32_t *rows;
-    size_t rows_capacity;
+    struct sieve sieve;
 };
 
 static const char *sample_key(const void *self)
@@ -46,17 +40,16 @@ static void sample_close(void *self, struct weir_env *env)
 {
     struct sample *sample = self;
     (void)env;
-    grouping_free(&sample->grouping);
-    memory_free(sample->states);
-    memory_free(sample->rows);
+    sieve_free(&sample->sieve);
 }
 
 static int sample_bind(void *self, struct weir_env *env, struct weir_schema *in, struct weir_schema **out)
 {
     struct sample *sample = self;
     int error = 0;
+    sample->sieve.keyless = !sample->every;
     if (sample->every)
-        error = grouping_bind(&sample->grouping, env, &sample->by, in);
+        error = grouping_bind(&sample->sieve.grouping, env, &sample->by, in);
     if (!error && sample->every)
         error = weir_key_state_define(env, &(struct weir_key_options){.size = sizeof(uint64_t)});
     if (!error)
@@ -68,9 +61,9 @@ static uint32_t take_each(struct sample *sample, const struct weir_batch *in)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < in->count; i++) {
-        uint64_t *seen = sample->states[i];
+        uint64_t *seen = sample->sieve.states[i];
         if (*seen == 0)
-            sample->rows[count++] = weir_batch_row(in, i);
+            sample->sieve.rows[count++] = weir_batch_row(in, i);
         *seen = *seen + 1 == (uint64_t)sample->every ? 0 : *seen + 1;
     }
     return count;
@@ -84,28 +77,22 @@ static uint32_t take_by_chance(struct sample *sample, const struct weir_env *env
         uint32_t row = weir_batch_row(in, i);
         double chance = (double)(hash_u64(seed ^ hash_u64(weir_batch_position(in, row) + 1)) >> 11) * 0x1p-53;
         if (chance < sample->probability)
-            sample->rows[count++] = row;
+            sample->sieve.rows[count++] = row;
     }
     return count;
 }
 
-static int sample_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
+static uint32_t sample_pick(void *self, struct weir_env *env, const struct weir_batch *in,
+                            const struct weir_batch *keyed)
 {
     struct sample *sample = self;
-    struct weir_batch *keyed = in, *taken = NULL;
-    if (numeric_reserve(&sample->states, &sample->states_capacity, in->count, sizeof(void *)) < 0 ||
-        numeric_reserve(&sample->rows, &sample->rows_capacity, in->count, sizeof(uint32_t)) < 0)
-        return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
-    int error = sample->every ? grouping_states(&sample->grouping, env, &keyed, sample->states) : 0;
-    if (!error && keyed->count) {
-        uint32_t count = sample->every ? take_each(sample, keyed) : take_by_chance(sample, env, keyed);
-        taken = grouping_filter(env, in, keyed, sample->rows, count);
-        error = taken ? 0 : -ENOMEM;
-    }
-    if (taken)
-        weir_out_emit(out, taken);
-    grouping_done(&sample->grouping);
-    return error < 0 ? weir_fail(env->error, error, "%s: out of memory", env->name) : 0;
+    (void)in;
+    return sample->every ? take_each(sample, keyed) : take_by_chance(sample, env, keyed);
+}
+
+static int sample_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
+{
+    return sieve_process(&((struct sample *)self)->sieve, env, in, out, sample_pick, self);
 }
 
 static const struct weir_option sample_options[] = {

@@ -4,12 +4,9 @@
  * through are kept for each key; a record goes through when the oldest of them is at least a period before it.
  */
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
 
-#include "parts/grouping.h"
-#include "parts/numeric.h"
 #include "parts/parts.h"
+#include "parts/sieve.h"
 
 enum { MOST = 4096 };
 #define SPAN_MOST 3.2e17 /* ns: ten years */
@@ -23,11 +20,7 @@ struct throttle {
     int64_t most, per; /* options */
     struct weir_list by;
 
-    struct grouping grouping;
-    void **states;
-    size_t states_capacity;
-    uint32_t *rows;
-    size_t rows_capacity;
+    struct sieve sieve;
 };
 
 static const char *throttle_key_column(const void *self)
@@ -39,9 +32,7 @@ static void throttle_close(void *self, struct weir_env *env)
 {
     struct throttle *throttle = self;
     (void)env;
-    grouping_free(&throttle->grouping);
-    memory_free(throttle->states);
-    memory_free(throttle->rows);
+    sieve_free(&throttle->sieve);
 }
 
 static int throttle_bind(void *self, struct weir_env *env, struct weir_schema *in, struct weir_schema **out)
@@ -51,7 +42,7 @@ static int throttle_bind(void *self, struct weir_env *env, struct weir_schema *i
         return weir_fail_at(env->error, -EINVAL, env->mark,
                             "%s: periods are of event time, and these records have none: give the source time: COLUMN",
                             env->name);
-    int error = grouping_bind(&throttle->grouping, env, &throttle->by, in);
+    int error = grouping_bind(&throttle->sieve.grouping, env, &throttle->by, in);
     if (!error)
         error = weir_key_state_define(
             env,
@@ -74,29 +65,24 @@ static bool passes(const struct throttle *throttle, struct throttle_key *key, in
     return true;
 }
 
-static int throttle_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
+static uint32_t throttle_pick(void *self, struct weir_env *env, const struct weir_batch *in,
+                              const struct weir_batch *keyed)
 {
     struct throttle *throttle = self;
-    struct weir_batch *keyed = in, *passed = NULL;
+    const int64_t *times = in->columns[in->schema->time].i64;
     uint32_t count = 0;
-    if (numeric_reserve(&throttle->states, &throttle->states_capacity, in->count, sizeof(void *)) < 0 ||
-        numeric_reserve(&throttle->rows, &throttle->rows_capacity, in->count, sizeof(uint32_t)) < 0)
-        return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
-    int error = grouping_states(&throttle->grouping, env, &keyed, throttle->states);
-    if (!error && keyed->count) {
-        const int64_t *times = in->columns[in->schema->time].i64;
-        for (uint32_t i = 0; i < keyed->count; i++) {
-            uint32_t row = weir_batch_row(keyed, i);
-            if (passes(throttle, throttle->states[i], times[row]))
-                throttle->rows[count++] = row;
-        }
-        passed = grouping_filter(env, in, keyed, throttle->rows, count);
-        error = passed ? 0 : -ENOMEM;
+    (void)env;
+    for (uint32_t i = 0; i < keyed->count; i++) {
+        uint32_t row = weir_batch_row(keyed, i);
+        if (passes(throttle, throttle->sieve.states[i], times[row]))
+            throttle->sieve.rows[count++] = row;
     }
-    if (passed)
-        weir_out_emit(out, passed);
-    grouping_done(&throttle->grouping);
-    return error < 0 ? weir_fail(env->error, error, "%s: out of memory", env->name) : 0;
+    return count;
+}
+
+static int throttle_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
+{
+    return sieve_process(&((struct throttle *)self)->sieve, env, in, out, throttle_pick, self);
 }
 
 static const struct weir_option throttle_options[] = {
