@@ -221,6 +221,13 @@ static int wait_for(struct sending *sending, struct weir_spead_completion *compl
     return result == -ETIMEDOUT ? -EINTR : result;
 }
 
+static void note_refusal(struct sending *sending, const char *what_now)
+{
+    if (!sending->refused)
+        app_say("%s%s", weir_spead_explain(-ECONNREFUSED), what_now);
+    sending->refused = true;
+}
+
 /* Waits until the state's last heap is through. Negative errno: do not go on. */
 static int collect(struct sending *sending, struct spead_traffic_state *state)
 {
@@ -230,10 +237,8 @@ static int collect(struct sending *sending, struct spead_traffic_state *state)
         return result;
     weir_spead_completion_begin(&state->completion, NULL, 0);
     sending->bytes += bytes;
-    if (result == -ECONNREFUSED && !sending->refused) {
-        sending->refused = true;
-        app_say("%s; sending goes on", weir_spead_explain(result));
-    }
+    if (result == -ECONNREFUSED)
+        note_refusal(sending, "; sending goes on");
     return result == -ECONNREFUSED ? 0 : result;
 }
 
@@ -278,6 +283,8 @@ static int send_stops(struct sending *sending)
             return error;
         error = wait_for(sending, completion, &bytes);
         sending->bytes += bytes;
+        if (error == -ECONNREFUSED && i < destinations)
+            note_refusal(sending, "");       /* what the system says now is of packets before: the last heap's */
         if (error && error != -ECONNREFUSED) /* a receiver that the first one stopped is no longer there */
             return error;
     }

@@ -332,7 +332,8 @@ int weir_spead_receiver_start(struct weir_spead_receiver *receiver, struct weir_
         failed = pthread_setaffinity_np(receiver->thread, sizeof set, &set);
         if (failed)
             return weir_fail(error, -failed, "cannot bind the receiving thread to processor %d: %s",
-                             receiver->options.cpu - 1, strerror(failed));
+                             receiver->options.cpu - 1,
+                             failed == EINVAL ? "this program has no such processor" : strerror(failed));
     }
     return 0;
 }

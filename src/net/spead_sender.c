@@ -586,7 +586,8 @@ static int start_thread(struct weir_spead_sender *sender, const struct weir_spea
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code && options->pinned)
-        return weir_fail(error, -code, "no thread on processor %d: %s", options->cpu, strerror(code));
+        return weir_fail(error, -code, "cannot send from processor %d: %s", options->cpu,
+                         code == EINVAL ? "this program has no such processor" : strerror(code));
     return code ? weir_fail(error, -code, "no thread to send from: %s", strerror(code)) : 0;
 }
 

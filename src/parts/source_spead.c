@@ -40,6 +40,7 @@ struct source_spead {
     struct weir_spead_receiver *receiver;
     struct spead_columns *columns;
     uint64_t taken; /* of the run's memory */
+    int64_t wall_offset;
     struct weir_spead_source_statistics *sources;
     bool told_too_large, told_no_memory, told_outside, told_shed;
 };
@@ -56,17 +57,25 @@ static const char *sender_name(struct source_spead *self, uint32_t number)
     return "other";
 }
 
+/* From the clock of heaps to the wall clock. The same for all, so that a heap that came later has the later time, until
+ * somebody sets the wall clock. */
+static int64_t wall_offset(struct source_spead *self, struct weir_context *context)
+{
+    int64_t offset = weir_wall_time(context) - weir_now(context), change = offset - self->wall_offset;
+    if (change > CLOCK_MILLISECOND || change < -CLOCK_MILLISECOND)
+        self->wall_offset = offset;
+    return self->wall_offset;
+}
+
 /* When it came: by the machine's clock, or by the capture's. */
 static struct spead_arrival arrival_of(struct source_spead *self, struct weir_context *context,
                                        const struct weir_spead_heap *heap)
 {
-    struct spead_arrival arrival = {.produced_ns = weir_now(context)};
-    if (self->captures.count > 0) {
-        arrival.wall_ns = heap->first_ns;
-    } else {
-        arrival.wall_ns = weir_wall_time(context) - (arrival.produced_ns - heap->first_ns);
-        arrival.produced_ns = heap->last_ns;
-    }
+    struct spead_arrival arrival = {.produced_ns = heap->last_ns, .wall_ns = heap->first_ns};
+    if (self->captures.count > 0)
+        arrival.produced_ns = weir_now(context);
+    else
+        arrival.wall_ns += wall_offset(self, context);
     if (!spead_columns_knows(self->columns, heap->source))
         arrival.sender = sender_name(self, heap->source);
     return arrival;
@@ -77,7 +86,7 @@ static int take_chunk(struct source_spead *self, struct weir_context *context, s
                       struct weir_batch **ret)
 {
     bool captured = self->captures.count > 0;
-    int64_t now = weir_now(context), wall_offset = captured ? 0 : weir_wall_time(context) - now;
+    int64_t offset = captured ? 0 : wall_offset(self, context);
     int error = 0;
     for (uint32_t i = 0; error == 0 && i < chunk->chunk->heaps; i++) {
         const struct weir_spead_heap *heap = chunk->chunk->placed[i];
@@ -86,7 +95,8 @@ static int take_chunk(struct source_spead *self, struct weir_context *context, s
         if (heap && error == 0 && !spead_columns_knows(self->columns, heap->source))
             error = spead_columns_name(self->columns, heap->source, sender_name(self, heap->source));
     }
-    return error < 0 ? error : spead_columns_chunk(self->columns, chunk, wall_offset, captured ? now : INT64_MIN, ret);
+    return error < 0 ? error
+                     : spead_columns_chunk(self->columns, chunk, offset, captured ? weir_now(context) : INT64_MIN, ret);
 }
 
 static int take_one(struct source_spead *self, struct weir_context *context, struct weir_spead_heap *heap,
@@ -386,7 +396,8 @@ static const struct weir_option options[] = {
     {.name = "items", .type = WEIR_OPTION_STRINGS, FIELD(columns_options.items),
      .help = "names (or ids, 0x1000) of the items that become columns; without it all"},
     {.name = "describe", .type = WEIR_OPTION_MAP, FIELD(columns_options.describe),
-     .help = "name: \"ID TYPE\" for items that no descriptor comes for: \"0x4300 i16[]\", \"0x1600 u48\""},
+     .help = "name: \"ID TYPE\" for items that no descriptor comes for: \"0x4300 i16[]\", \"0x1600 u48\", "
+             "\"0x4300 ci8[]\" (complex)"},
     {.name = "time", .type = WEIR_OPTION_STRING, FIELD(columns_options.time),
      .help = "the item that is the time of the record; without it the time at which the heap came, as ts"},
     {.name = "time_scale", .type = WEIR_OPTION_STRING, FIELD(columns_options.time_scale), .fallback = "1s",

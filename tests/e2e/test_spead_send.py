@@ -192,6 +192,17 @@ def test_packets_over_the_mtu_are_said(address, packet, fits):
     assert fits is None or f"packets of {fits} bytes fit" in outcome.stderr, outcome
 
 
+def test_nobody_listens_to_one_packet(weir):
+    outcome = weir("spead", "send", f"127.0.0.1:{free_port()}", "--heaps", "1", "--heap-size", "100")
+    assert outcome.status == 1 and "start the receiver first" in outcome.stderr, outcome
+
+
+@pytest.mark.parametrize("command", ["send", "recv"])
+def test_a_processor_that_is_not_there(weir, command):
+    outcome = weir("spead", command, "--cpu", "1023", f"127.0.0.1:{free_port()}")
+    assert outcome.status != 0 and "this program has no such processor" in outcome.stderr, outcome
+
+
 @pytest.mark.parametrize("arguments, words", [
     (["--heap-size", "1"], "less than one element"),
     (["--rate-method", "HW"], "no network card"),
