@@ -11,7 +11,6 @@
 #include "measure/report.h"
 #include "measure/text.h"
 
-#define ROOM 0.6        /* of the run: threads that are busy for less are not what sets the pace */
 #define NEIGHBOURS 0.2  /* of a thread's busy time, without a processor: others are in the way */
 #define UNEVEN 1.5      /* times as much work as the average lane has */
 #define WORTH 1.05      /* times as fast: less is not worth a change */
@@ -37,21 +36,6 @@ static const struct attribution_thread *critical(const struct report *report)
     if (!made || made->critical < 0 || (uint32_t)made->critical >= made->thread_count)
         return NULL;
     return &made->threads[made->critical];
-}
-
-/* The largest share of the run in which a thread worked, or was ready to. */
-static double busiest(const struct attribution *made)
-{
-    double most = 0;
-    for (uint32_t i = 0; i < made->thread_count && made->seconds > 0; i++)
-        most = fmax(most, made->threads[i].busy_seconds / made->seconds);
-    return most;
-}
-
-/* True when something else than processors sets the pace: sources that wait, or the work of others. */
-static bool has_room(const struct report *report)
-{
-    return busiest(report->attribution) < ROOM;
 }
 
 /* ---- The bottleneck --------------------------------------------------------------------------------------------- */
@@ -176,14 +160,14 @@ static void put_bottleneck(const struct report *report, struct weir_buffer *out)
         return;
     }
     text_rate(made->bound_per_second, rate, sizeof rate);
-    if (has_room(report) && held && share >= FULL_SHARE) {
+    if (attribution_has_room(report->attribution) && held && share >= FULL_SHARE) {
         put_waited_for(held, share, out);
-    } else if (has_room(report)) {
+    } else if (attribution_has_room(report->attribution)) {
         if (!put_not_the_sources(report, out))
             buffer_format(out,
                           "Nothing held the run back but its sources: the busiest thread worked %.0f %% of the time, "
                           "and with its work for each record %s could take %s records/s.",
-                          busiest(made) * 100, thread->name, rate);
+                          attribution_busiest(made) * 100, thread->name, rate);
     } else if (made->processors_bound) {
         buffer_format(out,
                       "The bottleneck are the processors: what all threads do for a record allows %s records/s on "
@@ -241,7 +225,7 @@ static void put_lanes(const struct report *report, struct weir_buffer *out)
     double then = fmax(fmax(lanes.sum / made->processors, lanes.others), lanes.threads / made->processors);
     if (lanes.count == 0)
         return;
-    if (has_room(report))
+    if (attribution_has_room(report->attribution))
         buffer_string(out, "More lanes would not help: those there are wait.");
     else if (!is_lane(thread) && !made->processors_bound)
         buffer_format(out, "More lanes would not help: the work of %s is done by one thread.", thread->name);

@@ -11,6 +11,7 @@
 #include "flow/plan.h"
 
 enum { SPREAD_LEAST = 5 }; /* fewer values say nothing about noise */
+#define ROOM 0.6           /* of the run: threads that are busy for less are not what sets the pace */
 #define NOISE_ERRORS 3.0
 #define NOISE_LEAST 0.03      /* what neighbours, frequency and where memory lies change from run to run */
 #define NOISE_NANOSECONDS 0.5 /* of a record: nothing to talk about */
@@ -429,6 +430,19 @@ void attribution_free(struct attribution *attribution)
     memory_free(attribution);
 }
 
+double attribution_busiest(const struct attribution *made)
+{
+    double most = 0;
+    for (uint32_t i = 0; i < made->thread_count && made->seconds > 0; i++)
+        most = fmax(most, made->threads[i].busy_seconds / made->seconds);
+    return most;
+}
+
+bool attribution_has_room(const struct attribution *made)
+{
+    return attribution_busiest(made) < ROOM;
+}
+
 /* ---- Comparing -------------------------------------------------------------------------------------------------- */
 
 const struct attribution_row *attribution_find(const struct attribution *before, const struct attribution_row *row)
@@ -459,8 +473,10 @@ struct attribution_difference attribution_difference(const struct attribution_ro
     noise = NOISE_ERRORS * error > noise ? NOISE_ERRORS * error : noise;
     noise = noise > NOISE_NANOSECONDS ? noise : NOISE_NANOSECONDS;
     difference.change = fabs(moved) <= noise ? CHANGE_NOISE : moved < 0 ? CHANGE_FASTER : CHANGE_SLOWER;
-    /* The mean, which is shown, moved the other way than the median: a few slow calls more, or fewer. */
-    if (difference.change != CHANGE_NOISE && (difference.ratio < 1) != (moved < 0))
+    /* The mean, which is shown, moved the other way than the median, or hardly: a few slow calls more, or fewer. */
+    double shown = difference.after - difference.before;
+    if (difference.change != CHANGE_NOISE &&
+        ((shown < 0) != (moved < 0) || fabs(shown) <= fmax(NOISE_LEAST * difference.before, NOISE_NANOSECONDS)))
         difference.change = CHANGE_UNCLEAR;
     return difference;
 }

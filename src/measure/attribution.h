@@ -91,6 +91,11 @@ int attribution_make(const struct plan *plan, const struct pipeline_times *times
                      struct attribution_sampler *sampler, const struct fingerprints *prints, struct attribution **ret);
 void attribution_free(struct attribution *attribution);
 
+/* The largest share of the run in which a thread worked, or was ready to. */
+double attribution_busiest(const struct attribution *made);
+/* True when something else than processors sets the pace: sources that wait, or the work of others. */
+bool attribution_has_room(const struct attribution *made);
+
 /* ---- Comparing -------------------------------------------------------------------------------------------------- */
 
 enum attribution_change {

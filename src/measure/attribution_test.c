@@ -163,6 +163,33 @@ static void test_processors_limit(void **state)
     attribution_free(made);
 }
 
+/* Threads that wait for others: nothing is to be won, whatever the shares are. */
+static void test_room(void **state)
+{
+    struct world world;
+    struct weir_buffer text = {0};
+    struct attribution *made = NULL;
+    (void)state;
+    for (int full = 0; full < 2; full++) {
+        fill_world(&world, 10000000);
+        world.times.now *= 4; /* the busiest thread, which worked all the time, waits for three quarters of it */
+        world.queues[0].full_ns *= full ? 4 : 0;
+        assert_int_equal(attribution_make(&plan, &world.times, 4, NULL, NULL, &made), 0);
+        NEAR(attribution_busiest(made), 0.25);
+        assert_true(attribution_has_room(made));
+        text.size = 0;
+        attribution_text(made, &text);
+        buffer_append(&text, "", 1);
+        assert_non_null(strstr(text.data, "No thread is the limit, the busiest worked 25 % of the time"));
+        assert_int_equal(strstr(text.data, "waited for its sources") != NULL, !full);
+        assert_int_equal(strstr(text.data, "the queue from in to normalize was full") != NULL, full);
+        assert_non_null(strstr(text.data, "would allow 1.00 M records/s"));
+        assert_null(strstr(text.data, "Most is to be won"));
+        attribution_free(made);
+    }
+    buffer_free(&text);
+}
+
 static void test_nothing_came(void **state)
 {
     struct pipeline_thread_time threads[1] = {{.name = "in"}};
@@ -260,6 +287,8 @@ static void test_noise_is_told_from_change(void **state)
     assert_int_equal(attribution_difference(&then, &now).change, CHANGE_UNCLEAR);
     now.nanoseconds = 120;
     assert_int_equal(attribution_difference(&then, &now).change, CHANGE_SLOWER);
+    now.nanoseconds = 102; /* "+2.0 % SLOWER" would contradict itself */
+    assert_int_equal(attribution_difference(&then, &now).change, CHANGE_UNCLEAR);
 }
 
 /* ---- Keeping ------------------------------------------------------------------------------------------------------
@@ -350,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_rows_and_bounds),
         cmocka_unit_test(test_next_thread_limits),
         cmocka_unit_test(test_processors_limit),
+        cmocka_unit_test(test_room),
         cmocka_unit_test(test_nothing_came),
         cmocka_unit_test(test_spread),
         cmocka_unit_test(test_noise_is_told_from_change),

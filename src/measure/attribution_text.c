@@ -10,6 +10,7 @@
 
 enum { COLUMNS = 10, CELL = 64, GAP = 2, NAME_WIDTH = 24, ADVICE_ROWS = 3 };
 #define SMALL_SHARE 0.1 /* of a part that is not worth its while */
+#define FULL_SHARE 0.05 /* of the run: a queue that was full for less held nobody back */
 
 struct line {
     char cells[COLUMNS][CELL];
@@ -218,6 +219,29 @@ static void put_small(const struct attribution *made, const struct attribution_r
     buffer_string(out, said ? ".\n" : "");
 }
 
+/* No thread had much to do: what could be won there would only make it wait for longer. */
+static void put_room(const struct attribution *made, const char *rate, struct weir_buffer *out)
+{
+    const struct attribution_queue *fullest = NULL;
+    for (uint32_t i = 0; i < made->queue_count; i++) {
+        if (!fullest || made->queues[i].full_seconds > fullest->full_seconds)
+            fullest = &made->queues[i];
+    }
+    buffer_format(out,
+                  "No thread is the limit, the busiest worked %.0f %% of the time: ", attribution_busiest(made) * 100);
+    if (fullest && fullest->full_seconds >= FULL_SHARE * made->seconds)
+        buffer_format(out,
+                      "the queue from %s to %s was full, and what is\nbehind it waited for others (a disk, a peer).\n",
+                      fullest->from, fullest->to);
+    else
+        buffer_string(out, "the run waited for its sources, or for peers.\n");
+    buffer_format(
+        out,
+        "A faster part gains nothing at this rate. The work for each record would allow %s records/s: if gone "
+        "and if halved are times that.\n",
+        rate);
+}
+
 static void put_words(const struct attribution *made, struct weir_buffer *out)
 {
     char rate[32], ns[32], gone[CELL], halved[CELL], name[2 * ATTRIBUTION_NAME];
@@ -229,6 +253,10 @@ static void put_words(const struct attribution *made, struct weir_buffer *out)
     }
     text_rate(made->bound_per_second, rate, sizeof rate);
     show_nanoseconds(1e9 / made->bound_per_second, ns, sizeof ns);
+    if (attribution_has_room(made)) {
+        put_room(made, rate, out);
+        return;
+    }
     if (made->processors_bound)
         buffer_format(out, "All %u processors are the limit: %s ns of work for each record allow %s records/s.\n",
                       made->processors, ns, rate);
