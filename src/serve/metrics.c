@@ -112,9 +112,11 @@ static const struct metric metrics[] = {
     {"weir_keys", GAUGE, THE_RUN, U64, RUN(keys), "Keys with state, summed over stages"},
     {"weir_symbols", GAUGE, THE_RUN, U64, RUN(symbols), "Distinct texts that were interned"},
 
-    {"weir_goal_met", GAUGE, GOALS, BOOLEAN, GOAL(met), "1 when the goal was met lately, the last 30 to 60 seconds"},
+    {"weir_goal_met", GAUGE, GOALS, BOOLEAN, GOAL(met),
+     "1 when the goal was met in the last 30 to 60 seconds; absent: nothing to measure it by"},
     {"weir_goal_wanted", GAUGE, GOALS, DOUBLE, GOAL(wanted), "The goal: seconds, or records per second for rate"},
-    {"weir_goal_got", GAUGE, GOALS, DOUBLE, GOAL(got), "What was measured lately, in the same unit"},
+    {"weir_goal_got", GAUGE, GOALS, DOUBLE, GOAL(got),
+     "What was measured lately, in the same unit; absent as weir_goal_met is"},
 
     {"process_cpu_seconds_total", COUNTER, PROCESS, DOUBLE, SYSTEM(cpu_seconds), "Processor time of the process"},
     {"process_start_time_seconds", GAUGE, PROCESS, DOUBLE, SYSTEM(started), "When the run began, since 1970"},
@@ -243,9 +245,12 @@ static void put_queues(struct weir_buffer *out, const struct metric *metric, con
     }
 }
 
+/* What there was nothing to measure by was not missed, and is not 0 either. */
 static void put_goals(struct weir_buffer *out, const struct metric *metric, const struct metrics_view *view)
 {
-    for (uint32_t i = 0; i < view->goal_count && begin(out, metric); i++) {
+    for (uint32_t i = 0; i < view->goal_count; i++) {
+        if ((!view->goals[i].measured && metric->offset != GOAL(wanted)) || !begin(out, metric))
+            continue;
         put_label(out, "goal", view->goals[i].name);
         end(out, read_field(metric, &view->goals[i]));
     }

@@ -48,9 +48,10 @@ static int tear_down(void **state)
 
 static char *page(struct weir_buffer *out)
 {
-    const struct goal goal = {.name = "latency_p99", .wanted = 0.2, .got = 0.3, .measured = true};
+    const struct goal goals[] = {{.name = "latency_p99", .wanted = 0.2, .got = 0.3, .measured = true},
+                                 {.name = "max_lag", .wanted = 5}};
     const struct metrics_view view = {
-        .snapshot = snapshot, .verdict = {.kind = VERDICT_SATURATED}, .goals = &goal, .goal_count = 1, .ready = true};
+        .snapshot = snapshot, .verdict = {.kind = VERDICT_SATURATED}, .goals = goals, .goal_count = 2, .ready = true};
     out->size = 0;
     metrics_text(&view, out);
     buffer_append(out, "", 1);
@@ -83,6 +84,9 @@ static void test_values_and_labels(void **state)
     has_line(text, "weir_verdict{verdict=\"keeping up\"} 0");
     has_line(text, "weir_goal_met{goal=\"latency_p99\"} 0");
     has_line(text, "weir_goal_got{goal=\"latency_p99\"} 0.3");
+    has_line(text, "weir_goal_wanted{goal=\"max_lag\"} 5"); /* which there was nothing to measure by */
+    assert_null(strstr(text, "weir_goal_met{goal=\"max_lag\"}"));
+    assert_null(strstr(text, "weir_goal_got{goal=\"max_lag\"}"));
     has_line(text, "weir_ready 1");
     buffer_free(&out);
 }
