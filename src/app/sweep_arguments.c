@@ -152,20 +152,21 @@ static int add_level(struct sweep_arguments *arguments, const char *option, doub
 static int read_range(struct sweep_arguments *arguments, const char *option, char *word, double most)
 {
     bool whole = arguments->options.load.kind != LOAD_OPEN;
-    char *dots = strstr(word, ".."), *slash = dots ? strchr(dots, '/') : NULL;
+    char *dots = strstr(word, ".."), *slash = dots ? strchr(dots, '/') : NULL, asked[LIST_TEXT];
     double from, to, step = 0;
+    snprintf(asked, sizeof asked, "%s", word);
     if (slash)
         *slash = 0;
     if (dots)
         *dots = 0;
     if (read_level(word, &from) < 0 || (dots && read_level(dots + 2, &to) < 0) ||
         (slash && (read_level(slash + 1, &step) < 0 || step <= 0)))
-        return fail_level(option, word, most);
+        return fail_level(option, asked, most);
     if (!dots)
         to = from;
     if (from < (whole ? 1 : 1e-3) || from > most || to < from || to > most ||
         (whole && (from != (double)(int64_t)from || to != (double)(int64_t)to || step != (double)(int64_t)step)))
-        return fail_level(option, word, most);
+        return fail_level(option, asked, most);
     if (step == 0)
         step = whole && to - from < 20 ? 1 : whole ? (double)(int64_t)((to - from) / 10) : (to - from) / 10;
     for (double level = from; level <= to * (1 + 1e-12); level += step) {
@@ -348,6 +349,24 @@ static int read_arrivals(struct sweep_arguments *arguments)
     return 0;
 }
 
+/* What is of another kind of load would be ignored without a word. */
+static int check_kind(const struct sweep_arguments *arguments)
+{
+    const struct {
+        const char *option, *value, *of;
+        bool given;
+    } rows[] = {{"--arrivals", arguments->arrivals, "--rate", arguments->rate != NULL},
+                {"--in-flight", arguments->in_flight, "--rate", arguments->rate != NULL},
+                {"--most", arguments->most, "--auto", arguments->automatic}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (rows[i].value && !rows[i].given) {
+            app_say("%s goes with %s only: give that too, or leave it out", rows[i].option, rows[i].of);
+            return -EINVAL;
+        }
+    }
+    return 0;
+}
+
 static int read_plan(struct sweep_arguments *arguments)
 {
     struct sweep_options *options = &arguments->options;
@@ -388,10 +407,13 @@ int sweep_arguments_read(int argc, char **argv, struct sweep_arguments *ret)
     if (code >= 0)
         return code;
     ret->url = argv[1];
-    if (read_target(ret) < 0 || choose_levels(ret) < 0 || read_limits(ret) < 0 || read_plan(ret) < 0)
+    if (read_target(ret) < 0 || choose_levels(ret) < 0 || check_kind(ret) < 0 || read_limits(ret) < 0 ||
+        read_plan(ret) < 0)
         return APP_USAGE;
-    if (ret->json && ((ret->csv && strcmp(ret->csv, "-") == 0) || (ret->svg && strcmp(ret->svg, "-") == 0))) {
-        app_say("--json is on stdout already: give --csv and --svg a file");
+    bool csv = ret->csv && strcmp(ret->csv, "-") == 0, svg = ret->svg && strcmp(ret->svg, "-") == 0;
+    if (ret->json + csv + svg > 1) {
+        app_say("%s is on stdout already: give %s a file", ret->json ? "--json" : "--csv",
+                !ret->json ? "--svg" : "--csv and --svg");
         return APP_USAGE;
     }
     code = files_check("--csv", ret->csv);
