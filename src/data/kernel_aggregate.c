@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stddef.h>
 
-const char *const aggregate_statistic_names[] = {"count", "sum",   "mean", "var",   "stddev", "min",
-                                                 "max",   "first", "last", "delta", "range",  NULL};
+const char *const aggregate_statistic_names[] = {"count", "sum",   "mean",  "var",  "stddev", "min",   "max", "first",
+                                                 "last",  "delta", "range", "rate", "zscore", "slope", NULL};
 
 /* What is lost of the smaller one in a sum is kept beside it. Nothing is lost of what is infinite. */
 static void add_compensated(struct aggregate_cell *cell, double value)
@@ -73,6 +73,51 @@ void aggregate_merge(struct aggregate_cell *cell, const struct aggregate_cell *f
         set_last(cell, from->last_time, from->last);
 }
 
+void aggregate_trend_add(struct aggregate_trend *trend, const struct aggregate_cell *cell, int64_t time, double value)
+{
+    if (isnan(value))
+        return;
+    if (cell->count == 1)
+        trend->anchor = time;
+    double anchored = (double)(time - trend->anchor), distance = anchored - trend->mean;
+    trend->mean += distance / (double)cell->count;
+    trend->squares += distance * (anchored - trend->mean);
+    trend->products += distance * ((value - cell->anchor) - cell->mean);
+}
+
+void aggregate_trend_merge(struct aggregate_trend *trend, const struct aggregate_cell *cell,
+                           const struct aggregate_trend *from, const struct aggregate_cell *from_cell)
+{
+    if (from_cell->count == 0)
+        return;
+    if (cell->count == 0) {
+        *trend = *from;
+        return;
+    }
+    double mine = (double)cell->count, theirs = (double)from_cell->count, all = mine + theirs;
+    double time_apart = (double)(from->anchor - trend->anchor) + (from->mean - trend->mean);
+    double apart = (from_cell->anchor - cell->anchor) + (from_cell->mean - cell->mean);
+    trend->squares += from->squares + time_apart * time_apart * (mine * theirs / all);
+    trend->products += from->products + time_apart * apart * (mine * theirs / all);
+    trend->mean += time_apart * (theirs / all);
+}
+
+double aggregate_slope(const struct aggregate_trend *trend)
+{
+    return trend->squares > 0 && isfinite(trend->products) ? trend->products / trend->squares * 1e9 : NAN;
+}
+
+static double rate(const struct aggregate_cell *cell)
+{
+    int64_t apart = cell->last_time - cell->first_time;
+    return apart > 0 ? (cell->last - cell->first) / ((double)apart / 1e9) : NAN;
+}
+
+static double zscore(const struct aggregate_cell *cell, double stddev)
+{
+    return stddev > 0 ? ((cell->last - cell->anchor) - cell->mean) / stddev : NAN;
+}
+
 static double variance(const struct aggregate_cell *cell, uint32_t ddof)
 {
     double divisor = (double)cell->count - ddof;
@@ -107,6 +152,10 @@ double aggregate_result(const struct aggregate_cell *cell, enum aggregate_statis
         return cell->last - cell->first;
     case AGGREGATE_RANGE:
         return cell->max - cell->min;
+    case AGGREGATE_RATE:
+        return rate(cell);
+    case AGGREGATE_ZSCORE:
+        return zscore(cell, sqrt(variance(cell, ddof)));
     default:
         return NAN;
     }

@@ -51,6 +51,15 @@ static double model(const struct reading *readings, uint32_t count, enum aggrega
         return NAN;
     for (const struct reading *r = readings; r < readings + count; r++)
         squares += isnan(r->value) ? 0 : (r->value - sum / n) * (r->value - sum / n);
+    __float128 mean_time = 0, time_squares = 0, products = 0;
+    for (const struct reading *r = readings; r < readings + count; r++)
+        mean_time += isnan(r->value) ? 0 : (__float128)r->time / n;
+    for (const struct reading *r = readings; r < readings + count; r++) {
+        time_squares += isnan(r->value) ? 0 : (r->time - mean_time) * (r->time - mean_time);
+        products += isnan(r->value) ? 0 : (r->time - mean_time) * (r->value - sum / n);
+    }
+    const bool apart = first->time < last->time;
+    const double delta = last->value - first->value;
     const double var = n > ddof ? (double)(squares / (n - ddof)) : NAN;
     const double results[] = {0,
                               0,
@@ -61,8 +70,11 @@ static double model(const struct reading *readings, uint32_t count, enum aggrega
                               most->value,
                               first->value,
                               last->value,
-                              last->value - first->value,
-                              most->value - least->value};
+                              delta,
+                              most->value - least->value,
+                              apart ? delta / ((double)(last->time - first->time) / 1e9) : NAN,
+                              var > 0 ? (double)(last->value - sum / n) / sqrt(var) : NAN,
+                              apart ? (double)(products / time_squares * 1000000000) : NAN};
     return results[statistic];
 }
 
@@ -95,19 +107,27 @@ static void test_against_the_model(void **state)
     for (uint64_t round = 1; round <= 2000; round++) {
         uint64_t seed = round;
         struct aggregate_cell cell = {0}, parts[2] = {{0}, {0}};
+        struct aggregate_trend trend = {0}, trends[2] = {{0}, {0}};
         uint32_t count = (uint32_t)(next_random(&seed) % VALUES_MOST), cut = (uint32_t)(next_random(&seed) % 300);
         int shape = (int)(round % 3);
         for (uint32_t i = 0; i < count; i++) {
             readings[i] = (struct reading){(int64_t)(next_random(&seed) % 100), draw_value(&seed, shape)};
             aggregate_add(&cell, readings[i].time, readings[i].value);
+            aggregate_trend_add(&trend, &cell, readings[i].time, readings[i].value);
             aggregate_add(&parts[i >= cut], readings[i].time, readings[i].value);
+            aggregate_trend_add(&trends[i >= cut], &parts[i >= cut], readings[i].time, readings[i].value);
         }
+        aggregate_trend_merge(&trends[0], &parts[0], &trends[1], &parts[1]);
         aggregate_merge(&parts[0], &parts[1]);
         for (int s = 0; s < AGGREGATE_STATISTICS; s++) {
             double want = model(readings, count, s, (uint32_t)(round % 2));
             double whole = aggregate_result(&cell, s, (uint32_t)(round % 2));
             double merged = aggregate_result(&parts[0], s, (uint32_t)(round % 2));
-            bool exact = shape < 2 && s != AGGREGATE_VAR && s != AGGREGATE_STDDEV;
+            if (s == AGGREGATE_SLOPE) {
+                whole = aggregate_slope(&trend);
+                merged = aggregate_slope(&trends[0]);
+            }
+            bool exact = shape < 2 && (s < AGGREGATE_VAR || (s > AGGREGATE_STDDEV && s < AGGREGATE_ZSCORE));
             if (!close_enough(whole, want) || !close_enough(merged, want) || (exact && !isnan(want) && whole != want))
                 fail_msg("seed %d, %u values, %s: %.17g, merged %.17g, and not %.17g", (int)round, count,
                          aggregate_statistic_names[s], whole, merged, want);

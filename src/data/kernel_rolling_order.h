@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Private to kernel_rolling_wide.c: what is known of the order of the values in a ring, kept while they come and go.
+ * Private to the kernels: what is known of the order of the values in a ring, kept while they come and go.
  *
  * Of a window that is not long: the values in order, one array for all quantiles, min and max. The one that comes takes
  * the place of the one that goes, and what lies between the two moves by one place: two searches by halving, side by

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * aggregate: one record for each key and window of event time. The windows are in parts/windows.c, the numbers in
- * data/kernel_aggregate.c; here are options, columns and what becomes of records.
+ * data/kernel_aggregate.c and data/kernel_quantile.c; here are options, columns and what becomes of records.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "data/kernel_quantile.h"
 #include "parts/grouping.h"
 #include "parts/numeric.h"
 #include "parts/parts.h"
@@ -14,19 +15,26 @@
 #include "parts/windows.h"
 
 enum { ROWS_MOST = 4096 }; /* of a batch that goes out */
+enum { VALUES_MOST = 1 << 30 };
 enum { START, END, HEAD }; /* the first columns that go out */
 #define SPAN_MOST 3.2e17   /* ns: ten years */
+
+/* Statistics go on where those of a cell end. */
+enum { DISTINCT = AGGREGATE_STATISTICS, QUANTILE, STATISTICS = QUANTILE + QUANTILES_MOST };
 
 static const char *const stamps[] = {"start", "end", NULL}; /* START, END */
 
 struct aggregate {
     struct weir_list fields, compute, by; /* options */
-    int64_t every, window, gap, offset, lateness, ddof;
+    int64_t every, window, gap, offset, lateness, ddof, max_values;
     const char *late;
     int stamp;
 
-    enum aggregate_statistic order[AGGREGATE_STATISTICS]; /* from here on: made by open and bind */
-    uint32_t order_count;
+    unsigned order[STATISTICS]; /* from here on: made by open and bind. What was asked for, in order */
+    const char *names[STATISTICS];
+    uint32_t order_count, statistics; /* statistics: a set of 1 << … */
+    double quantiles[QUANTILES_MOST];
+    uint32_t quantile_count;
     struct grouping grouping;
     uint32_t columns[WINDOWS_FIELDS_MOST]; /* of the schema that comes in */
     enum weir_type key_types[GROUPING_COLUMNS_MOST];
@@ -53,25 +61,54 @@ static const char *aggregate_key(const void *self)
 
 /* ---- Options --------------------------------------------------------------------------------------------------- */
 
+static int no_statistic(struct weir_env *env, struct weir_quoted name)
+{
+    const char *names[AGGREGATE_STATISTICS + 2];
+    memcpy(names, aggregate_statistic_names, AGGREGATE_STATISTICS * sizeof *names);
+    names[AGGREGATE_STATISTICS] = "distinct";
+    names[AGGREGATE_STATISTICS + 1] = "median";
+    if (strcmp(name.text, "ewma") == 0)
+        return weir_fail_at(env->error, -EINVAL, name.mark,
+                            "%s: ewma looks back beyond any window; the stage rolling has it, for each record",
+                            env->name);
+    const char *nearest = error_nearest(name.text, names, AGGREGATE_STATISTICS + 2);
+    return weir_fail_at(env->error, -EINVAL, name.mark,
+                        "%s: no statistic \"%s\"; %s%s%sthere are: count, sum, mean, var, stddev, min, max, first, "
+                        "last, delta, range, rate, slope, zscore, distinct, median, and up to %d like p90",
+                        env->name, name.text, nearest ? "did you mean \"" : "", nearest ? nearest : "",
+                        nearest ? "\"? " : "", (int)QUANTILES_MOST);
+}
+
+/* The statistic of a name that is not among those known already; STATISTICS: there is none. */
+static unsigned find_statistic(struct aggregate *aggregate, const char *name)
+{
+    double rank;
+    for (unsigned s = 0; s < AGGREGATE_STATISTICS; s++)
+        if (strcmp(aggregate_statistic_names[s], name) == 0)
+            return s;
+    if (strcmp(name, "distinct") == 0)
+        return DISTINCT;
+    if (!quantile_read(name, &rank) || aggregate->quantile_count == QUANTILES_MOST)
+        return STATISTICS;
+    aggregate->quantiles[aggregate->quantile_count] = rank;
+    return QUANTILE + aggregate->quantile_count++;
+}
+
 static int read_statistics(struct aggregate *aggregate, struct weir_env *env)
 {
     for (size_t i = 0; i < aggregate->compute.count; i++) {
         struct weir_quoted name = aggregate->compute.items[i].value;
-        uint32_t s = 0, known = 0;
-        while (s < AGGREGATE_STATISTICS && strcmp(aggregate_statistic_names[s], name.text) != 0)
-            s++;
-        if (s == AGGREGATE_STATISTICS) {
-            const char *nearest = error_nearest(name.text, aggregate_statistic_names, AGGREGATE_STATISTICS);
-            return weir_fail_at(env->error, -EINVAL, name.mark,
-                                "%s: no statistic \"%s\"; %s%s%sthere are: count, sum, mean, var, stddev, min, max, "
-                                "first, last, delta, range",
-                                env->name, name.text, nearest ? "did you mean \"" : "", nearest ? nearest : "",
-                                nearest ? "\"? " : "");
-        }
-        while (known < aggregate->order_count && aggregate->order[known] != s)
+        uint32_t known = 0;
+        while (known < aggregate->order_count && strcmp(aggregate->names[known], name.text) != 0)
             known++;
-        if (known == aggregate->order_count)
-            aggregate->order[aggregate->order_count++] = s;
+        if (known < aggregate->order_count)
+            continue;
+        unsigned statistic = find_statistic(aggregate, name.text);
+        if (statistic == STATISTICS)
+            return no_statistic(env, name);
+        aggregate->statistics |= 1u << statistic;
+        aggregate->names[aggregate->order_count] = name.text;
+        aggregate->order[aggregate->order_count++] = statistic;
     }
     if (!aggregate->order_count)
         return weir_fail_at(env->error, -EINVAL, env->mark,
@@ -116,9 +153,8 @@ static int aggregate_open(void *self, struct weir_env *env)
 static void aggregate_close(void *self, struct weir_env *env)
 {
     struct aggregate *aggregate = self;
-    (void)env;
     grouping_free(&aggregate->grouping);
-    windows_free(&aggregate->windows);
+    windows_free(&aggregate->windows, env);
     weir_schema_release(aggregate->out);
     memory_free(aggregate->states);
     for (uint32_t f = 0; f < WINDOWS_FIELDS_MOST; f++)
@@ -127,6 +163,11 @@ static void aggregate_close(void *self, struct weir_env *env)
 }
 
 /* ---- Schema ---------------------------------------------------------------------------------------------------- */
+
+static bool is_count(unsigned statistic)
+{
+    return statistic == AGGREGATE_COUNT || statistic == DISTINCT;
+}
 
 /* The columns that go out: the window, the key, and <field>_<statistic> for each. */
 static int bind_outputs(struct aggregate *aggregate, struct weir_env *env, const struct weir_schema *in)
@@ -147,16 +188,15 @@ static int bind_outputs(struct aggregate *aggregate, struct weir_env *env, const
     for (uint32_t i = 0; !error && i < keys; i++)
         fields[HEAD + i] = grouping_field(&aggregate->grouping, in, i);
     for (uint32_t i = 0; !error && i < made; i++) {
-        enum aggregate_statistic statistic = aggregate->order[i % aggregate->order_count];
+        unsigned statistic = aggregate->order[i % aggregate->order_count];
         const char *field = aggregate->fields.count ? aggregate->fields.items[i / aggregate->order_count].value.text
                                                     : NULL;
         int length = snprintf(names[i], sizeof(names[i]), "%s%s%s", field ? field : "", field ? "_" : "",
-                              aggregate_statistic_names[statistic]);
+                              aggregate->names[i % aggregate->order_count]);
         if (length > WEIR_NAME_MAX)
             error = weir_fail_at(env->error, -EINVAL, env->mark, "%s: the name of a new column would be too long: %s",
                                  env->name, names[i]);
-        fields[first + i] = (struct weir_field){.name = names[i],
-                                                .type = statistic == AGGREGATE_COUNT ? WEIR_I64 : WEIR_F64};
+        fields[first + i] = (struct weir_field){.name = names[i], .type = is_count(statistic) ? WEIR_I64 : WEIR_F64};
     }
     for (uint32_t i = 0; !error && i < count; i++)
         for (uint32_t j = 0; !error && j < i; j++)
@@ -186,6 +226,10 @@ static int bind_windows(struct aggregate *aggregate, struct weir_env *env)
         .lateness = aggregate->lateness,
         .fields = (uint32_t)aggregate->fields.count,
         .key_values = aggregate->grouping.count,
+        .trends = aggregate->statistics & 1u << AGGREGATE_SLOPE,
+        .values = aggregate->statistics >= 1u << DISTINCT,
+        .distinct = aggregate->statistics < 1u << QUANTILE,
+        .most_values = (uint32_t)aggregate->max_values,
     };
     options.most_open = windows_most_open(&options, env->watermark_delay);
     if (!options.most_open)
@@ -245,9 +289,25 @@ enum { NO_TIME = WINDOWS_OUT_OF_RANGE + 1, VERDICTS };
 static const char *const reasons[VERDICTS] = {
     [WINDOWS_LATE] = "late records",
     [WINDOWS_FULL] = "too many open windows",
+    [WINDOWS_OVER_MOST] = "too many values in a window",
+    [WINDOWS_NO_MEMORY] = "no memory for values of windows",
     [WINDOWS_OUT_OF_RANGE] = "time out of range",
     [NO_TIME] = "no time",
 };
+
+static void tell_no_room(const struct aggregate *aggregate, struct weir_env *env, int verdict)
+{
+    if (verdict == WINDOWS_OVER_MOST)
+        weir_notice(env, reasons[verdict],
+                    "a window has %lld values of a field, and no room for more: records that belong there are refused; "
+                    "raise max_values, make the windows shorter, or leave out quantiles and distinct",
+                    (long long)aggregate->max_values);
+    else if (verdict == WINDOWS_NO_MEMORY)
+        weir_notice(
+            env, reasons[verdict],
+            "there is no memory to keep more values of windows in, for quantiles or distinct: their records are "
+            "refused; give the pipeline more with run: {memory: ...}, or make the windows shorter");
+}
 
 static int take_in(struct aggregate *aggregate, struct weir_env *env, const struct weir_batch *in,
                    const struct weir_batch *keyed)
@@ -277,9 +337,10 @@ static int take_in(struct aggregate *aggregate, struct weir_env *env, const stru
         }
         for (uint32_t f = 0; f < aggregate->fields.count; f++)
             record_values[f] = values[f][row];
-        int verdict = windows_add(&aggregate->windows, state, &record);
+        int verdict = windows_add(&aggregate->windows, env, state, &record);
         if (verdict < 0)
             return verdict;
+        tell_no_room(aggregate, env, verdict);
         aggregate->verdicts.items[i] = (uint8_t)verdict;
         aggregate->taken += verdict == WINDOWS_TAKEN;
     }
@@ -308,6 +369,9 @@ static int aggregate_process(void *self, struct weir_env *env, struct weir_batch
     if (error >= 0 && keyed->count)
         error = verdicts_settle(&aggregate->verdicts, env, in, keyed, reasons, VERDICTS, WINDOWS_LATE, out);
     weir_count(env, "records aggregated", NULL, aggregate->taken);
+    if (aggregate->windows.missing)
+        weir_count(env, "records missing in one of their windows", NULL, aggregate->windows.missing);
+    aggregate->windows.missing = 0;
     aggregate->source = in->source;
     aggregate->sequence = in->sequence;
     grouping_done(&aggregate->grouping);
@@ -331,6 +395,26 @@ static uint64_t position_of(const struct aggregate *aggregate, const struct wind
     return end / every << bits | (pane->position < most ? pane->position : most);
 }
 
+/* What is asked for, of one field in a window. The values of the window are used up. */
+static void work_out(const struct aggregate *aggregate, const struct window_pane *pane, uint32_t field, double *results)
+{
+    const struct windows *windows = &aggregate->windows;
+    for (uint32_t s = 0; s < aggregate->order_count; s++)
+        if (aggregate->order[s] < AGGREGATE_STATISTICS)
+            results[aggregate->order[s]] = aggregate_result(&pane->cells[field], aggregate->order[s],
+                                                            (uint32_t)aggregate->ddof);
+    if (windows->options.trends)
+        results[AGGREGATE_SLOPE] = aggregate_slope(windows_trend(windows, pane, field));
+    if (!windows->options.values)
+        return;
+    struct window_values *values = windows_values(windows, pane, field);
+    quantile_sort(values->values, values->count);
+    for (uint32_t q = 0; q < aggregate->quantile_count; q++)
+        results[QUANTILE + q] = quantile_at(values->values, values->count, aggregate->quantiles[q]);
+    values->count = quantile_distinct(values->values, values->count);
+    results[DISTINCT] = values->count;
+}
+
 static void write_row(const struct aggregate *aggregate, struct weir_batch *batch, uint32_t row, size_t which)
 {
     const struct window_pane *pane = windows_closed(&aggregate->windows, which);
@@ -343,13 +427,14 @@ static void write_row(const struct aggregate *aggregate, struct weir_batch *batc
     if (!aggregate->fields.count)
         ((int64_t *)weir_batch_column_data(batch, column))[row] = pane->records;
     for (uint32_t f = 0; f < aggregate->fields.count; f++) {
-        const struct aggregate_cell *cell = &pane->cells[f];
+        double results[STATISTICS];
+        work_out(aggregate, pane, f, results);
         for (uint32_t s = 0; s < aggregate->order_count; s++, column++) {
             void *data = weir_batch_column_data(batch, column);
-            if (aggregate->order[s] == AGGREGATE_COUNT)
-                ((int64_t *)data)[row] = cell->count;
+            if (is_count(aggregate->order[s]))
+                ((int64_t *)data)[row] = (int64_t)results[aggregate->order[s]];
             else
-                ((double *)data)[row] = aggregate_result(cell, aggregate->order[s], (uint32_t)aggregate->ddof);
+                ((double *)data)[row] = results[aggregate->order[s]];
         }
     }
 }
@@ -400,7 +485,7 @@ static int aggregate_on_watermark(void *self, struct weir_env *env, int64_t time
     aggregate->out_next += rows;
     bool more = aggregate->out_next < windows->out_count || windows->until < INT64_MAX;
     if (aggregate->out_next == windows->out_count) {
-        windows_forget_closed(windows);
+        windows_forget_closed(windows, env);
         aggregate->out_next = 0;
     }
     if (error < 0)
@@ -418,8 +503,17 @@ static const struct weir_option aggregate_options[] = {
      .type = WEIR_OPTION_STRINGS,
      .offset = offsetof(struct aggregate, compute),
      .flags = WEIR_OPTION_REQUIRED,
-     .help = "what of them: count, sum, mean, var, stddev, min, max, first, last, delta, range; each a column "
-             "<field>_<statistic>"},
+     .help = "what of them: count, sum, mean, var, stddev, min, max, first, last, delta, range, rate (delta "
+             "per second), slope (least squares), zscore (of the last value), distinct, median, p90 and such; each a "
+             "column <field>_<statistic>"},
+    {.name = "max_values",
+     .type = WEIR_OPTION_INTEGER,
+     .offset = offsetof(struct aggregate, max_values),
+     .fallback = "1000000",
+     .least = 1,
+     .most = VALUES_MOST,
+     .help = "median, p90 and such, distinct: at most so many values of a field are kept in a window (8 bytes each; "
+             "for distinct alone, different ones); a record with one more is refused and counted"},
     {.name = "every",
      .type = WEIR_OPTION_DURATION,
      .offset = offsetof(struct aggregate, every),

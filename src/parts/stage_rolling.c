@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/units.h"
+#include "data/kernel_quantile.h"
 #include "data/kernel_rolling.h"
 #include "data/kernel_rolling_wide.h"
 #include "parts/extent.h"
@@ -62,23 +63,6 @@ static const char *rolling_key(const void *self)
     return rolling->by.text ? rolling->by.text : WEIR_KEY_OF_SOURCE;
 }
 
-/* "p" and digits: p90 is 0.90, p5 is 0.05; with more than two, those after the second are a fraction: p999 is 0.999. */
-static bool read_quantile(const char *name, double *ret)
-{
-    if (strcmp(name, "median") == 0) {
-        *ret = 0.5;
-        return true;
-    }
-    size_t digits = strspn(name[0] == 'p' ? name + 1 : "", "0123456789");
-    if (digits < 1 || digits > 9 || name[digits + 1] != '\0')
-        return false;
-    double number = 0, divisor = 1;
-    for (size_t i = 1; i <= digits; i++, divisor *= 10)
-        number = number * 10 + (name[i] - '0');
-    *ret = number / (digits < 2 ? 100 : divisor);
-    return true;
-}
-
 /* The statistic of a name; quantiles are numbered as they come. ROLLING_WIDE_STATISTICS: there is none. */
 static unsigned find_statistic(struct rolling *rolling, const char *name)
 {
@@ -91,7 +75,7 @@ static unsigned find_statistic(struct rolling *rolling, const char *name)
         if (strcmp(rolling_wide_names[s], name) == 0)
             return ROLLING_RANGE + s;
     }
-    if (!read_quantile(name, &rank))
+    if (!quantile_read(name, &rank))
         return ROLLING_WIDE_STATISTICS;
     for (uint32_t i = 0; i < rolling->order_count; i++) {
         if (strcmp(rolling->names[i], name) == 0)

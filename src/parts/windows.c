@@ -2,6 +2,7 @@
 #include "parts/windows.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,24 +27,39 @@ uint32_t windows_most_open(const struct windows_options *options, int64_t delay)
 void windows_init(struct windows *windows, const struct windows_options *options)
 {
     *windows = (struct windows){.options = *options};
-    windows->pane_size = sizeof(struct window_pane) + options->fields * sizeof(struct aggregate_cell);
+    windows->trends_at = sizeof(struct window_pane) + options->fields * sizeof(struct aggregate_cell);
+    windows->values_at = windows->trends_at + options->trends * options->fields * sizeof(struct aggregate_trend);
+    windows->pane_size = windows->values_at + options->values * options->fields * sizeof(struct window_values);
     windows->state_size = sizeof(struct window_state) + options->key_values * sizeof(uint64_t) +
                           options->most_open * windows->pane_size;
     windows->closed_size = windows->pane_size + options->key_values * sizeof(uint64_t);
-}
-
-void windows_free(struct windows *windows)
-{
-    memory_free(windows->heap);
-    memory_free(windows->closed);
-    memory_free(windows->order);
-    *windows = (struct windows){0};
 }
 
 static struct window_pane *pane_at(const struct windows *windows, struct window_state *state, uint32_t slot)
 {
     char *panes = (char *)(state->values + windows->options.key_values);
     return (struct window_pane *)(void *)(panes + slot * windows->pane_size);
+}
+
+static void free_values(const struct windows *windows, struct weir_env *env, struct window_pane *pane)
+{
+    for (uint32_t f = 0; windows->options.values && f < windows->options.fields; f++)
+        window_values_free(windows_values(windows, pane, f), env);
+}
+
+void windows_free(struct windows *windows, struct weir_env *env)
+{
+    for (size_t i = 0; windows->options.values && i < windows->heap_count; i++) { /* each open pane has a mark */
+        struct window_pane *pane = pane_at(windows, windows->heap[i].state, windows->heap[i].slot);
+        if (pane->serial == windows->heap[i].serial)
+            free_values(windows, env, pane);
+    }
+    for (size_t i = 0; i < windows->closed_count; i++)
+        free_values(windows, env, (struct window_pane *)(void *)(windows->closed + i * windows->closed_size));
+    memory_free(windows->heap);
+    memory_free(windows->closed);
+    memory_free(windows->order);
+    *windows = (struct windows){0};
 }
 
 /* Room for one more item at least, at least doubling. */
@@ -98,16 +114,19 @@ static bool is_past(const struct windows *windows, int64_t end, int64_t watermar
     return end + windows->options.lateness <= watermark;
 }
 
-static int close_pane(struct windows *windows, struct window_state *state, struct window_pane *pane)
+static int reserve_closed(struct windows *windows)
 {
-    if (reserve(&windows->closed, &windows->closed_capacity, windows->closed_count + 1, windows->closed_size) < 0)
-        return -ENOMEM;
+    return reserve(&windows->closed, &windows->closed_capacity, windows->closed_count + 1, windows->closed_size);
+}
+
+/* There is room. What the pane has of values is the row's now. */
+static void close_pane(struct windows *windows, struct window_state *state, struct window_pane *pane)
+{
     char *row = windows->closed + windows->closed_count++ * windows->closed_size;
     memcpy(row, pane, windows->pane_size);
     memcpy(row + windows->pane_size, state->values, windows->options.key_values * sizeof(uint64_t));
     pane->serial = 0;
     state->open--;
-    return 0;
 }
 
 /* Closes what is past of one key, and finds out when to look again. */
@@ -120,8 +139,10 @@ static int close_past(struct windows *windows, struct window_state *state, int64
             continue;
         if (!is_past(windows, pane->end, watermark))
             earliest = pane->end < earliest ? pane->end : earliest;
-        else if (close_pane(windows, state, pane) < 0)
+        else if (reserve_closed(windows) < 0)
             return -ENOMEM;
+        else
+            close_pane(windows, state, pane);
     }
     state->earliest = earliest;
     return 0;
@@ -136,13 +157,14 @@ int windows_close(struct windows *windows, int64_t watermark, size_t most)
             windows->until = end;
             return 1;
         }
+        if (reserve_closed(windows) < 0)
+            return -ENOMEM;
         struct window_mark mark = pop_mark(windows);
         struct window_pane *pane = pane_at(windows, mark.state, mark.slot);
         if (pane->serial != mark.serial)
             continue;
         if (is_past(windows, pane->end, watermark) && pane->end == mark.end) {
-            if (close_pane(windows, mark.state, pane) < 0)
-                return -ENOMEM;
+            close_pane(windows, mark.state, pane);
             end = mark.end;
             count++;
             continue;
@@ -173,13 +195,50 @@ static int open_pane(struct windows *windows, struct window_state *state, uint32
     return 0;
 }
 
+/* Whether the values of a record, and those of another pane if there is one, have room in this one. */
+static int make_room(const struct windows *windows, struct weir_env *env, struct window_pane *pane,
+                     const struct window_pane *other, const struct windows_record *record)
+{
+    static const int verdicts[] = {WINDOWS_TAKEN, WINDOWS_OVER_MOST, WINDOWS_NO_MEMORY};
+    const struct windows_options *options = &windows->options;
+    for (uint32_t f = 0; options->values && f < options->fields; f++) {
+        struct window_values *values = windows_values(windows, pane, f);
+        const double value = record->values[f];
+        uint64_t more = !isnan(value) && !(options->distinct && window_values_known(values, value));
+        more += other ? windows_values(windows, other, f)->count : 0;
+        enum window_room room = more ? window_values_reserve(values, env, more, options->most_values, options->distinct)
+                                     : WINDOW_ROOM;
+        if (room != WINDOW_ROOM)
+            return verdicts[room];
+    }
+    return WINDOWS_TAKEN;
+}
+
+/* There is room. */
 static void put_record(const struct windows *windows, struct window_pane *pane, const struct windows_record *record)
 {
+    const struct windows_options *options = &windows->options;
     pane->records++;
     pane->position = record->position < pane->position ? record->position : pane->position;
     pane->produced = record->produced > pane->produced ? record->produced : pane->produced;
-    for (uint32_t f = 0; f < windows->options.fields; f++)
+    for (uint32_t f = 0; f < options->fields; f++)
         aggregate_add(&pane->cells[f], record->time, record->values[f]);
+    for (uint32_t f = 0; options->trends && f < options->fields; f++)
+        aggregate_trend_add(windows_trend(windows, pane, f), &pane->cells[f], record->time, record->values[f]);
+    for (uint32_t f = 0; options->values && f < options->fields; f++) {
+        struct window_values *values = windows_values(windows, pane, f);
+        if (!(options->distinct && window_values_known(values, record->values[f])))
+            window_values_add(values, record->values[f]);
+    }
+}
+
+/* Undoes open_pane. */
+static void drop_pane(const struct windows *windows, struct weir_env *env, struct window_state *state,
+                      struct window_pane *pane)
+{
+    free_values(windows, env, pane);
+    pane->serial = 0;
+    state->open--;
 }
 
 static int64_t floor_divide(int64_t a, int64_t b)
@@ -187,44 +246,76 @@ static int64_t floor_divide(int64_t a, int64_t b)
     return a / b - (a % b < 0);
 }
 
-/* All windows that the time lies in, the newest first. */
-static int add_to_windows(struct windows *windows, struct window_state *state, const struct windows_record *record)
+/* Into a window that the time lies in. A verdict, or -ENOMEM. */
+static int add_to_window(struct windows *windows, struct weir_env *env, struct window_state *state, int64_t number,
+                         const struct windows_record *record)
 {
     const struct windows_options *options = &windows->options;
-    int64_t number = floor_divide(record->time - options->offset, options->every), most = options->most_open;
-    int verdict = WINDOWS_LATE;
-    for (;; number--) {
-        int64_t start = number * options->every + options->offset, end = start + options->window;
-        if (end <= record->time || is_past(windows, end, record->watermark))
-            return verdict;
-        uint32_t slot = (uint32_t)(number - floor_divide(number, most) * most);
-        struct window_pane *pane = pane_at(windows, state, slot);
-        if (!pane->serial && open_pane(windows, state, slot, start, end) < 0)
-            return -ENOMEM;
-        if (pane->start == start) {
-            put_record(windows, pane, record);
-            verdict = WINDOWS_TAKEN;
-        } else if (verdict == WINDOWS_LATE) {
-            verdict = WINDOWS_FULL;
-        }
-    }
+    const int64_t start = number * options->every + options->offset, most = options->most_open;
+    const uint32_t slot = (uint32_t)(number - floor_divide(number, most) * most);
+    struct window_pane *pane = pane_at(windows, state, slot);
+    const bool opened = !pane->serial;
+    if (opened && open_pane(windows, state, slot, start, start + options->window) < 0)
+        return -ENOMEM;
+    if (pane->start != start)
+        return WINDOWS_FULL;
+    int verdict = make_room(windows, env, pane, NULL, record);
+    if (verdict == WINDOWS_TAKEN)
+        put_record(windows, pane, record);
+    else if (opened)
+        drop_pane(windows, env, state, pane);
+    return verdict;
 }
 
-static void unite(const struct windows *windows, struct window_pane *pane, const struct window_pane *other)
+/* All windows that the time lies in, the newest first. */
+static int add_to_windows(struct windows *windows, struct weir_env *env, struct window_state *state,
+                          const struct windows_record *record)
 {
+    const struct windows_options *options = &windows->options;
+    int64_t number = floor_divide(record->time - options->offset, options->every);
+    uint64_t taken = 0, missing = 0;
+    int verdict = WINDOWS_LATE;
+    for (;; number--) {
+        int64_t end = number * options->every + options->offset + options->window;
+        if (end <= record->time || is_past(windows, end, record->watermark))
+            break;
+        int here = add_to_window(windows, env, state, number, record);
+        if (here < 0)
+            return here;
+        taken += here == WINDOWS_TAKEN;
+        missing += here != WINDOWS_TAKEN;
+        verdict = here == WINDOWS_TAKEN || verdict == WINDOWS_LATE ? here : verdict;
+    }
+    if (taken)
+        windows->missing += missing;
+    return taken ? WINDOWS_TAKEN : verdict;
+}
+
+/* There is room. */
+static void unite(const struct windows *windows, struct weir_env *env, struct window_pane *pane,
+                  struct window_pane *other)
+{
+    const struct windows_options *options = &windows->options;
     pane->end = other->end > pane->end ? other->end : pane->end;
     pane->records += other->records;
     pane->position = other->position < pane->position ? other->position : pane->position;
     pane->produced = other->produced > pane->produced ? other->produced : pane->produced;
-    for (uint32_t f = 0; f < windows->options.fields; f++)
+    for (uint32_t f = 0; f < options->fields; f++) {
+        if (options->trends)
+            aggregate_trend_merge(windows_trend(windows, pane, f), &pane->cells[f], windows_trend(windows, other, f),
+                                  &other->cells[f]);
         aggregate_merge(&pane->cells[f], &other->cells[f]);
+        if (options->values)
+            window_values_merge(windows_values(windows, pane, f), env, windows_values(windows, other, f));
+    }
 }
 
-/* The session that [start, end) belongs to, of two the earlier, which then takes in the later; NULL: none. */
-static struct window_pane *find_session(const struct windows *windows, struct window_state *state, int64_t start,
-                                        int64_t end, uint32_t *ret_free)
+/* The sessions that [start, end) touches, the earlier first: at most two, since each is as long as it at least. Returns
+ * how many. */
+static uint32_t find_sessions(const struct windows *windows, struct window_state *state, int64_t start, int64_t end,
+                              struct window_pane *found[2], uint32_t *ret_free)
 {
-    struct window_pane *found = NULL;
+    uint32_t count = 0;
     for (uint32_t slot = 0, seen = 0; slot < windows->options.most_open; slot++) {
         struct window_pane *pane = pane_at(windows, state, slot);
         if (!pane->serial) {
@@ -234,36 +325,41 @@ static struct window_pane *find_session(const struct windows *windows, struct wi
             continue;
         }
         seen++;
-        if (pane->start >= end || pane->end <= start)
-            continue;
-        if (found) {
-            struct window_pane *early = found->start < pane->start ? found : pane;
-            struct window_pane *late = early == found ? pane : found;
-            unite(windows, early, late);
-            late->serial = 0;
-            state->open--;
-            seen--;
-            found = early;
-        } else {
-            found = pane;
-        }
+        if (pane->start < end && pane->end > start && count < 2)
+            found[count++] = pane;
     }
-    return found;
+    if (count == 2 && found[1]->start < found[0]->start) {
+        struct window_pane *early = found[1];
+        found[1] = found[0];
+        found[0] = early;
+    }
+    return count;
 }
 
-static int add_to_session(struct windows *windows, struct window_state *state, const struct windows_record *record)
+static int add_to_session(struct windows *windows, struct weir_env *env, struct window_state *state,
+                          const struct windows_record *record)
 {
     int64_t start = record->time, end = start + windows->options.gap;
     uint32_t slot = UINT32_MAX;
+    struct window_pane *found[2] = {NULL, NULL};
     if (is_past(windows, end, record->watermark))
         return WINDOWS_LATE;
-    struct window_pane *pane = find_session(windows, state, start, end, &slot);
-    if (!pane && slot == UINT32_MAX)
+    const bool opened = find_sessions(windows, state, start, end, found, &slot) == 0;
+    if (opened && slot == UINT32_MAX)
         return WINDOWS_FULL;
-    if (!pane) {
-        if (open_pane(windows, state, slot, start, end) < 0)
-            return -ENOMEM;
-        pane = pane_at(windows, state, slot);
+    if (opened && open_pane(windows, state, slot, start, end) < 0)
+        return -ENOMEM;
+    struct window_pane *pane = opened ? pane_at(windows, state, slot) : found[0];
+    int verdict = make_room(windows, env, pane, found[1], record);
+    if (verdict != WINDOWS_TAKEN) {
+        if (opened)
+            drop_pane(windows, env, state, pane);
+        return verdict;
+    }
+    if (found[1]) {
+        unite(windows, env, pane, found[1]);
+        found[1]->serial = 0;
+        state->open--;
     }
     pane->start = start < pane->start ? start : pane->start;
     pane->end = end > pane->end ? end : pane->end;
@@ -271,7 +367,8 @@ static int add_to_session(struct windows *windows, struct window_state *state, c
     return WINDOWS_TAKEN;
 }
 
-int windows_add(struct windows *windows, struct window_state *state, const struct windows_record *record)
+int windows_add(struct windows *windows, struct weir_env *env, struct window_state *state,
+                const struct windows_record *record)
 {
     const struct windows_options *options = &windows->options;
     const int64_t span = options->gap + options->window + options->every + options->offset + options->lateness;
@@ -280,7 +377,7 @@ int windows_add(struct windows *windows, struct window_state *state, const struc
     if (state->open && is_past(windows, state->earliest, record->watermark) &&
         close_past(windows, state, record->watermark) < 0)
         return -ENOMEM;
-    return options->gap > 0 ? add_to_session(windows, state, record) : add_to_windows(windows, state, record);
+    return options->gap > 0 ? add_to_session(windows, env, state, record) : add_to_windows(windows, env, state, record);
 }
 
 /* ---- On the way out --------------------------------------------------------------------------------------------- */
@@ -323,13 +420,15 @@ int windows_sort(struct windows *windows)
 }
 
 /* What was put aside since they were sorted stays. */
-void windows_forget_closed(struct windows *windows)
+void windows_forget_closed(struct windows *windows, struct weir_env *env)
 {
     size_t kept = 0;
     for (size_t i = 0; i < windows->closed_count; i++) {
-        const struct window_pane *pane = (const void *)row_at(windows, i);
-        if (i < windows->sorted_count && pane->end <= windows->until)
+        struct window_pane *pane = (struct window_pane *)(void *)(windows->closed + i * windows->closed_size);
+        if (i < windows->sorted_count && pane->end <= windows->until) {
+            free_values(windows, env, pane);
             continue;
+        }
         if (kept != i)
             memcpy(windows->closed + kept * windows->closed_size, row_at(windows, i), windows->closed_size);
         kept++;

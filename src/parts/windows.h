@@ -6,6 +6,8 @@
  *                                                                            ▲
  *     heap of this lane, by end:   (end, state, slot, serial) ───────────────┘
  *
+ *     pane: | bounds, count | cell of each field | trend of each field | values of each field |   what is asked for
+ *
  *     closed: | pane, values of the key | … |     on their way out, in the order that windows_sort makes
  *
  * A window is closed when event time (the watermark) has come to its end and `lateness` more. Which windows a record
@@ -16,6 +18,9 @@
  * Tumbling and hopping windows of a key that are open at a time begin within window + lateness + delay, one each
  * `every`; the slot of a window is its number modulo most_open. Sessions are as far apart as `gap`, in any slots.
  *
+ * Where values are kept there is a limit to those of a window. A record that there is no room for does not go into it;
+ * one that would make one session of two whose values are too many together is in neither.
+ *
  * One thread. Pointers to states must stay good until windows_free.
  */
 #ifndef PARTS_WINDOWS_H
@@ -25,6 +30,7 @@
 #include <stdint.h>
 
 #include "data/kernel_aggregate.h"
+#include "parts/window_values.h"
 
 enum {
     WINDOWS_OPEN_MOST = 4096, /* of a key at a time */
@@ -38,6 +44,9 @@ struct windows_options {
     uint32_t most_open;            /* panes of a key */
     uint32_t fields;               /* cells of a pane */
     uint32_t key_values;           /* 8 bytes each, kept with the key and given out with its windows */
+    bool trends;                   /* slopes are asked for */
+    bool values, distinct;         /* values are kept; distinct: only different ones matter */
+    uint32_t most_values;          /* of a field in a window */
 };
 
 struct window_pane {
@@ -46,7 +55,7 @@ struct window_pane {
     uint64_t position;  /* of the first of its records */
     int64_t produced;   /* of the newest */
     int64_t records;
-    struct aggregate_cell cells[];
+    struct aggregate_cell cells[]; /* fields; see windows_trend and windows_values for what is behind them */
 };
 
 struct window_state { /* of a key; begins as zeroes */
@@ -60,7 +69,7 @@ struct window_mark; /* an entry of the heap */
 
 struct windows {
     struct windows_options options;
-    size_t pane_size, state_size;
+    size_t trends_at, values_at, pane_size, state_size; /* trends_at, values_at: in a pane */
     struct window_mark *heap;
     size_t heap_count, heap_capacity;
     char *closed; /* rows of closed_size bytes: a pane, then the values of its key */
@@ -70,6 +79,7 @@ struct windows {
     int64_t until;    /* of the rows, those whose window ends later are not to go out yet */
     size_t out_count; /* how many are, the first in order */
     uint64_t serial;
+    uint64_t missing; /* how many times a record was not in a window, but in others */
 };
 
 struct windows_record {
@@ -79,19 +89,27 @@ struct windows_record {
     const double *values; /* a value for each field */
 };
 
-enum windows_verdict { WINDOWS_TAKEN, WINDOWS_LATE, WINDOWS_FULL, WINDOWS_OUT_OF_RANGE };
+enum windows_verdict {
+    WINDOWS_TAKEN,
+    WINDOWS_LATE,
+    WINDOWS_FULL,
+    WINDOWS_OVER_MOST,
+    WINDOWS_NO_MEMORY,
+    WINDOWS_OUT_OF_RANGE
+};
 
 /* How many windows of a key can be open at a time when records are at most `delay` older than the newest; 0: more than
  * WINDOWS_OPEN_MOST. */
 uint32_t windows_most_open(const struct windows_options *options, int64_t delay);
 
 void windows_init(struct windows *windows, const struct windows_options *options);
-void windows_free(struct windows *windows); /* of a zeroed one too */
+void windows_free(struct windows *windows, struct weir_env *env); /* of a zeroed one too */
 
 /* Adds a record to the windows of its key that it belongs to. Returns a windows_verdict (anything but TAKEN: it is in
- * no window, because all are closed; because there was no slot; because of a time too near the ends of time), or
- * -ENOMEM. */
-int windows_add(struct windows *windows, struct window_state *state, const struct windows_record *record);
+ * no window, because all are closed; because there was no slot; no room for its values, by most_values or by the
+ * budget; because of a time too near the ends of time), or -ENOMEM. */
+int windows_add(struct windows *windows, struct weir_env *env, struct window_state *state,
+                const struct windows_record *record);
 
 /* Event time has come to `watermark` (INT64_MAX: the end): closes what ends there, the earliest end first, until there
  * are `most` of them; all with the same end together. 0; 1: there are more; or -ENOMEM. */
@@ -108,5 +126,16 @@ static inline const uint64_t *windows_closed_values(const struct windows *window
 {
     return (const uint64_t *)(const void *)((const char *)windows_closed(windows, i) + windows->pane_size);
 }
-void windows_forget_closed(struct windows *windows); /* those that were to go out have */
+/* Beside cells[field] of a pane, where they are asked for. */
+static inline struct aggregate_trend *windows_trend(const struct windows *windows, const struct window_pane *pane,
+                                                    uint32_t field)
+{
+    return (struct aggregate_trend *)(void *)((char *)pane + windows->trends_at) + field;
+}
+static inline struct window_values *windows_values(const struct windows *windows, const struct window_pane *pane,
+                                                   uint32_t field)
+{
+    return (struct window_values *)(void *)((char *)pane + windows->values_at) + field;
+}
+void windows_forget_closed(struct windows *windows, struct weir_env *env); /* those that were to go out have */
 #endif

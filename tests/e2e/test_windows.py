@@ -106,17 +106,35 @@ def statistics_model(records, field, ddof):
     pairs = [(record["ts"], n, Fraction(record[field])) for n, record in enumerate(records)
              if record[field] is not None]
     values = [pair[2] for pair in pairs]
-    made = dict.fromkeys(("mean", "var", "stddev", "min", "max", "first", "last", "delta", "range"))
-    made.update(count=len(values), sum=sum(values, Fraction(0)))
+    made = dict.fromkeys(ALL)
+    made.update(count=len(values), sum=sum(values, Fraction(0)), distinct=len(set(values)))
     if values:
         first, last = min(pairs)[2], max(pairs)[2]
         mean = made["sum"] / len(values)
         made.update(mean=mean, min=min(values), max=max(values), first=first, last=last, delta=last - first,
                     range=max(values) - min(values))
+        ordered = sorted(float(value) for value in values)
+        made.update({name: quantile(ordered, rank) for name, rank in QUANTILES.items()})
         if len(values) > ddof:
             made["var"] = sum((value - mean) ** 2 for value in values) / (len(values) - ddof)
             made["stddev"] = math.sqrt(made["var"])
+            if made["var"]:
+                made["zscore"] = float(last - mean) / made["stddev"]
+        if min(pairs)[0] < max(pairs)[0]:
+            times = [Fraction(pair[0]) for pair in pairs]
+            made["rate"] = float(last - first) / (max(pairs)[0] - min(pairs)[0])
+            mean_time = sum(times) / len(times)
+            made["slope"] = sum((time - mean_time) * (value - mean) for time, value in zip(times, values)) / \
+                sum((time - mean_time) ** 2 for time in times)
     return made
+
+
+def quantile(ordered, rank):
+    """As numpy's default, with its rounding: a bit-for-bit matter."""
+    place = rank * (len(ordered) - 1)
+    below = math.floor(place)
+    low, high = ordered[below], ordered[min(below + 1, len(ordered) - 1)]
+    return low if place == below else low + (high - low) * (place - below)
 
 
 def equal(got, want, exact=True):
@@ -125,7 +143,10 @@ def equal(got, want, exact=True):
     return got == float(want) if exact else math.isclose(got, float(want), rel_tol=1e-12, abs_tol=1e-12)
 
 
-ALL = ["count", "sum", "mean", "var", "stddev", "min", "max", "first", "last", "delta", "range"]
+QUANTILES = {"median": 0.5, "p90": 0.9, "p5": 0.05, "p999": 0.999, "p00": 0.0}
+ALL = ["count", "sum", "mean", "var", "stddev", "min", "max", "first", "last", "delta", "range", "rate", "slope",
+       "zscore", "distinct", *QUANTILES]
+ROUNDED = ("var", "stddev", "slope", "zscore")  # the others are exact
 SOURCE = """
     sources:
       file:
@@ -216,12 +237,72 @@ def test_aggregate(pipeline, tmp_path, kind, delay, lateness, by):
         for field in ("value", "whole"):
             model = statistics_model(want[key], field, ddof)
             for name in ALL:
-                assert equal(row[f"{field}_{name}"], model[name], name not in ("var", "stddev")), (seed, key, name)
+                assert equal(row[f"{field}_{name}"], model[name], name not in ROUNDED), (seed, key, name)
     assert counted(report, "late records") == late
     assert counted(report, "no time") == timeless
     assert report["records_refused"] == late + timeless
     assert report["records_filtered"] == len(stream.records) - late - timeless
     assert late > 0 or delay == 8
+
+
+def run_values(pipeline, tmp_path, values, options):
+    """values: (time, value) of one key. {window_start: (count, median, distinct)} and the counters, the same for any
+    layout."""
+    (tmp_path / "records.ndjson").write_text("".join(
+        json.dumps({"ts": START + time, "key": "a", "site": "a", "value": value, "whole": 1, "seq": n}) + "\n"
+        for n, (time, value) in enumerate(values)))
+    rows, report = run_layouts(pipeline, tmp_path, SOURCE % (30, "symbol") + f"""
+    stages:
+      - aggregate: {{field: value, {options}}}
+""", LAYOUTS[:4])
+    assert report["records_filtered"] + report["records_refused"] == len(values)
+    return {seconds(row["window_start"]) - START: tuple(row.get("value_" + name) for name in
+                                                        ("count", "median", "distinct")) for row in rows}, report
+
+
+OVER = "too many values in a window"
+
+
+@pytest.mark.threads
+def test_values_of_a_window_have_a_limit(pipeline, weir, tmp_path):
+    """60 values in ten seconds, where 50 are allowed: the last find no room, but in those windows that have some."""
+    values = [(n // 6 + n % 6 / 8, n) for n in range(60)] + [(5, None)]
+    options = "compute: [count, median, distinct], max_values: 50"
+    rows, report = run_values(pipeline, tmp_path, values, "every: 10s, " + options)
+    assert rows == {0: (50, 24.5, 50)}
+    assert counted(report, OVER) == report["records_refused"] == 10
+    (tmp_path / "a.yaml").write_text(SOURCE % (0, "symbol") + f"""
+    stages:
+      - aggregate: {{field: value, every: 10s, {options}}}
+""" + REST % (1, "auto"))
+    assert "raise max_values" in weir("run", "a.yaml", status=0).stderr
+    rows, report = run_values(pipeline, tmp_path, values, "every: 5s, window: 10s, " + options)
+    assert rows == {-5: (30, 14.5, 30), 0: (50, 24.5, 50), 5: (30, 44.5, 30)}
+    assert counted(report, "records missing in one of their windows") == 10 and report["records_refused"] == 0
+
+
+@pytest.mark.threads
+def test_sessions_grow_together_only_if_their_values_have_room(pipeline, tmp_path):
+    early, late = [(n / 8, n) for n in range(20)], [(7 + n / 8, 100 + n) for n in range(20)]
+    between = [(4.75, 50)]
+    for most, want, refused in ((41, {0: (41, 50, 41)}, 0), (40, {0: (20, 9.5, 20), 7: (20, 109.5, 20)}, 1)):
+        rows, report = run_values(pipeline, tmp_path, early + late + between,
+                                  f"gap: 3s, compute: [count, median, distinct], max_values: {most}")
+        assert rows == want
+        assert counted(report, OVER) == report["records_refused"] == refused
+
+
+@pytest.mark.threads
+def test_distinct_alone_keeps_different_values_only(pipeline, tmp_path):
+    values = [(n / 512, (n * n) % 100 - 0.0) for n in range(4096)] + [(8, -0.0)]
+    different = {value for _, value in values}
+    rows, report = run_values(pipeline, tmp_path, values,
+                              f"every: 10s, compute: [count, distinct], max_values: {len(different) + 4}")
+    assert rows == {0: (4097, None, len(different))} and report["records_refused"] == 0
+    rows, report = run_values(pipeline, tmp_path, values, "every: 10s, compute: [count, distinct], max_values: 8")
+    first = list(dict.fromkeys(value for _, value in values))[:8]
+    known = sum(value in first for _, value in values)
+    assert rows == {0: (known, None, 8)} and counted(report, OVER) == 4097 - known
 
 
 @pytest.mark.threads
@@ -371,6 +452,11 @@ def test_alert_by_condition(pipeline, tmp_path):
     ("aggregate: {field: value, compute: mean}", "windows are given by"),
     ("aggregate: {every: 1m, compute: mean}", "say of which field"),
     ("aggregate: {field: value, every: 1m, compute: maen}", 'did you mean "mean"'),
+    ("aggregate: {field: value, every: 1m, compute: medain}", 'did you mean "median"'),
+    ("aggregate: {field: value, every: 1m, compute: p9x}", "up to 8 like p90"),
+    ("aggregate: {field: value, every: 1m, compute: ewma}", "the stage rolling has it"),
+    ("aggregate: {every: 1m, compute: median}", "say of which field"),
+    ("aggregate: {field: value, every: 1m, compute: median, max_values: 0}", "max_values"),
     ("aggregate: {field: value, every: 1m, window: 1s, compute: mean}", "shorter than every"),
     ("aggregate: {field: value, every: 1ms, window: 1h, compute: mean}", "windows of a key could be open"),
     ("aggregate: {field: value, every: 1m, compute: mean, by: [key, sit]}", 'did you mean "site"'),
