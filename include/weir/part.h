@@ -49,6 +49,7 @@ enum weir_option_type {
     WEIR_OPTION_CHOICE,     /* int: index into choices */
     WEIR_OPTION_EXPRESSION, /* struct weir_quoted */
     WEIR_OPTION_COLUMN,     /* struct weir_quoted: the name of a column */
+    WEIR_OPTION_QUOTED,     /* struct weir_quoted: a text, for the part to take apart and to point into */
     WEIR_OPTION_STRINGS,    /* struct weir_list: one string or a list of them */
     WEIR_OPTION_NUMBERS,    /* struct weir_numbers: one number or a list of them */
     WEIR_OPTION_MAP,        /* struct weir_list with names: name: value pairs, in order */

@@ -23,6 +23,7 @@ static const char *const type_names[] = {
     [WEIR_OPTION_CHOICE] = "choice",
     [WEIR_OPTION_EXPRESSION] = "expression",
     [WEIR_OPTION_COLUMN] = "column",
+    [WEIR_OPTION_QUOTED] = "text",
     [WEIR_OPTION_STRINGS] = "text or list",
     [WEIR_OPTION_NUMBERS] = "number or list",
     [WEIR_OPTION_MAP] = "map",

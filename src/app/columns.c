@@ -11,8 +11,6 @@
 #include "data/symbols.h"
 #include "flow/engine.h"
 
-enum { NAMES_MAX = 64 };
-
 /* A stage's instance outside of any engine: what weir_key_state_define writes to is there, the pipeline is not. */
 struct bench {
     struct weir_engine_node node;
@@ -30,21 +28,8 @@ static int check_key(const struct plan_node *node, const void *self, const struc
                      struct weir_error *error)
 {
     const struct weir_stage *stage = stage_of(node->part);
-    const char *key = stage->key ? stage->key(self) : WEIR_UNKEYED, *names[NAMES_MAX];
-    if (!key || !*key || weir_schema_find(in, key) >= 0)
-        return 0;
-    uint32_t count = in->count < NAMES_MAX ? in->count : NAMES_MAX;
-    for (uint32_t i = 0; i < count; i++)
-        names[i] = in->fields[i].name;
-    const char *near = error_nearest(key, names, count);
-    struct weir_mark mark = node->mark;
-    for (const struct weir_option *option = node->part->options; option && option->type != WEIR_OPTION_END; option++) {
-        const struct weir_quoted *column = (const struct weir_quoted *)((const char *)node->options + option->offset);
-        if (option->type == WEIR_OPTION_COLUMN && column->text && strcmp(column->text, key) == 0)
-            mark = column->mark;
-    }
-    return weir_fail_at(error, -EINVAL, mark, "%s: no column \"%s\" to group by%s%s%s", node->name, key,
-                        near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
+    const char *key = stage->key ? stage->key(self) : WEIR_UNKEYED;
+    return !key || !*key || weir_schema_find(in, key) >= 0 ? 0 : plan_no_key(node, in, key, error);
 }
 
 /* One instance, opened, bound to a schema for each of its inputs (NULL: not known), closed. *ret may become NULL. */

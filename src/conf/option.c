@@ -339,6 +339,9 @@ static int set_option(struct conf *conf, const struct option_target *target, con
                              target->what);
         *(struct weir_quoted *)field = tree_quoted(value);
         return 0;
+    case WEIR_OPTION_QUOTED:
+        *(struct weir_quoted *)field = tree_quoted(value);
+        return 0;
     default:
         return set_number(conf, target, option, value, field);
     }

@@ -161,6 +161,7 @@ static void add_value(struct weir_buffer *out, const struct weir_option *option,
         break;
     case WEIR_OPTION_EXPRESSION:
     case WEIR_OPTION_COLUMN:
+    case WEIR_OPTION_QUOTED:
         if (((const struct weir_quoted *)field)->text)
             buffer_string(out, ((const struct weir_quoted *)field)->text);
         break;

@@ -76,16 +76,8 @@ static int resolve_key(struct weir_engine_node *node, const struct weir_schema *
         column = schema->key;
     } else if (key) {
         column = weir_schema_find(schema, key);
-        if (column < 0) {
-            const char *names[64];
-            uint32_t count = schema->count < 64 ? schema->count : 64;
-            for (uint32_t i = 0; i < count; i++)
-                names[i] = schema->fields[i].name;
-            const char *near = error_nearest(key, names, count);
-            return weir_fail_at(&node->error, -EINVAL, node->plan->mark, "%s: no column \"%s\" to group by%s%s%s",
-                                node->plan->name, key, near ? "; did you mean \"" : "", near ? near : "",
-                                near ? "\"?" : "");
-        }
+        if (column < 0)
+            return plan_no_key(node->plan, schema, key, &node->error);
     }
     if (column >= 0) {
         enum weir_type type = schema->fields[column].type;

@@ -47,4 +47,8 @@ struct plan {
     struct plan_serve serve;
     void *arena; /* conf's; freed by plan_free */
 };
+
+/* Says, where the file names it, that what comes has no column `key` to group by, which was meant perhaps, and which
+ * there are. -EINVAL. */
+int plan_no_key(const struct plan_node *node, const struct weir_schema *in, const char *key, struct weir_error *error);
 #endif

@@ -130,6 +130,10 @@ static int check_options(const struct alert *alert, struct weir_env *env)
         wrong = "above and below need field: COLUMN";
     else if (alert->above.count > 1 || alert->below.count > 1 || alert->clear.count > 1)
         wrong = "above, below and clear are one number each";
+    else if (alert->above.count && alert->below.count && alert->below.values[0] > alert->above.values[0])
+        wrong =
+            "below is higher than above: any value is beyond one of them, and the alert would never be cleared; for "
+            "an alert outside of 5 to 6 say above: 6, below: 5";
     else if (alert->clear.count && alert->above.count + alert->below.count != 1)
         wrong = "clear goes with either above or below";
     else if (alert->clear.count && alert->above.count && alert->clear.values[0] > alert->above.values[0])
@@ -620,7 +624,7 @@ static const struct weir_option alert_options[] = {
      .most = SPAN_MOST,
      .help = "raise also when event time has gone on for this long without data of the key"},
     {.name = "at_most",
-     .type = WEIR_OPTION_COLUMN,
+     .type = WEIR_OPTION_QUOTED,
      .offset = offsetof(struct alert, at_most),
      .help = "so many are raised for a key in a time, such as 1/10m; the others, and their clearing, are counted only"},
     {.name = "by",

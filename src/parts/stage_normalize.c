@@ -19,6 +19,8 @@
 #include "parts/numeric.h"
 #include "parts/parts.h"
 
+enum { RECORDS_USUAL = 4096 }; /* of a window of time */
+
 static const char *const methods[] = {"standard", "robust", NULL};
 enum { STANDARD, ROBUST };
 
@@ -93,6 +95,12 @@ static int open_robust(struct normalize *normalize, struct weir_env *env)
                             "%s: window \"%s\" is neither a number of records (1 to %d), such as 10, nor a time, such "
                             "as 30s",
                             env->name, normalize->window, (int)ROBUST_RECORDS_MOST);
+    if (records && normalize->most)
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "%s: most is for a window of time, such as 30s; one of %lld records has no more of them: "
+                            "leave most out",
+                            env->name, (long long)records);
+    normalize->most = normalize->most ? normalize->most : RECORDS_USUAL;
     normalize->robust = (struct robust_options){
         .records = (uint32_t)(span ? normalize->most : records), .span = span, .lag = normalize->lag};
     return 0;
@@ -290,10 +298,10 @@ static const struct weir_option normalize_options[] = {
     {.name = "most",
      .type = WEIR_OPTION_INTEGER,
      .offset = offsetof(struct normalize, most),
-     .fallback = "4096",
      .least = 1,
      .most = ROBUST_RECORDS_MOST,
-     .help = "a window of time: at most so many records of a key, for which memory is set aside; when there are more "
+     .help = "a window of time: at most so many records of a key (4096 unless told), for which memory is set aside; "
+             "when there are more "
              "the oldest leaves early and is counted"},
     {.name = "by",
      .type = WEIR_OPTION_COLUMN,

@@ -17,6 +17,7 @@
 
 /* More than this for one key is a mistake in the configuration. */
 enum { STATE_BYTES_MOST = 1 << 30 };
+enum { RECORDS_USUAL = 4096 }; /* of a window of time */
 
 static const char *const methods[] = {"incremental", "recompute", NULL};
 enum { METHOD_INCREMENTAL, METHOD_RECOMPUTE };
@@ -130,6 +131,12 @@ static int read_window(struct rolling *rolling, struct weir_env *env)
                             "%s: window \"%s\" is neither a number of records (1 to %d), such as 10, nor a time, such "
                             "as 30s",
                             env->name, rolling->window, (int)ROLLING_WINDOW_MOST);
+    if (rolling->records && rolling->most)
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "%s: most is for a window of time, such as 30s; one of %lld records has no more of them: "
+                            "leave most out",
+                            env->name, (long long)rolling->records);
+    rolling->most = rolling->most ? rolling->most : RECORDS_USUAL;
     return 0;
 }
 
@@ -400,10 +407,10 @@ static const struct weir_option rolling_options[] = {
     {.name = "most",
      .type = WEIR_OPTION_INTEGER,
      .offset = offsetof(struct rolling, most),
-     .fallback = "4096",
      .least = 1,
      .most = ROLLING_WIDE_RECORDS_MOST,
-     .help = "a window of time: at most so many records of a key, for which memory is set aside; when there are more "
+     .help = "a window of time: at most so many records of a key (4096 unless told), for which memory is set aside; "
+             "when there are more "
              "the oldest leaves early and is counted"},
     {.name = "compute",
      .type = WEIR_OPTION_STRINGS,

@@ -210,6 +210,7 @@ def timed_series(seed, count=900, keys=4):
                                              ("12", 4096, False), ("12", 4096, True)])
 def test_windows_of_time(pipeline, tmp_path, window, most, lag):
     records = timed_series(seed=len(window) * 10 + most + lag)
+    room = "" if window.isdigit() else f"most: {most}, "
     with open(tmp_path / "in.csv", "w", encoding="utf-8", newline="") as file:
         file.write("when,sensor,value\n")
         for second, key, value in records:
@@ -221,7 +222,7 @@ def test_windows_of_time(pipeline, tmp_path, window, most, lag):
             sources:
               in: {{type: file, path: in.csv, time: when, fields: {{when: time, sensor: symbol, value: f64}}}}
             stages:
-              - rolling: {{field: value, by: sensor, window: {window}, most: {most}, lag: {str(lag).lower()},
+              - rolling: {{field: value, by: sensor, window: {window}, {room}lag: {str(lag).lower()},
                            compute: [count, mean, min, max, range, median, p90, distinct, rate, slope, zscore, ewma],
                            halflife: 20s}}
             sinks: {{out: {{type: file, path: out.ndjson}}}}
@@ -328,6 +329,7 @@ def median_of(values):
                                              ("31", 4096, True)])
 def test_normalize_robust(pipeline, tmp_path, window, most, lag):
     records = timed_series(seed=len(window) + most + lag)
+    room = "" if window.isdigit() else f"most: {most}, "
     with open(tmp_path / "in.csv", "w", encoding="utf-8", newline="") as file:
         file.write("when,sensor,value\n")
         for second, key, value in records:
@@ -340,7 +342,7 @@ def test_normalize_robust(pipeline, tmp_path, window, most, lag):
               in: {{type: file, path: in.csv, time: when, key: sensor,
                     fields: {{when: time, sensor: symbol, value: f64}}}}
             stages:
-              - normalize: {{field: value, method: robust, window: {window}, most: {most}, lag: {str(lag).lower()}}}
+              - normalize: {{field: value, method: robust, window: {window}, {room}lag: {str(lag).lower()}}}
               - normalize: {{name: given, field: value, method: robust, median: 3, mad: 2.5, as: given}}
             sinks: {{out: {{type: file, path: out.ndjson}}}}
             run: {{lanes: {lanes}, batch: {batch}}}

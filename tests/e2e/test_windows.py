@@ -444,6 +444,11 @@ def test_alert_by_condition(pipeline, tmp_path):
 
 @pytest.mark.parametrize("stage,words", [
     ("alert: {field: value, above: 1, clear: 2}", "clear is higher than above"),
+    ("alert: {field: value, above: 5, below: 6}", "below is higher than above"),
+    ("rolling: {field: value, window: 10, most: 5, compute: mean}", "most is for a window of time"),
+    ("normalize: {field: value, method: robust, window: 10, most: 5}", "most is for a window of time"),
+    ("rolling: {field: value, window: 10, by: zzz, compute: mean}", 'to group by; there are: ts, key, site'),
+    ("aggregate: {every: 1m, compute: count, by: [zzz]}", "[zzz]}\n" + " " * 52 + "^~~"),
     ("alert: {field: value}", "say when"),
     ("alert: {above: 1}", "need field"),
     ("alert: {field: value, above: 1, at_most: often}", "1/10m"),
