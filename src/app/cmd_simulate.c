@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* weir simulate: peers that do not exist, to try weir (and other programs) against. */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,8 +85,8 @@ static int parse(struct request *request, int argc, char **argv)
     return read_common(request) < 0 ? APP_USAGE : -1;
 }
 
-/* Its settings, once it is made; then it runs. */
-static int run_peer(struct request *request, void *peer)
+/* Its settings, of options and of --set. */
+static int apply(struct request *request, void *peer)
 {
     struct simulation *simulation = request->simulation;
     simulation->peer = peer;
@@ -93,11 +94,22 @@ static int run_peer(struct request *request, void *peer)
         char option[40];
         snprintf(option, sizeof option, "--%s", request->settings[i].option);
         if (simulation_option(simulation, option, request->settings[i].name, request->values[i]) < 0)
-            return APP_USAGE;
+            return -EINVAL;
     }
-    if (simulation_settings(simulation, &request->common.settings) < 0)
-        return APP_USAGE;
-    return simulation_run(simulation);
+    return simulation_settings(simulation, &request->common.settings);
+}
+
+/* Its settings, once it is made; then it runs. A script is rehearsed on `spare`, one like it that never listens:
+ * whoever starts it should not hear of a mistake when the line's time comes. */
+static int run_peer(struct request *request, void *peer, void *spare)
+{
+    int status = APP_USAGE;
+    bool fine = !spare || (simulation_script(request->simulation) == 0 && apply(request, spare) == 0 &&
+                           simulation_rehearse(request->simulation) == 0);
+    if (fine && apply(request, peer) == 0)
+        status = simulation_run(request->simulation);
+    settings_script_free(request->simulation->script);
+    return status;
 }
 
 /* ---- fleet ------------------------------------------------------------------------------------------------------ */
@@ -181,12 +193,14 @@ static int simulate_fleet(int argc, char **argv)
         snprintf(simulation.host, sizeof simulation.host, "0.0.0.0");
     const struct fleet_options fleet = {
         .sensors = (uint32_t)number, .latency = {DISTRIBUTION_FIXED, 100000000, 0}, .seed = (uint64_t)request.seed};
-    struct fleet *peer;
-    if (fleet_new(&fleet, &peer) < 0) {
+    struct fleet *peer = NULL, *spare = NULL;
+    if (fleet_new(&fleet, &peer) < 0 || (simulation.script_path && fleet_new(&fleet, &spare) < 0)) {
+        fleet_free(peer);
         app_say("there is no memory for %lld sensors", number);
         return APP_FAILED;
     }
-    status = run_peer(&request, peer);
+    status = run_peer(&request, peer, spare);
+    fleet_free(spare);
     fleet_free(peer);
     return status;
 }
@@ -262,12 +276,14 @@ static int simulate_server(int argc, char **argv)
                                           .queue = -1,
                                           .dimensions = (uint32_t)vector,
                                           .seed = (uint64_t)request.seed};
-    struct server *peer;
-    if (server_new(&server, &peer) < 0) {
+    struct server *peer = NULL, *spare = NULL;
+    if (server_new(&server, &peer) < 0 || (simulation.script_path && server_new(&server, &spare) < 0)) {
+        server_free(peer);
         app_say("there is no memory for the server");
         return APP_FAILED;
     }
-    status = run_peer(&request, peer);
+    status = run_peer(&request, peer, spare);
+    server_free(spare);
     server_free(peer);
     return status;
 }
@@ -345,12 +361,15 @@ static int simulate_proxy(int argc, char **argv)
     if (simulation_address("--to", to, host, &port) < 0)
         return APP_USAGE;
     const struct proxy_options proxy = {.seed = (uint64_t)request.seed};
-    struct proxy *peer;
-    if (proxy_new(&proxy, host, port, &peer) < 0) {
+    struct proxy *peer = NULL, *spare = NULL;
+    if (proxy_new(&proxy, host, port, &peer) < 0 ||
+        (simulation.script_path && proxy_new(&proxy, host, port, &spare) < 0)) {
+        proxy_free(peer);
         app_say("there is no memory for the proxy");
         return APP_FAILED;
     }
-    status = run_peer(&request, peer);
+    status = run_peer(&request, peer, spare);
+    proxy_free(spare);
     proxy_free(peer);
     return status;
 }

@@ -57,6 +57,24 @@ int simulation_settings(struct simulation *simulation, const struct app_list *se
     return 0;
 }
 
+int simulation_script(struct simulation *simulation)
+{
+    if (!simulation->script_path ||
+        settings_script_read(simulation->script_path, &simulation->script, &simulation->error) == 0)
+        return 0;
+    (void)app_report(&simulation->error);
+    return -EINVAL;
+}
+
+int simulation_rehearse(struct simulation *simulation)
+{
+    if (!simulation->script ||
+        settings_script_rehearse(simulation->script, simulation->kind->set, simulation->peer, &simulation->error) == 0)
+        return 0;
+    (void)app_report(&simulation->error);
+    return -EINVAL;
+}
+
 void simulation_ready(void *owner, uint16_t port)
 {
     struct simulation *simulation = owner;
@@ -146,11 +164,6 @@ static int run_loop(struct simulation *simulation)
 int simulation_run(struct simulation *simulation)
 {
     sigset_t signals, before;
-    if (simulation->script_path &&
-        settings_script_read(simulation->script_path, &simulation->script, &simulation->error) < 0) {
-        (void)app_report(&simulation->error);
-        return APP_USAGE;
-    }
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
@@ -168,6 +181,5 @@ int simulation_run(struct simulation *simulation)
         simulation->kind->report(simulation);
     else
         app_say("the simulation ended: %s", strerror(-error));
-    settings_script_free(simulation->script);
     return status ? status : error ? APP_FAILED : APP_OK;
 }

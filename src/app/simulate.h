@@ -26,8 +26,8 @@ struct simulation {
     bool addresses;
     const char *script_path; /* NULL: none */
     long long duration_ns;   /* 0: until Ctrl-C */
+    struct settings_script *script; /* as read from there */
     /* private */
-    struct settings_script *script;
     struct weir_error error;
     int signals;
 };
@@ -38,6 +38,10 @@ int simulation_address(const char *option, const char *text, char *host, uint16_
 int simulation_option(struct simulation *simulation, const char *option, const char *name, const char *value);
 /* Those of --set. */
 int simulation_settings(struct simulation *simulation, const struct app_list *settings);
+/* Reads the script, if there is one; 0, or -EINVAL after a message. The caller frees `script`. */
+int simulation_script(struct simulation *simulation);
+/* Sets all that the script ever will, at once, in the peer as it is now; 0, or -EINVAL after a message. */
+int simulation_rehearse(struct simulation *simulation);
 /* Runs it to its end; returns the exit code. */
 int simulation_run(struct simulation *simulation);
 /* For describe and report, which the peer calls back through. */

@@ -235,11 +235,10 @@ static void put_room(const struct attribution *made, const char *rate, struct we
                       fullest->from, fullest->to);
     else
         buffer_string(out, "the run waited for its sources, or for peers.\n");
-    buffer_format(
-        out,
-        "A faster part gains nothing at this rate. The work for each record would allow %s records/s: if gone "
-        "and if halved are times that.\n",
-        rate);
+    buffer_format(out,
+                  "A faster part gains nothing at this rate. The work for each record would allow %s records/s;\n"
+                  "if gone and if halved are times that.\n",
+                  rate);
 }
 
 static void put_words(const struct attribution *made, struct weir_buffer *out)

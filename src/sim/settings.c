@@ -168,6 +168,19 @@ int settings_script_read(const char *path, struct settings_script **ret, struct 
     return status;
 }
 
+int settings_script_rehearse(const struct settings_script *script, settings_set *set, void *owner,
+                             struct weir_error *error)
+{
+    for (size_t i = 0; i < script->count; i++) {
+        const struct line *line = &script->lines[i];
+        struct weir_error inner = {0};
+        int status = settings_apply(line->pairs, line->length, ' ', set, owner, &inner);
+        if (status < 0)
+            return weir_fail_at(error, status, (struct weir_mark){script->name, line->number, 1}, "%s", inner.text);
+    }
+    return 0;
+}
+
 int settings_script_run(struct weir_context *context, const struct settings_script *script, settings_set *set,
                         void *owner, struct weir_error *error)
 {

@@ -20,12 +20,15 @@ enum { SETTINGS_SCRIPT_MOST = 10000 /* lines */, SETTINGS_TEXT_MOST = 200, SETTI
 typedef int settings_set(void *owner, const char *name, const char *value, struct weir_error *error);
 
 struct settings_script;
-/* Every line is read before the first is carried out; names and values are checked when they are set. `name` is for
- * messages. Times must not go back. */
+/* Every line is read before the first is carried out; names and values are checked when they are set (or rehearsed).
+ * `name` is for messages. Times must not go back. */
 int settings_script_parse(const char *text, size_t size, const char *name, struct settings_script **ret,
                           struct weir_error *error);
 int settings_script_read(const char *path, struct settings_script **ret, struct weir_error *error);
 void settings_script_free(struct settings_script *script);
+/* Sets everything at once, in an `owner` that is not needed any more: finds mistakes before their time comes. */
+int settings_script_rehearse(const struct settings_script *script, settings_set *set, void *owner,
+                             struct weir_error *error);
 /* Carries it out from now on; returns when it is over, or with the first error, which it describes. */
 int settings_script_run(struct weir_context *context, const struct settings_script *script, settings_set *set,
                         void *owner, struct weir_error *error);

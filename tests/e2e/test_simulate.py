@@ -152,6 +152,18 @@ def test_words(weir):
     assert outcome.status != 0 and "missing" in outcome.stderr
 
 
+@pytest.mark.parametrize("kind, line, words", [
+    ("fleet", "1h latency=100ms speed=3", 'script:2:1: there is no setting "speed"'),
+    ("server", "1h workers=none", "script:2:1: workers=none"),
+    ("proxy", "1h cut=7", "script:2:1: cut=7 is not a ratio"),
+])
+def test_mistakes_of_a_script_are_found_before_it_runs(weir, tmp_path, kind, line, words):
+    (tmp_path / "script").write_text("0s jitter=1ms\n" + line + "\n")
+    to = ["--to", "127.0.0.1:9"] if kind == "proxy" else []
+    outcome = weir("simulate", kind, "--listen", "127.0.0.1:0", *to, "--script", "script", status=2)
+    assert words in outcome.stderr and "listen" not in outcome.stderr, outcome.stderr
+
+
 def test_port_in_use(peer, weir):
     fleet = peer("fleet", "--listen", "127.0.0.1:0")
     outcome = weir("simulate", "fleet", "--listen", f"127.0.0.1:{fleet.port}")
