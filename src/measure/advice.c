@@ -135,7 +135,8 @@ static bool put_not_the_sources(const struct report *report, struct weir_buffer 
 {
     enum verdict_kind kind = report->verdict.kind;
     bool behind = kind == VERDICT_FALLING_BEHIND || kind == VERDICT_SATURATED;
-    if (!behind && kind != VERDICT_FULL_SPEED)
+    /* No data: all that came may have been refused, after waiting. */
+    if (!behind && kind != VERDICT_FULL_SPEED && kind != VERDICT_NO_DATA)
         return false;
     if (put_limit(report->snapshot, out))
         return true;

@@ -8,7 +8,7 @@
 
 enum { WIDTH = 800, HEIGHT = 480, LEFT = 76, RIGHT = 34, TOP = 44, BOTTOM = 62 };
 enum { PLOT_WIDTH = WIDTH - LEFT - RIGHT, PLOT_HEIGHT = HEIGHT - TOP - BOTTOM };
-enum { LEGEND_LINE = 18, LEGEND_PAD = 8, CHARACTER = 7, POINTS_SHOWN_MOST = 40, TITLE_COLUMNS = 60 };
+enum { LEGEND_LINE = 18, LEGEND_PAD = 8, LEGEND_STEPS = 16, CHARACTER = 7, POINTS_SHOWN_MOST = 40, TITLE_COLUMNS = 60 };
 
 /* Told apart by colour-blind eyes, too, and by the shape of the dashes without any colour (Okabe and Ito's palette). */
 static const struct {
@@ -150,37 +150,62 @@ static void put_marks(const struct plot *plot, const struct plot_ruler *x, struc
     }
 }
 
-/* Is there a line in the upper left corner? Then the legend goes to the upper right one, if that is freer. */
-static bool legend_right(const struct plot *plot, const struct plot_ruler *x, const struct plot_ruler *y)
+struct rectangle {
+    int left, top, width, height;
+};
+
+/* How much of the lines is in a rectangle, or right beside it. */
+static uint32_t covered(const struct plot *plot, const struct plot_ruler *x, const struct plot_ruler *y,
+                        const struct rectangle *place)
 {
-    uint32_t left = 0, right = 0;
+    uint32_t found = 0;
     for (uint32_t i = 0; i < plot_series_count(plot); i++) {
         const struct plot_series *series = &plot->series[i];
-        for (uint32_t j = 0; j < plot_point_count(series); j++) {
-            double px = plot_place(x, series->x[j]), py = plot_place(y, series->y[j]);
-            left += py > 0.6 && px < 0.35;
-            right += py > 0.6 && px > 0.65;
+        for (uint32_t j = 1; j < plot_point_count(series); j++) {
+            double from_x = across(x, series->x[j - 1]), from_y = up(y, series->y[j - 1]);
+            double to_x = across(x, series->x[j]), to_y = up(y, series->y[j]);
+            for (int step = 0; step <= LEGEND_STEPS; step++) {
+                double at_x = from_x + (to_x - from_x) * step / LEGEND_STEPS - place->left;
+                double at_y = from_y + (to_y - from_y) * step / LEGEND_STEPS - place->top;
+                found += at_x > -LEGEND_PAD && at_x < place->width + LEGEND_PAD && at_y > -LEGEND_PAD &&
+                         at_y < place->height + LEGEND_PAD;
+            }
         }
     }
-    return left > right;
+    return found;
 }
 
-static void put_legend(const struct plot *plot, bool right, struct weir_buffer *out)
+/* The corner where the legend hides least of the lines: an upper one, unless the lower right is freer than both. Marks
+ * have their names at the bottom. */
+static struct rectangle place_legend(const struct plot *plot, const struct plot_ruler *x, const struct plot_ruler *y)
 {
-    uint32_t count = plot_series_count(plot);
     size_t longest = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < plot_series_count(plot); i++) {
         size_t length = plot->series[i].name ? strlen(plot->series[i].name) : 0;
         longest = length > longest ? length : longest;
     }
     int width = (int)(longest < 60 ? longest : 60) * CHARACTER + 44 + 2 * LEGEND_PAD;
-    int height = (int)count * LEGEND_LINE + LEGEND_PAD, left = right ? WIDTH - RIGHT - width - 10 : LEFT + 10;
+    int height = (int)plot_series_count(plot) * LEGEND_LINE + LEGEND_PAD, right = WIDTH - RIGHT - width - 10;
+    const struct rectangle corners[] = {{LEFT + 10, TOP + 8, width, height},
+                                        {right, TOP + 8, width, height},
+                                        {right, HEIGHT - BOTTOM - height - 8, width, height}};
+    size_t best = 0, count = plot->mark_count ? 2 : 3;
+    for (size_t i = 1; i < count; i++) {
+        if (covered(plot, x, y, &corners[i]) < covered(plot, x, y, &corners[best]))
+            best = i;
+    }
+    return corners[best];
+}
+
+static void put_legend(const struct plot *plot, const struct rectangle *place, struct weir_buffer *out)
+{
+    int left = place->left;
     buffer_format(out,
                   "<g class=\"legend\"><rect x=\"%d\" y=\"%d\" width=\"%d\" height=\"%d\" fill=\"#ffffff\" "
                   "fill-opacity=\"0.85\" stroke=\"#cccccc\"/>\n",
-                  left, TOP + 8, width, height);
-    for (uint32_t i = 0; i < count; i++) {
-        int y = TOP + 8 + LEGEND_PAD / 2 + (int)i * LEGEND_LINE + LEGEND_LINE / 2;
+                  left, place->top, place->width, place->height);
+    for (uint32_t i = 0; i < plot_series_count(plot); i++) {
+        int y = place->top + LEGEND_PAD / 2 + (int)i * LEGEND_LINE + LEGEND_LINE / 2;
         buffer_format(out,
                       "<path d=\"M%d %d h30\" stroke=\"%s\" stroke-width=\"2\" stroke-dasharray=\"%s\"/><text "
                       "x=\"%d\" y=\"%d\" fill=\"#333333\">",
@@ -201,7 +226,8 @@ void plot_svg(const struct plot *plot, struct weir_buffer *out)
         put_marks(plot, &x, out);
         for (uint32_t i = 0; i < plot_series_count(plot); i++)
             put_series(&plot->series[i], i, &x, &y, out);
-        put_legend(plot, legend_right(plot, &x, &y), out);
+        struct rectangle legend = place_legend(plot, &x, &y);
+        put_legend(plot, &legend, out);
     } else {
         buffer_format(out, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\" fill=\"#333333\">no data</text>\n",
                       WIDTH / 2, HEIGHT / 2);

@@ -65,6 +65,30 @@ static void test_svg_has_axes_units_legend(void **state)
     buffer_free(&out);
 }
 
+/* The corner where it hides nothing. */
+static void test_legend_gets_out_of_the_way(void **state)
+{
+    static const double x[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, rises[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
+    static const double falls[] = {9, 8, 7, 6, 5, 4, 3, 2, 1, 0}, high[] = {9, 8.9, 8.9, 8.9, 9, 9, 9, 9, 9, 9};
+    static const struct {
+        const double *y;
+        const char *first, *second; /* where the rectangle and its first line are */
+    } rows[] = {{rises, "x=\"86\" y=\"52\"", "M94 65"},
+                {falls, "x=\"668\" y=\"52\"", "M676 65"},
+                {high, "x=\"668\" y=\"384\"", "M676 397"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct weir_buffer out = {0};
+        const struct plot_series one = {.name = "rate", .x = x, .y = rows[i].y, .count = 10};
+        struct plot plot = {.title = "t", .series = &one, .series_count = 1};
+        plot_svg(&plot, &out);
+        const char *text = finish(&out);
+        if (!strstr(text, rows[i].first) || !strstr(text, rows[i].second))
+            fail_msg("%zu: no %s, %s in %s", i, rows[i].first, rows[i].second, text);
+        buffer_free(&out);
+    }
+}
+
 static void test_text_shows_each_series(void **state)
 {
     struct weir_buffer out = {0};
@@ -238,6 +262,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_svg_has_axes_units_legend),
+        cmocka_unit_test(test_legend_gets_out_of_the_way),
         cmocka_unit_test(test_text_shows_each_series),
         cmocka_unit_test(test_no_data),
         cmocka_unit_test(test_gaps_and_single_points),
