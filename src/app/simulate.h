@@ -24,8 +24,8 @@ struct simulation {
     char host[SIMULATION_HOST];
     uint16_t port;
     bool addresses;
-    const char *script_path; /* NULL: none */
-    long long duration_ns;   /* 0: until Ctrl-C */
+    const char *script_path;        /* NULL: none */
+    long long duration_ns;          /* 0: until Ctrl-C */
     struct settings_script *script; /* as read from there */
     /* private */
     struct weir_error error;
