@@ -45,6 +45,8 @@ static const char *const in_memory[] = {
     SOURCE "sinks: {store: {type: http, url: \"http://store/write\", format: json, compress: gzip, " ASK "}}\n"
            "run: {lanes: 1, memory: 32MiB}\n",
     SOURCE "stages: [{delay: {time: 5ms}}, {rolling: {field: value, window: 4, compute: [mean, max]}}]\n" NOWHERE,
+    SOURCE "stages: [{aggregate: {field: value, every: 20ms, window: 60ms, compute: [median, distinct]}}]\n" NOWHERE,
+    SOURCE "stages: [{aggregate: {field: value, gap: 15ms, compute: [p90, slope], max_values: 6}}]\n" NOWHERE,
     DIGITISER "stages: [{unpack: {field: samples, sample_rate: 1e6}}]\n" NOWHERE,
     DIGITISER "stages: [{power: samples}, {spectrum: {field: samples, length: 64, window: hann}}]\n" NOWHERE,
 };

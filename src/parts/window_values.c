@@ -9,6 +9,7 @@
 
 enum { CAPACITY_LEAST = 8 };
 
+/* capacity: no less than there is. */
 static bool grow(struct window_values *values, struct weir_env *env, uint32_t capacity)
 {
     const size_t more = (size_t)(capacity - values->capacity) * sizeof(double);
@@ -37,12 +38,13 @@ enum window_room window_values_reserve(struct window_values *values, struct weir
     }
     if (values->count + more > most)
         return WINDOW_ROOM_OVER_MOST;
-    uint64_t capacity = values->capacity ? (uint64_t)values->capacity * 2 : CAPACITY_LEAST;
-    capacity = capacity < values->count + more ? values->count + more : capacity;
-    capacity = capacity > most ? most : capacity;
-    if (capacity <= values->capacity || grow(values, env, (uint32_t)capacity))
+    uint64_t wanted = values->capacity ? (uint64_t)values->capacity * 2 : CAPACITY_LEAST;
+    uint64_t little = values->count + more + values->capacity / 16; /* where there is no memory for as much again */
+    wanted = wanted < values->count + more ? values->count + more : wanted;
+    if (grow(values, env, (uint32_t)(wanted < most ? wanted : most)) || values->count + more <= values->capacity ||
+        grow(values, env, (uint32_t)(little < most ? little : most)))
         return WINDOW_ROOM;
-    return values->count + more <= values->capacity ? WINDOW_ROOM : WINDOW_ROOM_NO_MEMORY;
+    return WINDOW_ROOM_NO_MEMORY;
 }
 
 bool window_values_known(const struct window_values *values, double value)
