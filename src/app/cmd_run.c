@@ -15,6 +15,7 @@
 #include "app/status.h"
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "base/units.h"
 #include "conf/conf.h"
 #include "flow/pipeline.h"
 #include "measure/attribution.h"
@@ -24,11 +25,14 @@
 
 #define TICK (100 * CLOCK_MILLISECOND) /* between looks at the pipeline */
 #define REDRAW (200 * CLOCK_MILLISECOND)
+#define DRAIN_TERMINATED (30 * CLOCK_SECOND)
 enum { TICKS_SIMULATED = 2000 };
 
 struct arguments {
     const char *file;
     bool quiet, json, enforce, simulated;
+    const char *drain_text;
+    int64_t drain; /* ns that draining may take; 0: not given */
     struct spectra spectra;
     struct run_values values;
     struct peers_values peers;
@@ -47,6 +51,8 @@ struct run {
     struct peers *peers; /* only on the simulated clock */
     int64_t drawn_at;    /* clock_monotonic */
     bool stopped;        /* the duration is over */
+    int64_t told_at;     /* pipeline_now when it was told to end; 0: it was not */
+    bool given_up;       /* what was read was not delivered in time */
 };
 
 /* ---- Arguments -------------------------------------------------------------------------------------------------- */
@@ -63,6 +69,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
         RUN_VALUE_OPTIONS(&arguments->values){"simulated", 0, NULL,
                                               "on one thread and a simulated clock: the same each time",
                                               .flag = &arguments->simulated},
+        {"drain", 0, "TIME",
+         "stop at once when draining takes longer (default: 30s after SIGTERM, which comes but once; else no limit)",
+         .value = &arguments->drain_text},
         PEERS_OPTIONS(&arguments->peers),
         {"seed", 0, "N", "of generated data, and of the order of things with --simulated",
          .value = &arguments->values.seed_text},
@@ -92,6 +101,11 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
     if (code >= 0) {
         return code;
     }
+    long long drain = 0;
+    if (arguments->drain_text && app_time("--drain", arguments->drain_text, &drain) < 0) {
+        return APP_USAGE;
+    }
+    arguments->drain = drain;
     return run_values_read(&arguments->values);
 }
 
@@ -154,6 +168,30 @@ static void look(struct run *run, bool draw)
     }
 }
 
+/* Stops at once when draining has taken too long: a sink whose server is gone would hold the run for ever. */
+static void limit_draining(struct run *run)
+{
+    char text[32];
+    int64_t now = pipeline_now(run->pipeline), limit = run->arguments->drain;
+    if (!ending(run) || run->given_up) {
+        return;
+    }
+    if (!run->told_at) {
+        run->told_at = now;
+    }
+    if (!limit && atomic_load(&run->signals.terminated)) {
+        limit = DRAIN_TERMINATED;
+    }
+    if (limit && now - run->told_at >= limit) {
+        char line[160];
+        snprintf(line, sizeof line, "what was read could not be delivered within %s: stopping at once (--drain)",
+                 units_show_duration(limit, text, sizeof text));
+        run->given_up = true;
+        status_notice(&run->status, line);
+        pipeline_abort(run->pipeline);
+    }
+}
+
 static void watch(struct run *run)
 {
     int64_t duration = run->plan->duration, started = pipeline_now(run->pipeline), tick = TICK;
@@ -174,6 +212,7 @@ static void watch(struct run *run)
             run->stopped = true;
             pipeline_stop(run->pipeline);
         }
+        limit_draining(run);
     }
 }
 
@@ -287,7 +326,7 @@ static int conclude(struct run *run)
         .lanes = lanes_of(run, snapshot),
         .peak_memory = peak_resident(),
         .simulated = arguments->simulated,
-        .interrupted = atomic_load(&run->signals.received) > 1,
+        .interrupted = atomic_load(&run->signals.received) > 1 || run->given_up,
         .attribution = attribution,
         .batch = run->plan->batch,
         .linger = run->plan->linger,

@@ -13,7 +13,7 @@
 #include "app/status.h"
 #include "flow/pipeline.h"
 
-static void answer(struct signals *signals)
+static void answer(struct signals *signals, uint32_t number)
 {
     struct pipeline *pipeline = atomic_load(&signals->pipeline);
     if (!pipeline) {
@@ -21,6 +21,7 @@ static void answer(struct signals *signals)
     }
     if (atomic_fetch_add(&signals->received, 1) == 0) {
         status_notice(signals->status, "draining what was read; press Ctrl-C again to stop at once");
+        atomic_store(&signals->terminated, number == SIGTERM);
         pipeline_stop(pipeline);
     } else {
         pipeline_abort(pipeline);
@@ -40,7 +41,7 @@ static void *listen_to_signals(void *argument)
         }
         struct signalfd_siginfo info;
         if (descriptors[0].revents && read(signals->wanted, &info, sizeof info) == (ssize_t)sizeof info) {
-            answer(signals);
+            answer(signals, info.ssi_signo);
         }
     }
 }

@@ -21,7 +21,8 @@ struct signals {
     sigset_t before;
     struct status *status;
     _Atomic(struct pipeline *) pipeline;
-    _Atomic int received; /* how many */
+    _Atomic int received;    /* how many */
+    _Atomic bool terminated; /* the first was SIGTERM: nobody may be there to send a second one */
 };
 
 /* Blocks the signals in this thread and those it starts from now on, and starts to listen. Before a pipeline is given,

@@ -219,6 +219,37 @@ def test_stopping_drains(tmp_path, weir):
     assert report["records_stored"] == len(store.numbers()) > 0 and report["records_dropped"] == 0, words
 
 
+DEAD = "--server", "service=1h", "--server", "timeout=1ms"
+
+
+def test_draining_has_a_limit(weir, tmp_path):
+    """A server that is gone does not hold a run that was told to end."""
+    (tmp_path / "p.yaml").write_text("sources: {in: {type: generate, keys: 10, rate: 20/s}}\n" + sink(80))
+    outcome = weir("run", "p.yaml", "--json", "--simulated", *DEAD, "--duration", "1s", "--drain", "2s", status=130)
+    report = outcome.json()
+    assert 2.9 <= report["seconds"] <= 3.3 and report["interrupted"] and report["records_stored"] == 0
+    assert "within 2.00 s: stopping at once (--drain)" in outcome.stderr, outcome.stderr
+    assert "TIME" in weir("run", "--help").stdout
+    assert "--drain" in weir("run", "p.yaml", "--drain", "soon", status=2).stderr
+
+
+def test_sigterm_comes_but_once(tmp_path):
+    """So that what cannot be delivered holds nobody up: the run ends by itself."""
+    import signal
+    import subprocess
+    from conftest import BINARY, check_account, environment
+    with http_peer(lambda asked: 503) as peer:
+        (tmp_path / "p.yaml").write_text("sources: {in: {type: generate, keys: 10, rate: 2000/s}}\n" + sink(peer.port))
+        process = subprocess.Popen([str(BINARY), "run", "p.yaml", "--json", "--drain", "300ms"], cwd=tmp_path,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+        first = process.stderr.readline()  # that it is not accepted
+        process.send_signal(signal.SIGTERM)
+        out, words = process.communicate(timeout=20 * SLOWNESS)
+    report = json.loads(out)
+    check_account(report)
+    assert process.returncode == 130 and report["interrupted"] and "--drain" in words, first + words
+
+
 @pytest.mark.parametrize("options, words", [
     ("url: 'ftp://h/'", "http://"), ("url: 'http://'", "is no address"),
     ("url: 'http://me:hunter2@h h/'", "is no address"), ("url: 'http://h/', user: a, token: b", "two ways")])
