@@ -69,13 +69,14 @@ class Bench:
             raise Failed(f"weir: {report['failure'] or 'records were refused or lost'}")
         return report
 
-    def in_turns(self, cases):
+    def in_turns(self, cases, once=()):
         """Runs all cases one after the other, as often as is right, so that whatever else the machine does is unfair to
-        none. cases: name → function. Returns name → list of results; a case that failed has its Failed there."""
+        none. cases: name → function. Returns name → list of results; a case that failed has its Failed there.
+        once: the names of those that take so long that one turn has to do."""
         results = {name: [] for name in cases}
         for turn in range(self.runs):
             for name, function in cases.items():
-                if isinstance(results[name], Failed):
+                if isinstance(results[name], Failed) or (turn and name in once):
                     continue
                 self.say(f"{name} ({turn + 1} of {self.runs})")
                 try:

@@ -52,7 +52,8 @@ def simulated(bench, *arguments):
 def tasks(bench):
     results = bench.in_turns({
         "tasks": lambda: bench.run_json([bench.program("async_tasks"), SLEEPERS, 3], one_core=True),
-        "asyncio": lambda: bench.run_json([PYTHON, HERE / "async_peers.py", "tasks", SLEEPERS], one_core=True)})
+        "asyncio": lambda: bench.run_json([PYTHON, HERE / "async_peers.py", "tasks", SLEEPERS], one_core=True)},
+        once={"asyncio"})
     ours, theirs = results["tasks"], results["asyncio"]
     if isinstance(ours, Failed):
         return [failed("tasks", ours)]
@@ -110,7 +111,8 @@ def fleet_of(bench, sensors, goal):
         results = bench.in_turns({
             f"weir, {sensors} sensors": lambda: our_cycle(bench, address, sensors, cycles),
             "epoll": lambda: their_cycle(bench, [bench.program("http_epoll"), *where, cycles]),
-            "aiohttp": lambda: their_cycle(bench, [PYTHON, HERE / "async_peers.py", "http", *where, 2])})
+            "aiohttp": lambda: their_cycle(bench, [PYTHON, HERE / "async_peers.py", "http", *where, 2])},
+            once={"aiohttp"})
     ours, epoll, aiohttp = results.values()
     job = f"{sensors:,} HTTP sensors that answer after 100 ms, a cycle"
     if isinstance(ours, Failed):
