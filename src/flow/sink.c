@@ -4,6 +4,7 @@
 
 #include <weir/task.h>
 
+#include "async/context.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
@@ -113,12 +114,14 @@ static enum step retry_or_fail(struct sink *sink, int error)
 
 static int call_timed(struct sink *sink, int (*call)(struct sink *sink, void *argument), void *argument)
 {
-    int64_t start = weir_now(&sink->machine.context);
+    struct weir_context *context = &sink->machine.context;
+    int64_t start = weir_now(context), waited = context_waited(context);
     sink->node.error.code = 0;
     int error = call(sink, argument);
     if (error < 0)
         weir_fail(&sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
-    uint64_t spent = (uint64_t)(weir_now(&sink->machine.context) - start);
+    int64_t busy = weir_now(context) - start - (context_waited(context) - waited); /* waiting is not work */
+    uint64_t spent = busy > 0 ? (uint64_t)busy : 0;
     atomic_fetch_add_explicit(&sink->node.counters.busy_ns, spent, memory_order_relaxed);
     count_up(&sink->write_ns, spent);
     count_up(&sink->write_calls, 1);

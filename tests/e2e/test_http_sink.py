@@ -219,6 +219,14 @@ def test_stopping_drains(tmp_path, weir):
     assert report["records_stored"] == len(store.numbers()) > 0 and report["records_dropped"] == 0, words
 
 
+def test_waiting_for_the_server_is_no_work(weir, tmp_path):
+    (tmp_path / "p.yaml").write_text("sources: {in: {type: generate, rate: 200/s, count: 400}}\n" + sink(
+        80, ", batch: 10, concurrency: fixed, most: 2"))
+    report = weir("run", "p.yaml", "--json", "--simulated", "--server", "service=100ms").json()
+    parts = {part["name"]: part for part in report["parts"]}
+    assert report["seconds"] > 2 and parts["out"]["busy_seconds"] < 0.1, report
+
+
 DEAD = "--server", "service=1h", "--server", "timeout=1ms"
 
 
