@@ -178,21 +178,18 @@ int windows_close(struct windows *windows, int64_t watermark, size_t most)
 
 /* ---- Adding ----------------------------------------------------------------------------------------------------- */
 
-static int open_pane(struct windows *windows, struct window_state *state, uint32_t slot, int64_t start, int64_t end)
+/* For a record that is to be let in. */
+static void open_pane(struct windows *windows, struct window_state *state, struct window_pane *pane, int64_t start,
+                      int64_t end)
 {
-    struct window_pane *pane = pane_at(windows, state, slot);
-    struct window_mark mark = {.end = end, .state = state, .serial = ++windows->serial, .slot = slot};
-    if (push_mark(windows, mark) < 0)
-        return -ENOMEM;
     memset(pane, 0, windows->pane_size);
     pane->start = start;
     pane->end = end;
-    pane->serial = mark.serial;
+    pane->serial = ++windows->serial;
     pane->position = UINT64_MAX;
     pane->produced = INT64_MIN;
     state->earliest = !state->open || end < state->earliest ? end : state->earliest;
     state->open++;
-    return 0;
 }
 
 /* Whether the values of a record, and those of another pane if there is one, have room in this one. */
@@ -214,6 +211,33 @@ static int make_room(const struct windows *windows, struct weir_env *env, struct
     return WINDOWS_TAKEN;
 }
 
+static int mark_pane(struct windows *windows, struct window_state *state, const struct window_pane *pane)
+{
+    size_t distance = (size_t)((const char *)pane - (const char *)pane_at(windows, state, 0));
+    return push_mark(windows, (struct window_mark){.end = pane->end,
+                                                   .state = state,
+                                                   .serial = pane->serial,
+                                                   .slot = (uint32_t)(distance / windows->pane_size)});
+}
+
+/* Makes room as make_room does. A pane that was opened for the record has a mark from then on; without room it is
+ * closed again, and leaves nothing in the heap. A verdict, or -ENOMEM. */
+static int let_in(struct windows *windows, struct weir_env *env, struct window_state *state, struct window_pane *pane,
+                  const struct window_pane *other, const struct windows_record *record)
+{
+    int verdict = make_room(windows, env, pane, other, record);
+    if (pane->records)
+        return verdict;
+    if (verdict == WINDOWS_TAKEN)
+        verdict = mark_pane(windows, state, pane) < 0 ? -ENOMEM : WINDOWS_TAKEN;
+    if (verdict != WINDOWS_TAKEN) {
+        free_values(windows, env, pane);
+        pane->serial = 0;
+        state->open--;
+    }
+    return verdict;
+}
+
 /* There is room. */
 static void put_record(const struct windows *windows, struct window_pane *pane, const struct windows_record *record)
 {
@@ -232,15 +256,6 @@ static void put_record(const struct windows *windows, struct window_pane *pane, 
     }
 }
 
-/* Undoes open_pane. */
-static void drop_pane(const struct windows *windows, struct weir_env *env, struct window_state *state,
-                      struct window_pane *pane)
-{
-    free_values(windows, env, pane);
-    pane->serial = 0;
-    state->open--;
-}
-
 static int64_t floor_divide(int64_t a, int64_t b)
 {
     return a / b - (a % b < 0);
@@ -254,16 +269,13 @@ static int add_to_window(struct windows *windows, struct weir_env *env, struct w
     const int64_t start = number * options->every + options->offset, most = options->most_open;
     const uint32_t slot = (uint32_t)(number - floor_divide(number, most) * most);
     struct window_pane *pane = pane_at(windows, state, slot);
-    const bool opened = !pane->serial;
-    if (opened && open_pane(windows, state, slot, start, start + options->window) < 0)
-        return -ENOMEM;
+    if (!pane->serial)
+        open_pane(windows, state, pane, start, start + options->window);
     if (pane->start != start)
         return WINDOWS_FULL;
-    int verdict = make_room(windows, env, pane, NULL, record);
+    int verdict = let_in(windows, env, state, pane, NULL, record);
     if (verdict == WINDOWS_TAKEN)
         put_record(windows, pane, record);
-    else if (opened)
-        drop_pane(windows, env, state, pane);
     return verdict;
 }
 
@@ -347,15 +359,12 @@ static int add_to_session(struct windows *windows, struct weir_env *env, struct 
     const bool opened = find_sessions(windows, state, start, end, found, &slot) == 0;
     if (opened && slot == UINT32_MAX)
         return WINDOWS_FULL;
-    if (opened && open_pane(windows, state, slot, start, end) < 0)
-        return -ENOMEM;
     struct window_pane *pane = opened ? pane_at(windows, state, slot) : found[0];
-    int verdict = make_room(windows, env, pane, found[1], record);
-    if (verdict != WINDOWS_TAKEN) {
-        if (opened)
-            drop_pane(windows, env, state, pane);
+    if (opened)
+        open_pane(windows, state, pane, start, end);
+    int verdict = let_in(windows, env, state, pane, found[1], record);
+    if (verdict != WINDOWS_TAKEN)
         return verdict;
-    }
     if (found[1]) {
         unite(windows, env, pane, found[1]);
         found[1]->serial = 0;
