@@ -285,6 +285,12 @@ static int compare_both(struct runner *runner, struct compare *compare)
         code = show_spectra(arguments, compare);
     if (code == APP_OK)
         code = judge(arguments, compare);
+    compare->interrupted = code == APP_INTERRUPTED;
+    if (compare->interrupted && arguments->json) {
+        struct weir_buffer text = {0};
+        compare_json(compare, &text);
+        (void)put(stdout, &text);
+    }
     pipeline_snapshot_free(sequential);
     pipeline_snapshot_free(concurrent);
     memory_free(compare->sequential.spans);

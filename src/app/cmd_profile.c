@@ -180,21 +180,21 @@ static int conclude(struct profiling *profiling)
     struct weir_error error = {0};
     struct pipeline_times *times = NULL;
     struct attribution *made = NULL;
-    bool interrupted = atomic_load(&profiling->signals.received) > 1;
+    int interrupted = atomic_load(&profiling->signals.received);
     int result = pipeline_result(profiling->pipeline, &error), code = APP_FAILED;
     if (pipeline_times(profiling->pipeline, &times) < 0 ||
         attribution_make(profiling->plan, times, app_processors(), profiling->sampler, profiling->prints, &made) < 0) {
         app_say("out of memory for the profile");
     } else {
         snprintf(made->configuration, sizeof made->configuration, "%s", profiling->arguments->file);
-        made->interrupted = interrupted;
+        made->interrupted = interrupted > 0;
         code = show(profiling, made, times);
         if (profiling->arguments->save && save(profiling, made) != APP_OK)
             code = APP_FAILED;
     }
     attribution_free(made);
     pipeline_times_free(times);
-    if (interrupted)
+    if (interrupted > 1)
         return APP_INTERRUPTED;
     return result < 0 ? app_report(&error) : code;
 }

@@ -51,7 +51,8 @@ struct run {
     struct peers *peers; /* only on the simulated clock */
     int64_t drawn_at;    /* clock_monotonic */
     bool stopped;        /* the duration is over */
-    int64_t told_at;     /* pipeline_now when it was told to end; 0: it was not */
+    bool ended;          /* all sources */
+    int64_t limited_at;  /* pipeline_now when draining with a limit began; 0: it did not */
     bool given_up;       /* what was read was not delivered in time */
 };
 
@@ -69,8 +70,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
         RUN_VALUE_OPTIONS(&arguments->values){"simulated", 0, NULL,
                                               "on one thread and a simulated clock: the same each time",
                                               .flag = &arguments->simulated},
-        {"drain", 0, "TIME",
-         "stop at once when draining takes longer (default: 30s after SIGTERM, which comes but once; else no limit)",
+        {"drain", 0, "TIME", "give up what is not delivered so long after the end (30s after SIGTERM)",
          .value = &arguments->drain_text},
         PEERS_OPTIONS(&arguments->peers),
         {"seed", 0, "N", "of generated data, and of the order of things with --simulated",
@@ -81,12 +81,14 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
         .synopsis = "run FILE",
         .summary = "Runs the pipeline that a file describes.",
         .description =
-            "Ends when the input does. Ctrl-C ends the sources and drains what was read; a second one stops at once.\n"
+            "Ends when the input does. Ctrl-C ends the sources and drains what was read; a second one stops at\n"
+            "once. So does SIGTERM, except that a second one within a second is the same request: timeout and\n"
+            "supervisors send it to the process and to its group.\n"
             "On a terminal a line shows rates, latency, lag, memory and the verdict; a report follows at the end.\n"
             "\n"
-            "Exit codes: 0 all went well; 1 the run failed, or read nothing because each of its reads did; 2 a "
-            "mistake\n"
-            "on the command line or in the file; 3 a goal was missed (with --enforce); 130 stopped at once.",
+            "Exit codes: 0 all went well; 1 the run failed, or read nothing because each of its reads did; 2 a\n"
+            "mistake on the command line or in the file; 3 a goal was missed (with --enforce); 130 stopped at\n"
+            "once.",
         .options = options,
         .operands_least = 1,
         .operands_most = 1,
@@ -142,6 +144,7 @@ static void look(struct run *run, bool draw)
         return;
     }
     struct verdict_sample sample = verdict_sample_of(snapshot);
+    run->ended = sample.ended;
     sample.ended = sample.ended || ending(run);
     verdict_add(&run->verdict, &sample);
     if (draw && run->recent && clock_monotonic() - run->drawn_at >= REDRAW) {
@@ -171,21 +174,17 @@ static void look(struct run *run, bool draw)
 /* Stops at once when draining has taken too long: a sink whose server is gone would hold the run for ever. */
 static void limit_draining(struct run *run)
 {
-    char text[32];
-    int64_t now = pipeline_now(run->pipeline), limit = run->arguments->drain;
-    if (!ending(run) || run->given_up) {
+    char text[32], line[160];
+    bool terminated = atomic_load(&run->signals.terminated);
+    int64_t now = pipeline_now(run->pipeline), given = run->arguments->drain;
+    int64_t limit = given ? given : terminated ? DRAIN_TERMINATED : 0;
+    if (!limit || run->given_up || !(run->ended || ending(run))) {
         return;
     }
-    if (!run->told_at) {
-        run->told_at = now;
-    }
-    if (!limit && atomic_load(&run->signals.terminated)) {
-        limit = DRAIN_TERMINATED;
-    }
-    if (limit && now - run->told_at >= limit) {
-        char line[160];
-        snprintf(line, sizeof line, "what was read could not be delivered within %s: stopping at once (--drain)",
-                 units_show_duration(limit, text, sizeof text));
+    run->limited_at = run->limited_at ? run->limited_at : now;
+    if (now - run->limited_at >= limit) {
+        units_show_duration(limit, text, sizeof text);
+        snprintf(line, sizeof line, "what was read could not be delivered within %s: stopping at once (--drain)", text);
         run->given_up = true;
         status_notice(&run->status, line);
         pipeline_abort(run->pipeline);
@@ -447,6 +446,8 @@ int cmd_run(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a write error, with words */
     status_init(&run.status, status_wanted(&run));
+    run.signals.drain_ns = arguments.drain;
+    run.signals.drain_terminated_ns = DRAIN_TERMINATED;
     run.recent = run.status.on ? recent_new() : NULL;
     int failed = signals_start(&run.signals, &run.status);
     if (failed < 0) {

@@ -125,7 +125,7 @@ static void show_end(struct reception *reception, int status)
     char bytes[32];
     double seconds = (double)(reception->last_ns - reception->first_ns) * 1e-9;
     if (reception->json) {
-        spead_show_statistics_json(&reception->out, reception->listen.receiver);
+        spead_show_statistics_json(&reception->out, reception->listen.receiver, reception->listen.signals.requests > 0);
         buffer_string(&reception->out, "\n");
         return;
     }

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "app/app.h"
+#include "app/signals.h"
 #include "app/spead_traffic.h"
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -176,29 +177,28 @@ struct sending {
     struct spead_traffic traffic;
     struct weir_spead_sender *sender;
     sigset_t signals;
-    int interrupts;
-    int64_t interrupted_ns; /* when the first came */
-    bool told;              /* what it still waits for */
-    int error;              /* that ended it */
-    bool refused;           /* told already */
-    uint64_t bytes;         /* of heaps of data and stop heaps that completed */
+    struct signals_count interrupts;
+    bool told;      /* what it still waits for */
+    int error;      /* that ended it */
+    bool refused;   /* told already */
+    uint64_t bytes; /* of heaps of data and stop heaps that completed */
     struct weir_spead_completion stop;
 };
 
 static void look_for_signals(struct sending *sending)
 {
     const struct timespec none = {0};
-    while (sigtimedwait(&sending->signals, NULL, &none) > 0) {
-        if (sending->interrupts++ == 0)
-            sending->interrupted_ns = clock_monotonic();
-    }
+    int number;
+    while ((number = sigtimedwait(&sending->signals, NULL, &none)) > 0)
+        (void)signals_counts(&sending->interrupts, number, clock_monotonic());
 }
 
 /* After Ctrl-C, what is in flight is still sent: what takes so long? */
 static void tell_waiting(struct sending *sending)
 {
     struct weir_spead_sender_counters counters;
-    if (sending->told || sending->interrupts == 0 || clock_monotonic() - sending->interrupted_ns < PATIENCE)
+    if (sending->told || sending->interrupts.requests == 0 ||
+        clock_monotonic() - sending->interrupts.first_ns < PATIENCE)
         return;
     sending->told = true;
     weir_spead_sender_count(sending->sender, &counters);
@@ -212,12 +212,12 @@ static int wait_for(struct sending *sending, struct weir_spead_completion *compl
 {
     int result;
     do {
-        int64_t deadline_ns = sending->interrupts < 2 ? clock_monotonic() + SLICE : 0;
+        int64_t deadline_ns = sending->interrupts.requests < 2 ? clock_monotonic() + SLICE : 0;
         result = weir_spead_completion_wait(NULL, completion, deadline_ns, ret_bytes);
         look_for_signals(sending);
         if (result == -ETIMEDOUT)
             tell_waiting(sending);
-    } while (result == -ETIMEDOUT && sending->interrupts < 2);
+    } while (result == -ETIMEDOUT && sending->interrupts.requests < 2);
     return result == -ETIMEDOUT ? -EINTR : result;
 }
 
@@ -296,7 +296,7 @@ static int send_all(struct sending *sending, uint64_t *ret_heaps)
     int64_t heaps = sending->plan->heaps;
     uint64_t index = 0;
     int error = 0;
-    for (; !error && !sending->interrupts && (heaps < 0 || index < (uint64_t)heaps); index += !error)
+    for (; !error && !sending->interrupts.requests && (heaps < 0 || index < (uint64_t)heaps); index += !error)
         error = send_heap(sending, index);
     for (uint32_t i = 0; i < sending->traffic.count; i++) {
         int result = collect(sending, &sending->traffic.states[i]);

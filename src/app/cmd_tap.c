@@ -97,7 +97,7 @@ static void take_notice(void *owner, const char *line)
 }
 
 /* An empty screen needs a reason. */
-static void explain_nothing(const struct arguments *arguments, struct pipeline *pipeline)
+static void explain_nothing(const struct arguments *arguments, struct pipeline *pipeline, bool interrupted)
 {
     struct pipeline_snapshot *snapshot = NULL;
     if (pipeline_snapshot(pipeline, &snapshot) < 0)
@@ -108,10 +108,10 @@ static void explain_nothing(const struct arguments *arguments, struct pipeline *
             shown += snapshot->parts[i].records_in;
     }
     if (shown == 0)
-        app_say("nothing to show: no record%s left %s (%llu were read, %llu filtered, %llu refused)",
-                arguments->tap.where ? " for which --where holds" : "", arguments->tap.part,
-                (unsigned long long)snapshot->records_in, (unsigned long long)snapshot->records_filtered,
-                (unsigned long long)snapshot->records_refused);
+        app_say("nothing to show%s: no record%s left %s (%llu were read, %llu filtered, %llu refused)",
+                interrupted ? " until the signal" : "", arguments->tap.where ? " for which --where holds" : "",
+                arguments->tap.part, (unsigned long long)snapshot->records_in,
+                (unsigned long long)snapshot->records_filtered, (unsigned long long)snapshot->records_refused);
     pipeline_snapshot_free(snapshot);
 }
 
@@ -139,7 +139,7 @@ static int run_pipeline(const struct arguments *arguments, const struct plan *pl
             code = app_report(&error);
             code = error.mark.file ? code : APP_FAILED;
         } else {
-            explain_nothing(arguments, pipeline);
+            explain_nothing(arguments, pipeline, atomic_load(&signals->received) > 0);
         }
     }
     signals_end(signals);

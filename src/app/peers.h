@@ -21,8 +21,7 @@ struct peers_values {
     {"fleet", 0, "NAME=VALUE", "--simulated: of the sensors that are read: latency=50ms; may be repeated",             \
      .list = &(values)->fleet},                                                                                        \
     {                                                                                                                  \
-        "server", 0, "NAME=VALUE",                                                                                     \
-            "--simulated: of the server that answers all else (call, lookup, http sinks): workers=50",                 \
+        "server", 0, "NAME=VALUE", "--simulated: of the server of calls, lookups and http sinks: workers=50",          \
             .list = &(values)->server                                                                                  \
     }
 

@@ -4,28 +4,66 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdint.h>
-#include <string.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "app/app.h"
 #include "app/status.h"
+#include "base/clock.h"
+#include "base/units.h"
 #include "flow/pipeline.h"
 
-static void answer(struct signals *signals, uint32_t number)
+#define SAME_SIGTERM CLOCK_SECOND            /* so close to the first signal it is the same request */
+#define SAME_SIGINT (20 * CLOCK_MILLISECOND) /* and nobody is that quick with two fingers on the keys */
+
+bool signals_counts(struct signals_count *count, int number, int64_t now_ns)
 {
+    int64_t same = number == SIGTERM ? SAME_SIGTERM : SAME_SIGINT;
+    if (count->requests > 0 && now_ns - count->first_ns < same) {
+        return false;
+    }
+    if (count->requests++ == 0) {
+        count->first_ns = now_ns;
+    }
+    return true;
+}
+
+char *signals_tell(int number, int64_t limit_ns, char *out, size_t size)
+{
+    char limit[32], within[64] = "";
+    if (limit_ns > 0) {
+        units_show_duration(limit_ns, limit, sizeof limit);
+        snprintf(within, sizeof within, " for at most %s (--drain)", limit);
+    }
+    snprintf(out, size, "draining what was read%s; %s", within,
+             number == SIGTERM ? "a second signal, later than 1 s after this one, stops at once"
+                               : "press Ctrl-C again to stop at once");
+    return out;
+}
+
+static void answer(struct signals *signals, int number)
+{
+    char line[160];
     struct pipeline *pipeline = atomic_load(&signals->pipeline);
     if (!pipeline) {
         _exit(APP_INTERRUPTED);
     }
-    if (atomic_fetch_add(&signals->received, 1) == 0) {
-        status_notice(signals->status, "draining what was read; press Ctrl-C again to stop at once");
-        atomic_store(&signals->terminated, number == SIGTERM);
-        pipeline_stop(pipeline);
-    } else {
-        pipeline_abort(pipeline);
+    if (!signals_counts(&signals->count, number, clock_monotonic())) {
+        return;
     }
+    if (signals->count.requests > 1) {
+        atomic_store(&signals->received, signals->count.requests);
+        pipeline_abort(pipeline);
+        return;
+    }
+    bool terminated = number == SIGTERM;
+    int64_t limit = signals->drain_ns > 0 ? signals->drain_ns : terminated ? signals->drain_terminated_ns : 0;
+    atomic_store(&signals->terminated, terminated);
+    atomic_store(&signals->received, 1);
+    status_notice(signals->status, signals_tell(number, limit, line, sizeof line));
+    pipeline_stop(pipeline);
 }
 
 static void *listen_to_signals(void *argument)
@@ -41,7 +79,7 @@ static void *listen_to_signals(void *argument)
         }
         struct signalfd_siginfo info;
         if (descriptors[0].revents && read(signals->wanted, &info, sizeof info) == (ssize_t)sizeof info) {
-            answer(signals, info.ssi_signo);
+            answer(signals, (int)info.ssi_signo);
         }
     }
 }
@@ -73,7 +111,7 @@ static void close_descriptors(struct signals *signals)
 int signals_start(struct signals *signals, struct status *status)
 {
     sigset_t set;
-    memset(signals, 0, sizeof *signals);
+    *signals = (struct signals){.drain_ns = signals->drain_ns, .drain_terminated_ns = signals->drain_terminated_ns};
     signals->status = status;
     signals->wanted = signals->over = -1;
     sigemptyset(&set);

@@ -2,6 +2,10 @@
 /*
  * Ctrl-C (SIGINT) and SIGTERM while a pipeline runs, handled by a thread of its own, so that they are answered at once
  * whatever the other threads do: the first drains, the second stops at once.
+ *
+ * What asks once may send twice: timeout(1) and supervisors send a signal to the process and then to its group. So a
+ * SIGTERM within a second of the first signal is the same request, and so is a SIGINT so soon that nobody can have
+ * pressed the key again. A second Ctrl-C counts.
  */
 #ifndef APP_SIGNALS_H
 #define APP_SIGNALS_H
@@ -10,9 +14,23 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 struct pipeline;
 struct status;
+
+/* Which of the signals that come are requests of their own. Zeroed at first. */
+struct signals_count {
+    int requests;
+    int64_t first_ns; /* clock_monotonic when the first came */
+};
+/* True: signal `number`, which came at now_ns, is one, and was counted. */
+bool signals_counts(struct signals_count *count, int number, int64_t now_ns);
+/* What is told after the first: within which time (ns; 0: no limit) draining has to end, and how to end it. Returns
+ * out.
+ */
+char *signals_tell(int number, int64_t limit_ns, char *out, size_t size);
 
 struct signals {
     pthread_t thread;
@@ -21,12 +39,15 @@ struct signals {
     sigset_t before;
     struct status *status;
     _Atomic(struct pipeline *) pipeline;
-    _Atomic int received;    /* how many */
-    _Atomic bool terminated; /* the first was SIGTERM: nobody may be there to send a second one */
+    int64_t drain_ns, drain_terminated_ns; /* to tell, and set by the owner: limits of draining; 0: none */
+    struct signals_count count;            /* of the thread's */
+    _Atomic int received;                  /* requests */
+    _Atomic bool terminated;               /* the first was SIGTERM: nobody may be there to send a second one */
 };
 
 /* Blocks the signals in this thread and those it starts from now on, and starts to listen. Before a pipeline is given,
- * a signal ends the process with 130. Negative errno: nothing was changed. */
+ * a signal ends the process with 130. Negative errno: nothing was changed. Keeps the limits in `signals`, clears the
+ * rest. */
 int signals_start(struct signals *signals, struct status *status);
 void signals_attach(struct signals *signals, struct pipeline *pipeline);
 /* Stops listening; the pipeline may be closed afterwards. Signals do again what they did before. */

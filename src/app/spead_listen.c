@@ -59,8 +59,11 @@ void spead_listen_interrupts(struct spead_listen *listen)
 {
     sigset_t set = interrupts();
     const struct timespec now = {0};
-    while (sigtimedwait(&set, NULL, &now) > 0) {
-        if (listen->signals++ > 0)
+    int number;
+    while ((number = sigtimedwait(&set, NULL, &now)) > 0) {
+        if (!signals_counts(&listen->signals, number, clock_monotonic()))
+            continue;
+        if (listen->signals.requests > 1)
             _exit(APP_INTERRUPTED);
         weir_spead_receiver_stop(listen->receiver);
     }

@@ -4,12 +4,14 @@
 #define APP_SPEAD_LISTEN_H
 #include <weir/spead.h>
 
+#include "app/signals.h"
+
 struct spead_listen {
     struct weir_spead_receive_options options;
     bool tcp;
     const char *interface, *only_from; /* of multicast */
     struct weir_spead_receiver *receiver;
-    long signals; /* so many interrupts came */
+    struct signals_count signals;
 };
 /* Opens the operands (captures, or places to listen at) and starts. Says what is wrong: returns -1, or an exit code.
  * Ctrl-C and SIGTERM are blocked from here on, and looked for by spead_listen_next. */

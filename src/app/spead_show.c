@@ -297,7 +297,7 @@ static void show_counters_json(struct weir_buffer *out, const struct weir_spead_
                       (unsigned long long)counters->of[i]);
 }
 
-void spead_show_statistics_json(struct weir_buffer *out, struct weir_spead_receiver *receiver)
+void spead_show_statistics_json(struct weir_buffer *out, struct weir_spead_receiver *receiver, bool interrupted)
 {
     struct weir_spead_statistics all;
     uint32_t count;
@@ -322,7 +322,7 @@ void spead_show_statistics_json(struct weir_buffer *out, struct weir_spead_recei
         show_counters_json(out, &sources[i].counters);
         buffer_string(out, "}");
     }
-    buffer_string(out, "]}");
+    buffer_format(out, "], \"interrupted\": %s}", interrupted ? "true" : "false");
     memory_free(sources);
 }
 

@@ -14,8 +14,8 @@ void spead_show_heap(struct weir_buffer *out, const struct weir_spead_heap *heap
 void spead_show_book(struct weir_buffer *out, const struct spead_book *book);
 /* What was received, and every kind of loss that there was, by source where there are several. */
 void spead_show_statistics(struct weir_buffer *out, struct weir_spead_receiver *receiver);
-/* The same as a JSON object. */
-void spead_show_statistics_json(struct weir_buffer *out, struct weir_spead_receiver *receiver);
+/* The same as a JSON object. `interrupted`: receiving ended by a signal. */
+void spead_show_statistics_json(struct weir_buffer *out, struct weir_spead_receiver *receiver, bool interrupted);
 /* Writes what has gathered to the stream and empties the buffer; false: out of memory, or the stream is closed. */
 bool spead_show_flush(struct weir_buffer *out, void *stream);
 

@@ -140,6 +140,10 @@ static bool put_not_the_sources(const struct report *report, struct weir_buffer 
         return false;
     if (put_limit(report->snapshot, out))
         return true;
+    if (report->snapshot->records_refused && !report->snapshot->records_stored) {
+        buffer_string(out, "What held the run back cannot be told: of all that was read nothing was stored.");
+        return true;
+    }
     if (behind)
         put_longest_queue(report->snapshot, out);
     return behind;

@@ -69,7 +69,7 @@ struct attribution {
     uint32_t lanes, processors;
     int32_t critical;      /* thread; −1: none */
     bool processors_bound; /* the sum of all threads limits, not one of them */
-    bool interrupted;
+    bool interrupted;      /* by a signal: of the whole work it is a part */
     uint32_t row_count, thread_count, queue_count, output_count;
     struct attribution_row *rows; /* by total time, largest first */
     struct attribution_thread *threads;

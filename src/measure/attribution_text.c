@@ -79,7 +79,7 @@ static void put_head(const struct attribution *made, struct weir_buffer *out)
     buffer_format(out, "%s: %s records in %s, %s records/s; %u lane%s, %u processor%s%s\n\n", made->configuration,
                   text_count(made->records, records, sizeof records), seconds,
                   text_rate(made->records_per_second, rate, sizeof rate), made->lanes, made->lanes == 1 ? "" : "s",
-                  made->processors, made->processors == 1 ? "" : "s", made->interrupted ? "; stopped at once" : "");
+                  made->processors, made->processors == 1 ? "" : "s", made->interrupted ? "; interrupted" : "");
 }
 
 static struct line line_of(const struct attribution_row *row)

@@ -274,7 +274,13 @@ void compare_json(const struct compare *compare, struct weir_buffer *out)
 {
     buffer_string(out, "{\"configuration\": ");
     buffer_json_string(out, compare->configuration, strlen(compare->configuration));
-    buffer_format(out, ", \"simulated\": %s, ", compare->simulated ? "true" : "false");
+    buffer_format(out, ", \"simulated\": %s, \"interrupted\": %s", compare->simulated ? "true" : "false",
+                  compare->interrupted ? "true" : "false");
+    if (compare->interrupted) {
+        buffer_string(out, "}\n");
+        return;
+    }
+    buffer_string(out, ", ");
     put_json_side(out, "sequential", &compare->sequential);
     buffer_string(out, ", ");
     put_json_side(out, "concurrent", &compare->concurrent);

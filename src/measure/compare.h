@@ -36,7 +36,7 @@ struct compare_side {
 struct compare {
     const char *configuration;
     struct compare_side sequential, concurrent;
-    bool simulated;
+    bool simulated, interrupted; /* interrupted: there is nothing to compare; the JSON says so */
 };
 
 enum { COMPARE_WORDS = 256 };

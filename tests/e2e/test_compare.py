@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
 """weir compare: only the same work, done twice, has a ratio."""
+import json
+import signal
+import subprocess
+import time
+
 import pytest
 
-from conftest import DATA, ROOT
+from conftest import BINARY, DATA, ROOT, SLOWNESS, environment
 
 EXAMPLES = ROOT / "examples"
 CSV = DATA / "machine_temperature.csv"
@@ -32,7 +37,19 @@ def test_what_comes_once_cannot_be_compared(weir, tmp_path, source):
 def test_a_limit_makes_an_end(weir):
     both = weir("compare", EXAMPLES / "fleet.yaml", "--simulated", "--limit", "500", "--json", status=0).json()
     assert both["sequential"]["records"] == both["concurrent"]["records"] == 500
-    assert both["same_work"] and both["speedup"] > 10
+    assert not both["interrupted"] and both["same_work"] and both["speedup"] > 10
+
+
+def test_interrupted_there_is_nothing_to_compare(tmp_path):
+    (tmp_path / "p.yaml").write_text("sources: {in: {type: generate, rate: 20/s, count: 9999}}\n"
+                                     "sinks: {out: {type: 'null'}}\n")
+    comparing = subprocess.Popen([str(BINARY), "compare", "p.yaml", "--json"], cwd=tmp_path, env=environment(),
+                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(0.4 * SLOWNESS)
+    comparing.send_signal(signal.SIGINT)
+    told, words = comparing.communicate(timeout=20 * SLOWNESS)
+    assert comparing.returncode == 130 and b"nothing to compare" in words, words
+    assert json.loads(told)["interrupted"] is True
 
 
 def test_nothing_is_no_comparison(weir):

@@ -179,7 +179,7 @@ def test_interrupt_keeps_what_was_measured(tmp_path):
     stdout, stderr = process.communicate(timeout=30 * SLOWNESS)
     assert process.returncode == 0, stderr
     report = json.loads(stdout)
-    assert report["records"] > 0 and row(report, "rolling")["own_seconds"] > 0
+    assert report["records"] > 0 and row(report, "rolling")["own_seconds"] > 0 and report["interrupted"]
     assert json.loads((tmp_path / "kept.json").read_text())["records"] == report["records"]
 
 

@@ -169,6 +169,7 @@ def test_help(weir):
                    "--simulated", "--seed"):
         assert option in outcome.stdout
     assert "130" in outcome.stdout
+    assert not [line for line in outcome.stdout.splitlines() if len(line) > 100]
 
 
 def test_a_mistake_that_shows_when_columns_are_known(weir, tmp_path):
@@ -231,6 +232,31 @@ def test_the_second_signal_stops_at_once(tmp_path):
     assert report["interrupted"]
     check_account(report)
     assert report["unaccounted"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_sent_twice_is_one_request(tmp_path, number):
+    """timeout(1) sends its signal to the process, and then to its group."""
+    command = ["timeout", "-s", number.name, str(0.5 * SLOWNESS), BINARY, "run", write(tmp_path, STEADY), "--json"]
+    completed = subprocess.run([str(word) for word in command], cwd=tmp_path, env=environment(),
+                               capture_output=True, timeout=30 * SLOWNESS, check=False)
+    report, words = json.loads(completed.stdout), completed.stderr.decode()
+    assert not report["interrupted"] and report["records_dropped"] == 0 and completed.returncode == 124, words
+    assert "draining" in words
+    check_account(report)
+
+
+def test_a_second_sigterm_later_stops_at_once(tmp_path):
+    running = Running(tmp_path, SLOW.replace("100us", "20ms"))
+    first = running.signal(signal.SIGTERM)
+    while running.process.poll() is None and time.monotonic() - first < 30 * SLOWNESS:
+        time.sleep(0.1)
+        running.signal(signal.SIGTERM)
+    assert time.monotonic() - first >= 1
+    status, report, words = running.end()
+    assert status == 130 and report["interrupted"]
+    assert "for at most 30.0 s (--drain); a second signal, later than 1 s after this one, stops at once" in words
+    check_account(report)
 
 
 def test_what_was_read_is_stored_after_a_signal(tmp_path):

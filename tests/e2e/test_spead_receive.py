@@ -32,6 +32,7 @@ def test_recv_reads_captures_and_ends_at_the_stop_item(weir):
     lines = [json.loads(line) for line in outcome.stdout.splitlines()]
     assert [line["cnt"] for line in lines[:-1]] == [1, 2], outcome
     assert lines[-1]["heaps"] == 2 and lines[-1]["stops"] == 1 and lines[-1]["kernel_drops"] == 0, outcome
+    assert lines[-1]["interrupted"] is False
 
 
 @pytest.mark.parametrize("command", ["recv", "inspect"])

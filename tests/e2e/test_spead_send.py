@@ -158,6 +158,17 @@ def test_ctrl_c_while_the_receiver_takes_nothing():
             sending.kill()
 
 
+def test_statistics_say_that_a_signal_ended_it():
+    """However often it is sent within a second."""
+    receiving = subprocess.Popen([*WEIR_RECV, "--json", f"127.0.0.1:{free_port()}"], stdout=subprocess.PIPE)
+    time.sleep(0.3 * SLOWNESS)
+    receiving.send_signal(signal.SIGTERM)
+    time.sleep(0.02)
+    receiving.send_signal(signal.SIGTERM)
+    last = receiving.communicate(timeout=20 * SLOWNESS)[0].splitlines()[-1]
+    assert receiving.returncode == 0 and json.loads(last)["interrupted"] is True
+
+
 def without_privileges():
     """Root may have larger buffers than net.core.rmem_max: as everybody else, then."""
     if ctypes.CDLL(None, use_errno=True).prctl(24, 12, 0, 0, 0):  # PR_CAPBSET_DROP, CAP_NET_ADMIN
