@@ -137,12 +137,17 @@ def busy_share():
     return 1 - (idle_after - idle) / max(total_after - total, 1)
 
 
+def git(*arguments):
+    return subprocess.run(["git", "-C", HERE, *arguments], capture_output=True, text=True, check=False).stdout.strip()
+
+
 def machine():
     model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo", encoding="utf-8")
                   if line.startswith("model name")), os.uname().machine)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    commit = subprocess.run(["git", "-C", HERE, "describe", "--always", "--dirty"], capture_output=True, text=True,
-                            check=False).stdout.strip()
+    commit = git("describe", "--always")
+    if git("status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)docs"):  # tables go to docs/
+        commit += "-dirty"
     return {"model": model, "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory / 2**30),
             "kernel": os.uname().release, "busy": busy_share(), "commit": commit or None,
             "date": time.strftime("%Y-%m-%d")}

@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: MIT
 """What waiting costs: tasks beside asyncio, and a fleet of HTTP sensors beside aiohttp and a bare epoll loop, all of
 them against one server (weir simulate fleet); neighbours of broken sensors; the adaptive limit."""
+import collections
 import contextlib
+import csv
+import datetime
 import json
 import os
 import re
 import signal
 import subprocess
 
-from harness import HERE, PYTHON, Failed, median
+from harness import HERE, PYTHON, Failed, discard, median
 from table import Row, nanoseconds
 
 SLEEPERS = 100_000
 KIB = 1024
+# `values` without the time that the server says: that of a record is then when its answer was there.
 FLEET = """\
 sources:
-  fleet: {type: http, url: "http://%s/sensor/{0..%d}", every: %s, spread: 0, timeout: %s, retries: 0, count: %d}
+  fleet: {{type: http, url: "http://{address}/sensor/{{0..{last}}}", every: {every}, spread: 0, timeout: {timeout}, \
+retries: 0, count: {count}, values: {{value: /value}}}}
 sinks:
-  none: {type: "null"}
+  out: {sink}
 """
 
 
@@ -81,27 +86,33 @@ def tasks(bench):
 # ---- HTTP -----------------------------------------------------------------------------------------------------------
 
 
-def read_fleet(bench, address, sensors, count, every="0s", timeout="10s"):
-    return bench.pipeline(FLEET % (address, sensors - 1, every, timeout, count), one_core=True)
-
-
-def span(report, count):
-    """Seconds from a sensor's first reading to its last, on average over sensors."""
-    achieved = next(fact["value"] for fact in report["facts"] if fact["name"] == "achieved")
-    return (count - 1) / achieved
-
-
 def our_cycle(bench, address, sensors, cycles):
-    """Milliseconds a cycle without the first, which connects; and how much more was resident than with one sensor, by
-    sensor."""
-    one = read_fleet(bench, address, 1, 2)
-    few, many = (read_fleet(bench, address, sensors, count) for count in (2, 2 + cycles))
-    return {"cycle": (span(many, 2 + cycles) - span(few, 2)) * 1e3 / cycles,
-            "bytes": (many["peak_memory_bytes"] - one["peak_memory_bytes"]) / (sensors - 1)}
+    """Milliseconds from a sensor's first answer, whose connection is new, to its last, on average over sensors, by
+    cycle: from the records, which bear the time at which their answer was there. And how much more was resident than
+    with one sensor, by sensor."""
+    out = bench.data / "fleet.csv"
+    sink = json.dumps({"type": "file", "path": str(out)})
+
+    def read(count):
+        discard(out)
+        return bench.pipeline(FLEET.format(address=address, last=count - 1, every="0s", timeout="10s",
+                                           count=cycles + 1, sink=sink), one_core=True)
+
+    alone, all_ = read(1), read(sensors)
+    times = collections.defaultdict(list)
+    with open(out, encoding="utf-8") as file:
+        for record in csv.DictReader(file):
+            times[record["sensor"]].append(datetime.datetime.fromisoformat(record["ts"][:26]))
+    discard(out)
+    if len(times) != sensors or any(len(its) != cycles + 1 for its in times.values()):
+        raise Failed("weir: a sensor did not answer each time")
+    spans = sum((max(its) - min(its)).total_seconds() for its in times.values())
+    return {"cycle": spans / sensors / cycles * 1e3,
+            "bytes": (all_["peak_memory_bytes"] - alone["peak_memory_bytes"]) / (sensors - 1)}
 
 
 def their_cycle(bench, command):
-    return median(bench.run_json(command, one_core=True)["cycles_ms"])
+    return bench.run_json(command, one_core=True)["cycle_ms"]
 
 
 def fleet_of(bench, sensors, goal):
@@ -139,7 +150,8 @@ def neighbours(bench):
         # Broken sensors are left alone for longer and longer: their twelve readings would take minutes.
         path = [bench.weir, "run", bench.data / "fleet.yaml", "--json", "--quiet", "--duration", "5s"]
         with simulated(bench, "fleet", "--sensors", "1000", "--latency", "100ms", *settings) as address:
-            (bench.data / "fleet.yaml").write_text(FLEET % (address, 999, "250ms", "2s", 12), encoding="utf-8")
+            text = FLEET.format(address=address, last=999, every="250ms", timeout="2s", count=12, sink='{type: "null"}')
+            (bench.data / "fleet.yaml").write_text(text, encoding="utf-8")
             report = json.loads(bench.run(path, one_core=True).strip().splitlines()[-1])
         return report["fetch_seconds"]["p99"] * 1e3
 

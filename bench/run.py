@@ -7,7 +7,7 @@ of several runs, of ratios the median of the ratios. `make bench` builds what it
 
 --quick  1 M records instead of 10 M and one run: does it work?
 --json   one JSON object on stdout instead of the tables
---docs   writes each table that is whole into docs/benchmarks.md too, once it is; not with --quick
+--docs   writes each table into docs/benchmarks.md too, once it is whole; not with --quick, nor sections of a table
 --only   a table: {tables};
          or sections of them: {sections}; may be repeated
 --turns  of SPEAD's sustainable rate: so many, however long they take
@@ -45,6 +45,9 @@ def arguments():
     options = parser.parse_args()
     if options.docs and options.quick:
         parser.error("--docs is for figures that count, and those of --quick do not: leave out one of them")
+    parts = [name for name, _, whole in wanted(options) if not whole]
+    if options.docs and parts:
+        parser.error(f"--docs is for whole tables, and of {', '.join(parts)} not all is asked for: --only {parts[0]}")
     return options
 
 

@@ -44,7 +44,8 @@ def text(rows):
 def heading(machine, versions, quick, command, seconds):
     found = ", ".join(f"{name} {version}" for name, version in versions.items() if version)
     missing = [name for name, version in versions.items() if not version]
-    lines = [f"`{command}`, {seconds // 60:.0f} min {seconds % 60:.0f} s, on {machine['model']}, "
+    minutes, seconds = divmod(round(seconds), 60)
+    lines = [f"`{command}`, {minutes} min {seconds} s, on {machine['model']}, "
              f"{machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}; "
              f"{found}; weir at {machine['commit']}, {machine['date']}."]
     if missing:

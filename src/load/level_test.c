@@ -105,6 +105,20 @@ static const char *form(const struct sweep *sweep, struct weir_buffer *out,
     return out->data;
 }
 
+/* Of levels that nobody measures. */
+static struct sweep *new_sweep(const struct load_target *target, const double *levels, uint32_t count)
+{
+    const struct sweep_options options = {.load = {.target = target},
+                                          .levels = levels,
+                                          .level_count = count,
+                                          .repeats = 1,
+                                          .limits = limits,
+                                          .run = run_nothing};
+    struct sweep *sweep;
+    assert_int_equal(sweep_new(&options, &sweep), 0);
+    return sweep;
+}
+
 /* Tallies become figures; a sweep of nothing can be told in all forms. */
 static void test_forms(void **state)
 {
@@ -113,15 +127,8 @@ static void test_forms(void **state)
     static struct load_tally tally;
     static struct load_target target;
     memset(&target.statuses[200], true, 100);
-    const struct sweep_options options = {.load = {.target = &target},
-                                          .levels = values,
-                                          .level_count = 4,
-                                          .repeats = 1,
-                                          .limits = limits,
-                                          .run = run_nothing};
-    struct sweep *sweep;
+    struct sweep *sweep = new_sweep(&target, values, 4);
     struct weir_buffer text = {0};
-    assert_int_equal(sweep_new(&options, &sweep), 0);
     assert_true(sweep->count == 3 && sweep->levels[0].value == 2 && sweep->levels[2].value == 8);
     assert_non_null(strstr(form(sweep, &text, sweep_verdict), "nothing was measured"));
     assert_non_null(strstr(form(sweep, &text, sweep_plot_svg), "no data"));
@@ -176,15 +183,8 @@ static void test_words(void **state)
     const double values[] = {10, 1000, 1200};
     const struct load_level rising[] = {made(10, 4, 1, 2.4), made(1000, 84, 0.55, 11), made(1200, 90, 0.4, 11)};
     static struct load_target target;
-    const struct sweep_options options = {.load = {.target = &target},
-                                          .levels = values,
-                                          .level_count = 3,
-                                          .repeats = 1,
-                                          .limits = limits,
-                                          .run = run_nothing};
-    struct sweep *sweep;
+    struct sweep *sweep = new_sweep(&target, values, 3);
     struct weir_buffer text = {0};
-    assert_int_equal(sweep_new(&options, &sweep), 0);
     memcpy(sweep->levels, rising, sizeof rising);
     form(sweep, &text, sweep_verdict);
     assert_non_null(strstr(text.data, "Between 10 and 1,000 nothing was measured: try levels there, or --auto."));
