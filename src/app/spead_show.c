@@ -68,8 +68,8 @@ void spead_show_book(struct weir_buffer *out, const struct spead_book *book)
         buffer_string(out, "\n");
     }
     if (book->refused)
-        buffer_format(out, "%llu descriptor%s could not be read: %s\n", (unsigned long long)book->refused,
-                      book->refused == 1 ? "" : "s", spead_descriptor_refusal_words(book->refusal));
+        buffer_format(out, "%llu descriptor%s could not be read%s %s\n", (unsigned long long)book->refused,
+                      book->refused == 1 ? "" : "s", book->refused == 1 ? ":" : ", such as", book->refused_words);
     buffer_free(&type);
 }
 

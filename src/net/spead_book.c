@@ -2,6 +2,7 @@
 #include "net/spead_book.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -77,6 +78,19 @@ static void remove_at(struct spead_book *book, uint32_t at)
     memmove(book->entries + at, book->entries + at + 1, (book->count - at) * sizeof *book->entries);
 }
 
+/* Counts a descriptor that is no use, and says which: "samples" (0x3300): a dtype …: {'descr': … */
+static void refuse(struct spead_book *book, const struct spead_descriptor *read, enum spead_descriptor_refusal refusal)
+{
+    int name = refusal == SPEAD_DESCRIPTOR_BAD_NAME || read->name.length > 80 ? 0 : (int)read->name.length;
+    int dtype = refusal != SPEAD_DESCRIPTOR_BAD_DTYPE ? 0 : read->dtype.length < 100 ? (int)read->dtype.length : 100;
+    snprintf(book->refused_words, sizeof book->refused_words, "item \"%.*s\" (0x%04llx): %s%s%.*s", name,
+             name ? read->name.data : "", (unsigned long long)read->id, spead_descriptor_refusal_words(refusal),
+             dtype ? ": " : "", dtype, dtype ? read->dtype.data : "");
+    for (char *c = book->refused_words; *c; c++)
+        *c = *c < ' ' || *c > '~' ? '?' : *c;
+    book->refused++;
+}
+
 static int add(struct spead_book *book, const struct spead_descriptor *read)
 {
     const struct spead_descriptor *known = spead_book_find(book, read->id);
@@ -93,8 +107,7 @@ static int add(struct spead_book *book, const struct spead_descriptor *read)
     if (book->count == SPEAD_DESCRIPTORS_MAX ||
         !spead_array_reserve(&book->entries, &book->capacity, book->count + 1, sizeof *book->entries)) {
         memory_free(entry);
-        book->refused++;
-        book->refusal = SPEAD_DESCRIPTOR_TOO_MANY;
+        refuse(book, read, SPEAD_DESCRIPTOR_TOO_MANY);
         return 0;
     }
     uint32_t at = place_of(book, read->id);
@@ -115,8 +128,7 @@ int spead_book_read(struct spead_book *book, const struct weir_spead_heap *heap,
             continue;
         enum spead_descriptor_refusal refusal = spead_descriptor_decode(flavour, value->data, value->length, &read);
         if (refusal != SPEAD_DESCRIPTOR_GOOD) {
-            book->refused++;
-            book->refusal = refusal;
+            refuse(book, &read, refusal);
             continue;
         }
         int failed = add(book, &read);

@@ -9,9 +9,9 @@
 struct spead_book {
     struct spead_descriptor **entries; /* by id, ascending; their texts end with NUL */
     uint32_t count, capacity;
-    uint32_t changes;                      /* how often an entry came or changed */
-    uint64_t refused;                      /* descriptors that could not be read, or were too many */
-    enum spead_descriptor_refusal refusal; /* of the last of them */
+    uint32_t changes;        /* how often an entry came or changed */
+    uint64_t refused;        /* descriptors that could not be read, or were too many */
+    char refused_words[256]; /* of the last of them: which item, and why; printable */
 };
 /* Takes in the descriptors of a heap; identical ones change nothing, one with another's name replaces it.
  * `bug_compat` as in spead_flavour. 0 or -ENOMEM. */

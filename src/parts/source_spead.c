@@ -365,6 +365,9 @@ static void source_report(void *state, struct weir_facts *facts)
     tell(facts, "heaps_lacking_an_array", losses->lacks_array);
     tell(facts, "heaps_with_short_items", losses->too_short);
     tell(facts, "times_out_of_range", losses->no_time);
+    tell(facts, "numbers_out_of_range", losses->no_number);
+    tell(facts, "texts_cut", losses->texts_cut);
+    tell(facts, "descriptors_refused", losses->refused);
     tell(facts, "items_undescribed", losses->undescribed);
     tell(facts, "chunk_places_missing", losses->missing);
     weir_fact(facts, "heap_memory_peak", (double)statistics.memory_peak, "B");

@@ -15,39 +15,20 @@
 
 enum {
     SENDERS_MOST = 1 << 16, /* whose last values are kept */
-    TEXT_KEPT_MOST = 4096,  /* bytes of a text that is kept */
     ITEM_NAME_MAX = WEIR_NAME_MAX,
 };
 #define SECOND_NS 1e9L
 
 /* ---- Which items are columns ------------------------------------------------------------------------------------ */
 
-static bool named(const char *wanted, const struct spead_descriptor *descriptor)
-{
-    char id[32];
-    snprintf(id, sizeof id, "0x%04llx", (unsigned long long)descriptor->id);
-    return wanted && *wanted &&
-           ((strlen(wanted) == descriptor->name.length &&
-             memcmp(wanted, descriptor->name.data, descriptor->name.length) == 0) ||
-            strcmp(wanted, id) == 0);
-}
-
 static bool is_wanted(const struct spead_columns *columns, const struct spead_descriptor *descriptor)
 {
     const struct spead_columns_options *options = columns->options;
-    bool wanted = options->items.count == 0 || named(options->time, descriptor) || named(options->key, descriptor);
+    bool wanted = options->items.count == 0 || spead_columns_named(options->time, descriptor) ||
+                  spead_columns_named(options->key, descriptor);
     for (size_t i = 0; i < options->items.count && !wanted; i++)
-        wanted = named(options->items.items[i].value.text, descriptor);
+        wanted = spead_columns_named(options->items.items[i].value.text, descriptor);
     return wanted;
-}
-
-static const struct spead_descriptor *own_description(const struct spead_columns *columns, uint64_t id)
-{
-    for (uint32_t i = 0; i < columns->own_count; i++) {
-        if (columns->own[i].id == id)
-            return &columns->own[i];
-    }
-    return NULL;
 }
 
 static void consider(struct spead_columns *columns, const struct spead_descriptor *descriptor)
@@ -56,54 +37,13 @@ static void consider(struct spead_columns *columns, const struct spead_descripto
     if (!is_wanted(columns, descriptor))
         return;
     if (item.type.kind == SPEAD_COLUMN_NONE) {
-        weir_notice(columns->env, "no column",
-                    "item \"%s\" (0x%04llx) is a record of several fields: it makes no column", descriptor->name.data,
-                    (unsigned long long)descriptor->id);
+        spead_columns_tell_no_column(columns, descriptor);
         return;
     }
     bool number = item.type.kind == SPEAD_COLUMN_INTEGER || item.type.kind == SPEAD_COLUMN_FLOAT;
-    item.is_time = named(columns->options->time, descriptor) && number;
+    item.is_time = spead_columns_named(columns->options->time, descriptor) && number;
     columns->arrays += item.type.kind == SPEAD_COLUMN_ARRAY;
     columns->items[columns->count++] = item;
-}
-
-/* `option` names an item that there is not: says which there are, which was meant perhaps, and what happens now. */
-static void tell_missing(struct spead_columns *columns, const char *option, const char *wanted)
-{
-    enum { SHOWN = 12 };
-    uint32_t count = 0, most = columns->own_count + columns->book.count;
-    const char **names = memory_zeroed(most + 1, sizeof *names);
-    struct weir_buffer list = {0};
-    for (uint32_t i = 0; names && i < most; i++) {
-        bool own = i < columns->own_count;
-        const struct spead_descriptor *one = own ? &columns->own[i] : columns->book.entries[i - columns->own_count];
-        if (one->name.length == 0 || (!own && own_description(columns, one->id)))
-            continue;
-        if (count < SHOWN)
-            buffer_format(&list, "%s%s", count ? ", " : "", one->name.data);
-        names[count++] = one->name.data;
-    }
-    if (count > SHOWN)
-        buffer_format(&list, " and %u more", count - SHOWN);
-    const char *nearest = names ? error_nearest(wanted, names, count) : NULL;
-    const char *now = strcmp(option, "time") == 0  ? "until it comes, the time of a record is when its heap came (ts)"
-                      : strcmp(option, "key") == 0 ? "until it comes, the key is the sender"
-                                                   : "until it comes, it makes no column";
-    weir_notice(columns->env, wanted, "`%s`: the stream has no item \"%.80s\"%s%s%s; it has: %.*s; %s", option, wanted,
-                nearest ? ", did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "",
-                list.failed ? 0 : (int)list.size, list.failed || !list.data ? "" : list.data, now);
-    buffer_free(&list);
-    memory_free(names);
-}
-
-/* The names in the options that no item has, once there are descriptors. */
-static void miss(struct spead_columns *columns, const char *option, const char *wanted)
-{
-    bool there = !wanted || !*wanted;
-    for (uint32_t i = 0; i < columns->count && !there; i++)
-        there = named(wanted, columns->items[i].descriptor);
-    if (!there)
-        tell_missing(columns, option, wanted);
 }
 
 static void forget_kept(struct spead_columns *columns)
@@ -141,14 +81,14 @@ static int choose_items(struct spead_columns *columns)
     for (uint32_t i = 0; i < columns->own_count; i++)
         consider(columns, &columns->own[i]);
     for (uint32_t i = 0; i < columns->book.count; i++) {
-        if (!own_description(columns, columns->book.entries[i]->id))
+        if (!spead_columns_own(columns, columns->book.entries[i]->id))
             consider(columns, columns->book.entries[i]);
     }
     for (size_t i = 0; columns->book.count > 0 && i < columns->options->items.count; i++)
-        miss(columns, "items", columns->options->items.items[i].value.text);
+        spead_columns_miss(columns, "items", columns->options->items.items[i].value.text);
     if (columns->book.count > 0) {
-        miss(columns, "time", columns->options->time);
-        miss(columns, "key", columns->options->key);
+        spead_columns_miss(columns, "time", columns->options->time);
+        spead_columns_miss(columns, "key", columns->options->key);
     }
     columns->changes = columns->book.changes;
     columns->stale = true;
@@ -193,7 +133,7 @@ int spead_columns_build_schema(struct spead_columns *columns)
     for (uint32_t i = 0; fields && names && i < columns->count; i++) {
         struct spead_columns_item *item = &columns->items[i];
         const char *name = item->descriptor->name.data;
-        if (item->descriptor->name.length == 0) {
+        if (item->descriptor->name.length == 0 || find_field(fields, count, name)) { /* described by the user, too */
             snprintf(names[i], sizeof names[i], "item_0x%04llx", (unsigned long long)item->descriptor->id);
             name = names[i];
         }
@@ -201,7 +141,7 @@ int spead_columns_build_schema(struct spead_columns *columns)
         item->elements = columns->elements[i];
         if (item->is_time)
             time = (int32_t)count;
-        if (named(columns->options->key, item->descriptor) && item->type.kind != SPEAD_COLUMN_ARRAY)
+        if (spead_columns_named(columns->options->key, item->descriptor) && item->type.kind != SPEAD_COLUMN_ARRAY)
             key = (int32_t)count;
         fields[count++] = (struct weir_field){
             .name = name, .type = type_of(item), .element = item->type.element, .elements = item->elements};
@@ -239,18 +179,6 @@ static bool fits(const struct spead_columns_item *item, const struct weir_spead_
     return true;
 }
 
-static void tell_undescribed(struct spead_columns *columns, const struct weir_spead_heap *heap,
-                             const struct weir_spead_value *value)
-{
-    columns->told_undescribed = true;
-    weir_notice(
-        columns->env, "no descriptor",
-        "heap %llu has an item 0x%04llx that no descriptor came for: until one comes it makes no column, unless "
-        "`describe: {name: \"0x%04llx %s\"}`, or what it is, says so",
-        (unsigned long long)heap->count, (unsigned long long)value->id, (unsigned long long)value->id,
-        value->immediate ? "u48" : "i16[]");
-}
-
 /* Finds each item's value; the last one of an id counts. Items mostly come in the order of their ids. */
 static uint32_t find_items(struct spead_columns *columns, const struct weir_spead_heap *heap)
 {
@@ -264,10 +192,10 @@ static uint32_t find_items(struct spead_columns *columns, const struct weir_spea
         while (i < columns->count && columns->items[(hint + i) % columns->count].descriptor->id != value->id)
             i++;
         if (i == columns->count) {
-            bool undescribed = !own_description(columns, value->id) && !spead_book_find(&columns->book, value->id);
+            bool undescribed = !spead_columns_own(columns, value->id) && !spead_book_find(&columns->book, value->id);
             columns->losses.undescribed += undescribed;
             if (undescribed && !columns->told_undescribed)
-                tell_undescribed(columns, heap, value);
+                spead_columns_tell_undescribed(columns, heap, value);
             continue;
         }
         hint = (hint + i) % columns->count;
@@ -285,7 +213,7 @@ static bool makes_record(struct spead_columns *columns, const struct weir_spead_
     for (uint32_t i = 0; i < columns->count; i++) {
         const struct weir_spead_value *value = columns->found[i];
         if (value && !fits(&columns->items[i], value, &columns->elements[i])) {
-            columns->losses.too_short++;
+            spead_columns_tell_short(columns, heap, &columns->items[i], value);
             return false;
         }
         arrays += value && columns->items[i].type.kind == SPEAD_COLUMN_ARRAY;
@@ -319,26 +247,39 @@ static int64_t integer_of(const struct spead_columns_item *item, const struct we
     return number;
 }
 
+/* An unsigned number that integer_of cannot tell from a negative one. */
+static bool is_over(const struct spead_columns_item *item, int64_t number)
+{
+    return number < 0 && item->type.scalar.kind == 'u' && item->type.scalar.bits == 64;
+}
+
 static int64_t time_of(const struct spead_columns *columns, const struct spead_columns_item *item,
                        const struct weir_spead_value *value)
 {
-    bool whole = item->type.kind != SPEAD_COLUMN_FLOAT && columns->unit_ns > 0;
-    int64_t exact;
-    if (whole && !__builtin_mul_overflow(integer_of(item, value), columns->unit_ns, &exact) &&
+    bool is_float = item->type.kind == SPEAD_COLUMN_FLOAT;
+    int64_t number = is_float ? 0 : integer_of(item, value), exact;
+    if (!is_float && columns->unit_ns > 0 && !is_over(item, number) &&
+        !__builtin_mul_overflow(number, columns->unit_ns, &exact) &&
         !__builtin_add_overflow(exact, columns->start_ns, &exact))
         return exact; /* floating point would be a nanosecond off now and then */
-    long double units = item->type.kind == SPEAD_COLUMN_FLOAT ? (long double)float_of(item, value)
-                                                              : (long double)integer_of(item, value);
+    long double units = is_float                ? (long double)float_of(item, value)
+                        : is_over(item, number) ? (long double)(uint64_t)number
+                                                : (long double)number;
     long double ns = units * SECOND_NS / columns->units_per_second + (long double)columns->start_ns;
     return ns > -0x1p63L && ns < 0x1p63L ? (int64_t)floorl(ns) : WEIR_TIME_NULL;
 }
 
 /* ---- Values that stay until the next one comes ------------------------------------------------------------------- */
 
-static int keep_text(struct spead_columns_kept *kept, const struct weir_spead_value *value, const uint8_t immediate[8])
+static int keep_text(struct spead_columns *columns, const struct spead_columns_item *item,
+                     const struct weir_spead_value *value, struct spead_columns_kept *kept)
 {
+    uint8_t immediate[8];
+    spead_store64(immediate, value->value);
     const uint8_t *data = value->immediate ? immediate + 8 - value->length : value->data;
-    uint32_t length = value->length < TEXT_KEPT_MOST ? (uint32_t)value->length : TEXT_KEPT_MOST;
+    uint32_t length = value->length < SPEAD_TEXT_KEPT_MOST ? (uint32_t)value->length : SPEAD_TEXT_KEPT_MOST;
+    if (value->length > SPEAD_TEXT_KEPT_MOST)
+        spead_columns_cut_text(columns, item, value->length);
     while (length > 0 && data[length - 1] == '\0')
         length--;
     while (value->immediate && length > 0 && *data == '\0') {
@@ -358,36 +299,29 @@ static int keep_text(struct spead_columns_kept *kept, const struct weir_spead_va
     return 0;
 }
 
-static void miss_time(struct spead_columns *columns, const struct spead_columns_item *item)
-{
-    columns->losses.no_time++;
-    weir_notice(
-        columns->env, "no time",
-        "item \"%s\" is no time between the years 1677 and 2262, so null: do `time_scale` and `time_start` fit?",
-        item->descriptor->name.data);
-}
-
 static int keep(struct spead_columns *columns, const struct spead_columns_item *item,
                 const struct weir_spead_value *value, struct spead_columns_kept *kept)
 {
-    uint8_t immediate[8];
     switch (type_of(item)) {
     case WEIR_TIME:
         kept->integer = time_of(columns, item, value);
         if (kept->integer == WEIR_TIME_NULL)
-            miss_time(columns, item);
+            spead_columns_miss_time(columns, item);
         break;
     case WEIR_F64:
         kept->number = float_of(item, value);
         break;
     case WEIR_TEXT:
-        spead_store64(immediate, value->value);
-        return keep_text(kept, value, immediate);
+        return keep_text(columns, item, value, kept);
     case WEIR_BOOL:
         kept->integer = integer_of(item, value) != 0;
         break;
     default:
         kept->integer = integer_of(item, value);
+        if (is_over(item, kept->integer)) {
+            kept->integer = WEIR_I64_NULL;
+            spead_columns_miss_number(columns, item);
+        }
         break;
     }
     kept->known = true;
@@ -605,6 +539,8 @@ int spead_columns_batch(struct spead_columns *columns, struct weir_spead_heap *h
 int spead_columns_read(struct spead_columns *columns, const struct weir_spead_heap *heap)
 {
     int error = spead_book_read(&columns->book, heap, columns->options->pyspead ? SPEAD_BUG_PYSPEAD_0_5_2 : 0);
+    if (columns->refused != columns->book.refused)
+        spead_columns_tell_refused(columns);
     if (error == 0 && (columns->changes != columns->book.changes || !columns->items))
         error = choose_items(columns);
     if (error == 0 && columns->count > WEIR_FIELDS_MAX - 4)
@@ -652,7 +588,7 @@ static int read_descriptions(struct spead_columns *columns)
         int error = spead_describe_parse(pair, &columns->own[i], columns->env->error);
         if (error < 0)
             return error;
-        if (own_description(columns, columns->own[i].id))
+        if (spead_columns_own(columns, columns->own[i].id))
             return weir_fail_at(columns->env->error, -EINVAL, pair->value.mark, "item 0x%04llx is described twice",
                                 (unsigned long long)columns->own[i].id);
         columns->own_count++;

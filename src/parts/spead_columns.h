@@ -32,6 +32,9 @@ struct spead_columns_losses {
     _Atomic uint64_t too_short;   /* an item had fewer bytes than its descriptor says */
     _Atomic uint64_t missing;     /* places of chunks without a heap */
     _Atomic uint64_t no_time;     /* heaps whose time is none between the years 1677 and 2262: it is null */
+    _Atomic uint64_t no_number;   /* numbers of 64 bits over 2^63: null */
+    _Atomic uint64_t texts_cut;   /* longer than is kept */
+    _Atomic uint64_t refused;     /* descriptors that could not be read */
     _Atomic uint64_t undescribed; /* items that no descriptor came for; the heap may still have made one */
 };
 

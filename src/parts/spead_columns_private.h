@@ -6,6 +6,8 @@
 #include "parts/spead_columns.h"
 #include "parts/spead_describe.h"
 
+enum { SPEAD_TEXT_KEPT_MOST = 65536 }; /* bytes of a text that is kept */
+
 /* An item that is a column. */
 struct spead_columns_item {
     const struct spead_descriptor *descriptor;
@@ -39,6 +41,7 @@ struct spead_columns {
     struct spead_descriptor *own; /* from `describe` */
     uint32_t own_count;
     uint32_t changes; /* of the book, as the items know it */
+    uint64_t refused; /* likewise, as was said */
     bool stale;
     struct spead_columns_item *items;
     uint32_t count, arrays;
@@ -64,4 +67,23 @@ int spead_columns_build_schema(struct spead_columns *columns);
 /* The value that is kept, at `into`, which has the size of the item's column. */
 void spead_columns_put_kept(const struct spead_columns_item *item, const struct spead_columns_kept *kept, void *into);
 bool spead_columns_put_text(const struct spead_columns_kept *kept, struct weir_batch *batch, struct weir_text *into);
+
+/* ---- What is said to the user (spead_columns_tell.c) ------------------------------------------------------------- */
+
+/* Does an option's text name the item: its name, or its id as 0x1000? */
+bool spead_columns_named(const char *wanted, const struct spead_descriptor *descriptor);
+/* From `describe`; NULL: not there. */
+const struct spead_descriptor *spead_columns_own(const struct spead_columns *columns, uint64_t id);
+/* Says what is wrong with the item that an option names, once there are descriptors: it is missing, or of no use so. */
+void spead_columns_miss(struct spead_columns *columns, const char *option, const char *wanted);
+void spead_columns_tell_no_column(struct spead_columns *columns, const struct spead_descriptor *descriptor);
+void spead_columns_tell_undescribed(struct spead_columns *columns, const struct weir_spead_heap *heap,
+                                    const struct weir_spead_value *value);
+/* These count it, too. */
+void spead_columns_tell_refused(struct spead_columns *columns);
+void spead_columns_tell_short(struct spead_columns *columns, const struct weir_spead_heap *heap,
+                              const struct spead_columns_item *item, const struct weir_spead_value *value);
+void spead_columns_miss_time(struct spead_columns *columns, const struct spead_columns_item *item);
+void spead_columns_miss_number(struct spead_columns *columns, const struct spead_columns_item *item);
+void spead_columns_cut_text(struct spead_columns *columns, const struct spead_columns_item *item, uint64_t length);
 #endif

@@ -86,7 +86,8 @@ enum spead_descriptor_refusal {
 };
 const char *spead_descriptor_refusal_words(enum spead_descriptor_refusal refusal);
 
-/* Reads the value of a DESCRIPTOR item. Texts in *ret point into data; *ret is set only when it is good. */
+/* Reads the value of a DESCRIPTOR item. Texts in *ret point into data. Of one that is refused *ret has the id, the name
+ * and the dtype, as far as they could be read, for words; 0 and empty texts if not. */
 enum spead_descriptor_refusal spead_descriptor_decode(struct spead_flavour flavour, const void *data, size_t size,
                                                       struct spead_descriptor *ret);
 

@@ -122,9 +122,9 @@ enum spead_descriptor_refusal spead_descriptor_decode(struct spead_flavour flavo
     uint64_t pointers[DESCRIPTOR_POINTERS_MAX];
     uint32_t order[DESCRIPTOR_POINTERS_MAX];
     struct weir_spead_value items[DESCRIPTOR_POINTERS_MAX];
-    struct spead_descriptor descriptor = {.name = {"", 0}, .description = {"", 0}, .dtype = {"", 0}};
     size_t count = 0;
     bool has_id = false;
+    *ret = (struct spead_descriptor){.name = {"", 0}, .description = {"", 0}, .dtype = {"", 0}};
     if (spead_packet_decode(data, size, false, &packet) != SPEAD_GOOD || packet.payload_offset != 0 ||
         packet.flavour.address_bits != flavour.address_bits ||
         (packet.heap_length != SPEAD_LENGTH_UNKNOWN && packet.heap_length != packet.payload_length))
@@ -138,17 +138,16 @@ enum spead_descriptor_refusal spead_descriptor_decode(struct spead_flavour flavo
     }
     count = spead_items_decode(flavour, pointers, count, packet.payload, packet.payload_length, order, items);
     for (size_t i = 0; i < count; i++) {
-        enum spead_descriptor_refusal refusal = read_item(flavour, &items[i], &has_id, &descriptor);
+        enum spead_descriptor_refusal refusal = read_item(flavour, &items[i], &has_id, ret);
         if (refusal != SPEAD_DESCRIPTOR_GOOD)
             return refusal;
     }
     if (!has_id)
         return SPEAD_DESCRIPTOR_NO_ID;
-    if (descriptor.dtype.length > 0 && !spead_dtype_decode(descriptor.dtype, &descriptor))
+    if (ret->dtype.length > 0 && !spead_dtype_decode(ret->dtype, ret))
         return SPEAD_DESCRIPTOR_BAD_DTYPE;
-    if (descriptor.numpy && flavour.bug_compat & SPEAD_BUG_SWAP_ENDIAN)
-        descriptor.element.little_endian = !descriptor.element.little_endian;
-    *ret = descriptor;
+    if (ret->numpy && flavour.bug_compat & SPEAD_BUG_SWAP_ENDIAN)
+        ret->element.little_endian = !ret->element.little_endian;
     return SPEAD_DESCRIPTOR_GOOD;
 }
 

@@ -120,6 +120,27 @@ static void test_dtype(void **state)
     assert_int_equal(read.element.bits, 16 + 6 * 16 + 8);
 }
 
+/* Texts are arrays of characters; a record of one field is that field. */
+static void test_dtype_of_texts_and_single_fields(void **state)
+{
+    struct spead_descriptor read;
+    (void)state;
+    assert_true(read_dtype("{'descr': '|S10', 'fortran_order': False, 'shape': ()}", &read));
+    assert_int_equal(read.element.kind, 'c');
+    assert_int_equal(read.element.bits, 8);
+    assert_int_equal(read.dimensions, 1);
+    assert_int_equal(read.shape[0], 10);
+    assert_true(read_dtype("{'descr': '|S10', 'fortran_order': False, 'shape': (3,)}", &read));
+    assert_int_equal(read.element.kind, 0);
+    assert_int_equal(spead_element_bits(&read), 80);
+    assert_true(read_dtype("{'descr': [('x', '>u2')], 'fortran_order': False, 'shape': (3,)}", &read));
+    assert_int_equal(read.element.kind, 'u');
+    assert_int_equal(read.element.bits, 16);
+    assert_false(read.element.little_endian);
+    assert_true(read_dtype("{'descr': [('x', '>u2', (2,))], 'fortran_order': False, 'shape': (3,)}", &read));
+    assert_int_equal(read.element.kind, 0);
+}
+
 static void test_dtype_refusals(void **state)
 {
     static const char *const bad[] = {
@@ -185,6 +206,14 @@ static void test_refusals(void **state)
     add_addressed(&name, SPEAD_DESCRIPTOR_NAME, "a\nb", 3);
     assert_int_equal(spead_descriptor_decode(name.flavour, name.bytes, finish(&name, 1), &read),
                      SPEAD_DESCRIPTOR_BAD_NAME);
+    struct writing dtype = {.flavour = {48, 0}}; /* which one it is, is known nonetheless */
+    add_addressed(&dtype, SPEAD_DESCRIPTOR_NAME, "x", 1);
+    add_addressed(&dtype, SPEAD_DESCRIPTOR_DTYPE, "garbage", 7);
+    assert_int_equal(spead_descriptor_decode(dtype.flavour, dtype.bytes, finish(&dtype, 0x1001), &read),
+                     SPEAD_DESCRIPTOR_BAD_DTYPE);
+    assert_int_equal(read.id, 0x1001);
+    assert_int_equal(read.name.length, 1);
+    assert_int_equal(read.dtype.length, 7);
     struct writing other = {.flavour = {40, 0}};
     assert_int_equal(spead_descriptor_decode(name.flavour, other.bytes, finish(&other, 1), &read),
                      SPEAD_DESCRIPTOR_NO_PACKET);
@@ -193,8 +222,9 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shape_and_format), cmocka_unit_test(test_dtype),    cmocka_unit_test(test_dtype_refusals),
-        cmocka_unit_test(test_shape_limits),     cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_shape_and_format), cmocka_unit_test(test_dtype),
+        cmocka_unit_test(test_dtype_refusals),   cmocka_unit_test(test_shape_limits),
+        cmocka_unit_test(test_refusals),         cmocka_unit_test(test_dtype_of_texts_and_single_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

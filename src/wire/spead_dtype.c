@@ -128,9 +128,9 @@ static bool read_type(struct spead_text text, struct spead_element *ret)
     case 'b':
         ret->kind = kind;
         return bytes == 1;
-    case 'S': /* bytes of text, and nothing more */
+    case 'S': /* characters; more than one: see spread_text */
     case 'V':
-        ret->kind = kind == 'S' && bytes == 1 ? 'c' : 0;
+        ret->kind = kind == 'S' ? 'c' : 0;
         return bytes > 0;
     default: /* objects, times, UCS-4 */
         return false;
@@ -214,6 +214,8 @@ static bool take_descr(struct literal *in, int depth, struct spead_element *ret)
         break;
     }
     *ret = (struct spead_element){.kind = 0, .bits = record.bits > UINT16_MAX ? 0 : (uint16_t)record.bits};
+    if (record.count == 1 && record.plain)
+        *ret = record.elements[0];
     if (is_complex(&record)) {
         *ret = record.elements[0];
         ret->bits = (uint16_t)record.bits;
@@ -248,6 +250,19 @@ static bool take_entry(struct literal *in, unsigned *seen, struct spead_descript
     return good;
 }
 
+/* A text of several characters, 'S10', is an array of them; an array of such texts has no numbers. */
+static void spread_text(struct spead_descriptor *read)
+{
+    if (read->element.kind != 'c' || read->element.bits == 8)
+        return;
+    if (read->dimensions > 0) {
+        read->element.kind = 0;
+        return;
+    }
+    read->shape[read->dimensions++] = read->element.bits / 8;
+    read->element.bits = 8;
+}
+
 bool spead_dtype_decode(struct spead_text text, struct spead_descriptor *ret)
 {
     struct literal in = {text.data, text.data + text.length};
@@ -267,6 +282,7 @@ bool spead_dtype_decode(struct spead_text text, struct spead_descriptor *ret)
     skip_blanks(&in);
     if (in.at != in.end || seen != 7)
         return false;
+    spread_text(&read);
     read.numpy = true;
     read.dtype = text;
     read.fields = 0;

@@ -128,5 +128,7 @@ int64_t spead_scalar_immediate(struct spead_scalar scalar, uint64_t value)
 {
     if (scalar.bits < 64)
         value &= (UINT64_C(1) << scalar.bits) - 1;
+    if (scalar.little_endian && scalar.bits % 8 == 0 && scalar.bits > 0)
+        value = __builtin_bswap64(value) >> (64 - scalar.bits);
     return extend(scalar, value);
 }

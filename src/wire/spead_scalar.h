@@ -17,7 +17,7 @@ bool spead_scalar_of(const struct spead_descriptor *descriptor, struct spead_sca
 void spead_scalars_f64(struct spead_scalar scalar, const void *data, uint64_t first, uint64_t count, double *out);
 /* The same as integers: floats are cut, unsigned numbers over 2^63 become negative. */
 void spead_scalars_i64(struct spead_scalar scalar, const void *data, uint64_t first, uint64_t count, int64_t *out);
-/* An immediate value of `value_bits` bits as bytes of one scalar: the lowest bits. */
+/* An immediate value as one scalar: its lowest bits, whose bytes lie there in the scalar's own order. */
 int64_t spead_scalar_immediate(struct spead_scalar scalar, uint64_t value);
 
 #endif

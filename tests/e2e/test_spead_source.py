@@ -73,6 +73,77 @@ def test_types_of_items(pipeline, tmp_path):
     assert rows == [expected, {**expected, "wide": [4, 5, 6], "ts": "2023-11-14T22:13:20.001Z", "heap": 8}]
 
 
+NUMPY = "{'descr': %s, 'fortran_order': False, 'shape': %s}"
+
+
+def described(item, name, dtype, shape="()"):
+    return (5, descriptor(item, name, dtype=NUMPY % (dtype, shape)))
+
+
+def test_immediates_keep_their_byte_order(pipeline, tmp_path):
+    """spead2 puts the bytes of a short NumPy item into the pointer as they are."""
+    values = {"<u4": 7, ">u4": 7, "<i2": -2, "<f4": 1.5, "|u1": 200}
+    items = [described(0x1000 + i, dtype, f"'{dtype}'") for i, dtype in enumerate(values)]
+    items += [(0x1000 + i, int.from_bytes(np_bytes(dtype, value), "big")) for i, (dtype, value) in
+              enumerate(values.items())]
+    capture(tmp_path / "a.pcap", [packet(1, items)])
+    rows, _ = records(pipeline, "captures: a.pcap")
+    assert {name: rows[0][name] for name in values} == values
+
+
+def np_bytes(dtype, value):
+    code = {"u1": "B", "u4": "I", "i2": "h", "f4": "f"}[dtype[1:]]
+    return struct.pack(dtype[0].replace("|", "=") + code, value)
+
+
+@pytest.mark.parametrize("items, words, fact", [
+    ([(5, descriptor(0x1000, "x", (400,), "i16")), (0x1000, b"ab")],
+     'item "x" (0x1000) is too short: 2 bytes, where its descriptor says 800', "heaps_with_short_items"),
+    ([(5, descriptor(0x1000, "x", (0,), "i16")), (0x1000, b"ab")], 'item "x" (0x1000) has no elements',
+     "heaps_with_short_items"),
+    ([described(0x1000, "x", "'<M8[ns]'"), (0x1000, b"abcdefgh")],
+     """item "x" (0x1000): a dtype that cannot be read: {'descr': '<M8[ns]'""", "descriptors_refused"),
+    ([(5, descriptor(0x1000, "x", (2,), "u8,i16")), (0x1000, b"abcdef")],
+     '`describe: {name: "0x1000 i16le[]"}` says how to read them', "heaps_without_data"),
+    ([(5, descriptor(0x1000, "x", (), "u64")), (0x1000, b"\xff" * 8)], 'item "x" (0x1000) is over 2^63',
+     "numbers_out_of_range"),
+    ([(5, descriptor(0x1000, "x", (-1,), "c8")), (0x1000, b"a" * 70000)],
+     'item "x" (0x1000) is a text of 70000 bytes, of which the first 65536 are kept', "texts_cut"),
+])
+def test_what_makes_no_column_is_said(pipeline, tmp_path, items, words, fact):
+    capture(tmp_path / "a.pcap", packets(1, items, 60000))
+    _, report = records(pipeline, "captures: a.pcap")
+    assert words in report["outcome"].stderr and facts(report)[fact] == 1, report["outcome"]
+
+
+@pytest.mark.parametrize("option, words", [
+    ("time: samples", '`time`: item "samples" (0x1000) is an array, and a time is a number'),
+    ("time: name", '`time`: item "name" (0x1001) is text, and a time is a number'),
+    ("key: samples", '`key`: item "samples" (0x1000) is an array, and no key')])
+def test_options_name_an_item_of_the_wrong_kind(pipeline, tmp_path, option, words):
+    items = [(5, descriptor(0x1000, "samples", (2,), "u8")), (5, descriptor(0x1001, "name", (-1,), "c8")),
+             (0x1000, b"ab"), (0x1001, b"hey")]
+    capture(tmp_path / "a.pcap", [packet(1, items)])
+    rows, report = records(pipeline, f"captures: a.pcap, {option}")
+    assert words in report["outcome"].stderr and rows[0]["ts"] and rows[0]["sender"] == "127.0.0.1:4000"
+
+
+def test_odd_types(pipeline, tmp_path):
+    items = [described(0x1000, "text", "'|S10'"), (0x1000, b"hello\0\0\0\0\0"),
+             described(0x1001, "one field", "[('a', '<f4')]", "(2,)"), (0x1001, struct.pack("<2f", 1, 2)),
+             (5, descriptor(0x1002, "bits", (10,), "u1")), (0x1002, b"\xaa\x80"),
+             (5, descriptor(0x1003, "flags", (3,), "b1")), (0x1003, b"\xa0"),
+             (5, descriptor(0x1004, "level", (), "i12")), (0x1004, b"\xff\xe0"),
+             (5, descriptor(0x1005, "immediate", (), "i12")), (0x1005, 0xffd),
+             described(0x1006, "matrix", "'>i2'", "(2, 2)"), (0x1006, struct.pack(">4h", 1, 2, 3, 4)),
+             (0x1007, b"mine")]
+    capture(tmp_path / "a.pcap", [packet(1, items)])
+    rows, _ = records(pipeline, "captures: a.pcap, describe: {bits: '0x1007 u8[]'}")  # a name that the stream has, too
+    assert {name: value for name, value in rows[0].items() if name not in ("ts", "sender", "heap")} == {
+        "text": "hello", "one field": [1, 2], "bits": list(b"mine"), "item_0x1002": [1, 0] * 5, "flags": [1, 0, 1],
+        "level": -2, "immediate": -3, "matrix": [1, 2, 3, 4]}
+
+
 def test_time_of_items(pipeline, tmp_path):
     first = [(5, descriptor(0x1600, "timestamp", format="u48")), (5, descriptor(0x1001, "x", format="f32"))]
     heaps = [packet(i + 1, (first if i == 0 else []) + [(0x1600, i * 1712000), (0x1001, 0)]) for i in range(3)]
@@ -87,7 +158,7 @@ def test_time_of_items(pipeline, tmp_path):
     capture(tmp_path / "a.pcap", [packet(1, first + [(0x1600, 5), (0x1001, 0)]), packet(2, [(0x1600, 1 << 47)])])
     rows, report = records(pipeline, "captures: a.pcap, time: timestamp")  # as seconds
     assert [row["timestamp"] for row in rows] == ["1970-01-01T00:00:05Z", None]
-    assert facts(report)["times_out_of_range"] == 1 and '"timestamp" is no time' in report["outcome"].stderr
+    assert facts(report)["times_out_of_range"] == 1 and '"timestamp" (0x1600) is no time' in report["outcome"].stderr
 
 
 def test_a_changed_descriptor_is_a_new_schema(pipeline, tmp_path):
