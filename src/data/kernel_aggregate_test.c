@@ -12,16 +12,9 @@
 #include <cmocka.h>
 
 #include "data/kernel_aggregate.h"
+#include "data/kernel_test.h"
 
 enum { VALUES_MOST = 300 };
-
-static uint64_t next_random(uint64_t *seed)
-{
-    uint64_t x = (*seed += UINT64_C(0x9e3779b97f4a7c15));
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
 
 struct reading {
     int64_t time;

@@ -13,16 +13,10 @@
 #include <cmocka.h>
 
 #include "data/kernel_normalize.h"
+#include "data/kernel_test.h"
 
 enum { ROWS = 20000 };
 
-static uint64_t next_random(uint64_t *seed)
-{
-    uint64_t x = (*seed += UINT64_C(0x9e3779b97f4a7c15));
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
 static double noise(uint64_t *seed) /* in −1 … 1 */
 {
     return (double)(next_random(seed) >> 11) * 0x1p-52 - 1;

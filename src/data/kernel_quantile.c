@@ -113,12 +113,7 @@ void quantile_sort(double *values, uint32_t count)
 
 double quantile_at(const double *values, uint32_t count, double rank)
 {
-    double place = rank * (count - 1.0);
-    if (count == 0)
-        return NAN;
-    uint32_t below = (uint32_t)place;
-    double fraction = place - below;
-    return fraction == 0 ? values[below] : order_between(values[below], values[below + 1], fraction);
+    return count ? order_at(values, order_place(rank, count)) : NAN;
 }
 
 uint32_t quantile_distinct(double *values, uint32_t count)

@@ -11,22 +11,9 @@
 #include <cmocka.h>
 
 #include "data/kernel_quantile.h"
+#include "data/kernel_test.h"
 
 enum { VALUES_MOST = 3000 };
-
-static uint64_t next_random(uint64_t *seed)
-{
-    uint64_t x = (*seed += UINT64_C(0x9e3779b97f4a7c15));
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
-static int compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 static double draw_value(uint64_t *seed, uint32_t i, uint32_t count, int shape)
 {
@@ -56,7 +43,7 @@ static void test_against_the_model(void **state)
         for (uint32_t i = 0; i < count; i++)
             values[i] = model[i] = draw_value(&seed, i, count, (int)(round % 6));
         if (count)
-            qsort(model, count, sizeof *model, compare);
+            qsort(model, count, sizeof *model, compare_doubles);
         quantile_sort(values, count);
         for (uint32_t i = 0; i < count; i++) {
             if (values[i] != model[i])

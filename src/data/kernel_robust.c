@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "data/kernel_rolling_order.h"
+
 struct robust_head {
     uint32_t begin, count; /* of the ring: records */
     uint32_t sorted;       /* values that are not null */
@@ -75,16 +77,11 @@ static void replace(struct key *key, double old, double new)
 
 /* ---- Median and MAD -------------------------------------------------------------------------------------------- */
 
-static double middle(double low, double high)
-{
-    return low == high ? low : low + (high - low) * 0.5;
-}
-
 double robust_median(const double *sorted, uint32_t count)
 {
     if (!count)
         return NAN;
-    return count % 2 ? sorted[count / 2] : middle(sorted[count / 2 - 1], sorted[count / 2]);
+    return order_at(sorted, order_place(0.5, count));
 }
 
 /* Distances to the median, from the middle outwards: left(i) = median − sorted[half − 1 − i], right(j) = sorted[half +
@@ -116,7 +113,7 @@ double robust_deviation(const double *sorted, uint32_t count, double median)
         next = median - left[-(int64_t)lefts];
     if (rights < right_count && right[rights] - median < next)
         next = right[rights] - median;
-    return middle(last, next);
+    return order_between(last, next, 0.5);
 }
 
 /* ---- Records --------------------------------------------------------------------------------------------------- */

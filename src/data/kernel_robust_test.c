@@ -14,28 +14,15 @@
 
 #include "base/memory.h"
 #include "data/kernel_robust.h"
+#include "data/kernel_test.h"
 
 enum { ROWS = 3000, KEYS = 3 };
-
-static uint64_t next_random(uint64_t *seed)
-{
-    uint64_t x = (*seed += UINT64_C(0x9e3779b97f4a7c15));
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
 
 static double median_model(double *values, uint32_t count)
 {
     if (!count)
         return NAN;
-    qsort(values, count, sizeof *values, compare);
+    qsort(values, count, sizeof *values, compare_doubles);
     double low = values[(count - 1) / 2], high = values[count / 2];
     return low == high ? low : low + (high - low) * 0.5;
 }

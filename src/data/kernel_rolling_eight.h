@@ -158,12 +158,10 @@ static __attribute__((noinline)) uint32_t rolling_take_eights(const struct rolli
 {
     const uint32_t window = kernel->options.window, refresh_records = kernel->refresh_records;
     const size_t offset = kernel->state_offset;
-    const uint32_t ahead = far ? rows->count : 0;
     uint32_t i = 0;
     for (; i + 8 <= count; i += 8) {
         void *const *states = rows->states + begin + i;
-        for (uint32_t k = 0; k < 8 && begin + i + 7 + ROLLING_FETCH_HEAD < ahead; k++)
-            rolling_prefetch_both(kernel, states + k);
+        rolling_prefetch_eight(kernel, states, far ? rows->count - begin - i : 0);
         if (!eight_take(states, offset, window, refresh_records, values + i, notes, at + i))
             break;
     }

@@ -40,6 +40,13 @@ static inline void rolling_prefetch_both(const struct rolling_kernel *kernel, vo
     __builtin_prefetch((double *)(head + 1) + head->next, 1);
 }
 
+/* Of the next eight rows, as long as that is so. left: rows that there are yet, 0: none is to be asked for. */
+static inline void rolling_prefetch_eight(const struct rolling_kernel *kernel, void *const *states, uint32_t left)
+{
+    for (uint32_t k = 0; k < 8 && left >= 8 + ROLLING_FETCH_HEAD; k++)
+        rolling_prefetch_both(kernel, states + k);
+}
+
 static inline void rolling_prefetch(const struct rolling_kernel *kernel, const struct rolling_rows *rows, uint32_t i)
 {
     if (i + ROLLING_FETCH_HEAD < rows->count)

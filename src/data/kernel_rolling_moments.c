@@ -235,7 +235,6 @@ static inline __attribute__((always_inline)) void gather_scattered(const struct 
 {
     const uint32_t window = kernel->options.window, refresh_records = kernel->refresh_records;
     const size_t offset = kernel->state_offset;
-    const uint32_t ahead = far ? rows->count : 0;
     uint32_t i = 0;
     for (; i + 8 <= count; i += 8) {
         void *const *states = rows->states + begin + i;
@@ -250,8 +249,7 @@ static inline __attribute__((always_inline)) void gather_scattered(const struct 
                 i -= 8;
             continue;
         }
-        for (uint32_t k = 0; k < 8 && begin + i + 7 + ROLLING_FETCH_HEAD < ahead; k++)
-            rolling_prefetch_both(kernel, states + k);
+        rolling_prefetch_eight(kernel, states, far ? rows->count - begin - i : 0);
         if (__builtin_expect(!rolling_take_fours(2, states, offset, window, refresh_records, values + i, notes, i), 0))
             gather_eight(kernel, rows, begin + i, values + i, counted, notes, i);
         else if (counted)

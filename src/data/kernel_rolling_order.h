@@ -137,19 +137,37 @@ static inline double order_between(double low, double high, double fraction)
     return apart <= 1.7e308 ? low + apart * fraction : low * (1 - fraction) + high * fraction;
 }
 
-/* The value at `rank` of 0 … 1 between the smallest and the largest. There is at least one value. */
+/* Where `rank` of 0 … 1 lies among `count` values in order, at least one: so far from number `below` to the next. */
+struct order_place {
+    uint32_t below;
+    double fraction;
+};
+static inline struct order_place order_place(double rank, uint32_t count)
+{
+    double place = rank * (count - 1);
+    uint32_t below = (uint32_t)place;
+    return (struct order_place){below, place - below};
+}
+
+/* The value there, of values in order. */
+static inline double order_at(const double *values, struct order_place place)
+{
+    const double *low = values + place.below;
+    return place.fraction == 0 ? *low : order_between(*low, low[1], place.fraction);
+}
+
+/* The same of two heaps. */
 static inline double order_quantile(struct order *order, double rank)
 {
-    double place = rank * (order->sizes[0] + order->sizes[1] - 1);
-    uint32_t below = (uint32_t)place;
-    while (order->sizes[0] != below + 1) {
-        int from = order->sizes[0] < below + 1;
+    const struct order_place place = order_place(rank, order->sizes[0] + order->sizes[1]);
+    while (order->sizes[0] != place.below + 1) {
+        int from = order->sizes[0] < place.below + 1;
         uint32_t slot = *order_entry(order, from, 0);
         order_take(order, from, 0);
         order_push(order, !from, slot);
     }
-    double fraction = place - below, low = order_top(order, 0);
-    return fraction == 0 ? low : order_between(low, order_top(order, 1), fraction);
+    const double low = order_top(order, 0);
+    return place.fraction == 0 ? low : order_between(low, order_top(order, 1), place.fraction);
 }
 
 /* ---- Values in order ----------------------------------------------------------------------------------------------
@@ -202,7 +220,7 @@ static inline void order_sorted_add(const struct order_sorted *sorted, double va
     if (*sorted->count > 0)
         order_places(sorted, value, value, &at, &same);
     memmove(sorted->values + at + 1, sorted->values + at, (*sorted->count - at) * sizeof(double));
-    sorted->values[at] = value;
+    sorted->values[at] = value + 0.0; /* −0 becomes 0: which of them comes first would be chance */
     ++*sorted->count;
 }
 
@@ -225,15 +243,7 @@ static inline void order_sorted_replace(const struct order_sorted *sorted, doubl
     } else {
         memmove(sorted->values + to + 1, sorted->values + to, (from - to) * sizeof(double));
     }
-    sorted->values[to] = value;
-}
-
-static inline double order_sorted_quantile(const struct order_sorted *sorted, double rank)
-{
-    double place = rank * (*sorted->count - 1);
-    uint32_t below = (uint32_t)place;
-    double fraction = place - below, low = sorted->values[below];
-    return fraction == 0 ? low : order_between(low, sorted->values[below + 1], fraction);
+    sorted->values[to] = value + 0.0;
 }
 
 /* ---- Distinct values: open addressing, counts beside the values; twice as many places as the ring has -------------

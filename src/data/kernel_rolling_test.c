@@ -17,6 +17,7 @@
 
 #include "base/memory.h"
 #include "data/kernel_rolling.h"
+#include "data/kernel_test.h"
 
 enum {
     ALL = (1 << ROLLING_STATISTICS) - 1,
@@ -30,17 +31,6 @@ static uint32_t one_in(uint32_t rows)
     return getenv("WEIR_TEST_SEEDS") ? 1 : rows;
 }
 
-static uint64_t next_random(uint64_t *seed)
-{
-    uint64_t x = (*seed += UINT64_C(0x9e3779b97f4a7c15));
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-static double uniform(uint64_t *seed)
-{
-    return (double)(next_random(seed) >> 11) * 0x1p-53;
-}
 static double noise(uint64_t *seed) /* mean 0, stddev 1, about Gaussian */
 {
     double sum = -6;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "data/kernel_rolling_order.h"
+#include "data/kernel_rolling_ranks.h"
 #include "data/kernel_rolling_sums.h"
 
 #define ASKED(statistic) (1u << (statistic))
@@ -13,6 +14,8 @@
     (ASKED(ROLLING_SUM) | ASKED(ROLLING_MEAN) | ASKED(ROLLING_VAR) | ASKED(ROLLING_STDDEV) | ASKED(ROLLING_ZSCORE))
 
 enum { REFRESH_LAPS = 4, REFRESH_RECORDS = 1024, LINE = 64, PREFETCH = 8 };
+/* So many records of a key at once, and such a share of its window, and they are put in order together. */
+enum { MANY_LEAST = 64, MANY_SHARE = 4 };
 
 /* The slope is made afresh when so little is left of Σt² about the mean. */
 #define SLOPE_LOSS 1e-4L
@@ -263,7 +266,7 @@ static void take_ewma(const struct rolling_wide *wide, struct head *head, double
 
 static inline double quantile(const struct rolling_wide *wide, struct key *key, uint32_t heap)
 {
-    return wide->sorted ? order_sorted_quantile(&key->sorted, wide->ranks[heap])
+    return wide->sorted ? order_at(key->sorted.values, order_place(wide->ranks[heap], *key->sorted.count))
                         : order_quantile(&key->orders[heap], wide->ranks[heap]);
 }
 
@@ -402,18 +405,70 @@ static inline bool take_in_order(const struct rolling_wide *wide, struct key *ke
     head->oldest = after(head->oldest, wide->options.records);
     head->number++;
     for (uint32_t q = 0; q < wide->options.quantile_count; q++)
-        ((double *)rows->columns[ROLLING_QUANTILE + q])[row] = order_sorted_quantile(&key->sorted, wide->ranks[q]);
+        ((double *)rows->columns[ROLLING_QUANTILE + q])[row] = order_at(
+            key->sorted.values, order_place(wide->ranks[q], wide->options.records));
     return true;
+}
+
+/* How many rows from `begin` on are of the same key and finite numbers. */
+static uint32_t finite_rows(const struct rolling_wide_rows *rows, uint32_t begin)
+{
+    const uint32_t most = rows->count - begin < RANKS_ROWS_MOST ? rows->count - begin : RANKS_ROWS_MOST;
+    uint32_t count = 0;
+    while (count < most && rows->states[begin + count] == rows->states[begin] &&
+           fabs(rows->values[rows->selection ? rows->selection[begin + count] : begin + count]) <= DBL_MAX)
+        count++;
+    return count;
+}
+
+/* Many rows at once, where they are of one key and its window is full. Returns how many; 0: there are too few. *rest:
+ * from which row on it is worth trying. */
+static uint32_t take_many(const struct rolling_wide *wide, struct key *key, struct rolling_wide_rows *rows,
+                          uint32_t begin, uint32_t *rest)
+{
+    struct head *head = key->head;
+    const uint32_t window = wide->options.records;
+    if (begin < *rest || head->sums.finite != window || rows->count - begin < wide->many)
+        return 0;
+    const uint32_t count = finite_rows(rows, begin);
+    if (count < wide->many) {
+        *rest = begin + count;
+        return 0;
+    }
+    rolling_ranks_process(&(struct ranks_rows){
+        .ring = key->ring,
+        .window = window,
+        .oldest = head->oldest,
+        .values = rows->values,
+        .selection = rows->selection,
+        .begin = begin,
+        .count = count,
+        .quantile_count = wide->options.quantile_count,
+        .quantiles = wide->ranks,
+        .columns = rows->columns + ROLLING_QUANTILE,
+        .sorted = key->sorted.values,
+    });
+    for (uint32_t i = count > window ? count - window : 0; i < count; i++)
+        key->ring[(head->oldest + i) % window] = rows->values[rows->selection ? rows->selection[begin + i] : begin + i];
+    head->oldest = (head->oldest + count) % window;
+    head->number += count;
+    return count;
 }
 
 void rolling_wide_process(const struct rolling_wide *wide, struct rolling_wide_rows *rows)
 {
     struct key key;
+    uint32_t many_from = wide->many ? 0 : UINT32_MAX;
     for (uint32_t i = 0; i < rows->count; i++) {
         if (i + PREFETCH < rows->count)
             __builtin_prefetch((char *)rows->states[i + PREFETCH] + wide->state_offset, 1);
         if (i == 0 || rows->states[i] != rows->states[i - 1])
             key_of(wide, rows->states[i], &key);
+        uint32_t many = take_many(wide, &key, rows, i, &many_from);
+        if (many) {
+            i += many - 1;
+            continue;
+        }
         uint32_t row = rows->selection ? rows->selection[i] : i;
         if (!wide->quantiles_only || !take_in_order(wide, &key, rows, row))
             take(wide, &key, rows, row);
@@ -446,6 +501,8 @@ int rolling_wide_init(struct rolling_wide *wide, const struct rolling_wide_optio
     wide->heaps = end;
     wide->sorted = records <= ORDER_SORTED_MOST && !options->heaps;
     wide->quantiles_only = wide->sorted && !options->span && !options->lag && !(asked & (ASKED(ROLLING_QUANTILE) - 1));
+    if (wide->quantiles_only && !options->one_by_one)
+        wide->many = records / MANY_SHARE < MANY_LEAST ? MANY_LEAST : records / MANY_SHARE;
     if (wide->sorted)
         end += wide->heap_count ? sizeof(double) * records : 0;
     else

@@ -52,7 +52,8 @@ struct rolling_wide_options {
     double alpha;     /* ewma; 0: by half-life */
     double half_life; /* records, or ns when half_life_timed */
     bool half_life_timed;
-    bool heaps; /* for the order of values, as of a long window, whatever its length: for tests */
+    bool heaps;      /* for the order of values, as of a long window, whatever its length: for tests */
+    bool one_by_one; /* never many records at once: for tests */
     uint32_t quantile_count;
     double quantiles[ROLLING_QUANTILES_MOST]; /* 0 … 1 */
 };
@@ -74,6 +75,7 @@ struct rolling_wide {
     size_t state_offset, times, heaps, table;
     bool sorted; /* the values are kept in order, where the heaps would be */
     bool quantiles_only;
+    uint32_t many; /* so many records at once are put in order together; 0: none are */
     uint32_t heap_count, table_size, refresh_records;
     double ranks[ROLLING_QUANTILES_MOST + 2]; /* of the heaps: the quantiles, 0 for min, 1 for max */
     uint32_t least, most;                     /* the heaps of min and max */

@@ -13,21 +13,10 @@
 
 #include "base/memory.h"
 #include "data/kernel_rolling_wide.h"
+#include "data/kernel_test.h"
 
 enum { ROWS = 1200, QUANTILES = 3, ALL = (1 << (ROLLING_QUANTILE + QUANTILES)) - 1 };
 static const double ranks[QUANTILES] = {0.5, 0.9, 0.01};
-
-static uint64_t next_random(uint64_t *seed)
-{
-    uint64_t x = (*seed += UINT64_C(0x9e3779b97f4a7c15));
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-static double uniform(uint64_t *seed)
-{
-    return (double)(next_random(seed) >> 11) * 0x1p-53;
-}
 
 struct data {
     double values[ROWS];
@@ -52,14 +41,6 @@ static void make_data(struct data *data, int kind, uint64_t *seed)
 
 /* ---- The model ----------------------------------------------------------------------------------------------------
  */
-
-static int compare(const void *a, const void *b)
-{
-    double x, y;
-    memcpy(&x, a, sizeof(x));
-    memcpy(&y, b, sizeof(y));
-    return (x > y) - (x < y);
-}
 
 struct model {
     double result[ROLLING_WIDE_STATISTICS];
@@ -128,7 +109,7 @@ static void model_window(struct model *model, const struct data *data, uint32_t 
     double x = data->values[current];
     if (isfinite(x) && r[ROLLING_STDDEV] > 0)
         r[ROLLING_ZSCORE] = (x - r[ROLLING_MEAN]) / r[ROLLING_STDDEV];
-    qsort(v, n, sizeof(double), compare);
+    qsort(v, n, sizeof(double), compare_doubles);
     for (uint32_t i = 0; i < n; i++)
         r[ROLLING_DISTINCT] += i == 0 || v[i] != v[i - 1];
     r[ROLLING_MIN] = v[0];
