@@ -39,7 +39,8 @@ void breaker_report(struct breaker *breaker, int64_t now_ns, bool good)
         breaker->open_for = breaker->options.open_ns;
         return;
     }
-    breaker->failed++;
+    if (breaker->failed++ == 0)
+        breaker->failing_since = now_ns;
     if (probe) {
         breaker->open_for = breaker->open_for > breaker->options.most_ns / 2 ? breaker->options.most_ns
                                                                              : breaker->open_for * 2;

@@ -25,7 +25,8 @@ struct breaker_options {
 struct breaker {
     struct breaker_options options;
     enum breaker_state state;
-    uint32_t failed; /* in a row */
+    uint32_t failed;       /* in a row */
+    int64_t failing_since; /* when the first of these was reported */
     int64_t open_for, until;
     bool probing; /* half open: the probe is under way */
     uint64_t opened, refused;

@@ -27,6 +27,7 @@ struct model {
     int length;
     bool open, probe_allowed; /* probe_allowed: somebody was let through since it has opened */
     int64_t since, pause, first, most;
+    int64_t times[STEPS]; /* of the history */
 };
 
 static int bad_in_a_row(const struct model *model)
@@ -52,6 +53,7 @@ static void model_report(struct model *model, int64_t now, bool good)
     if (model->open && now < model->since + model->pause && !model->probe_allowed)
         return;
     bool half_open = model->open;
+    model->times[model->length] = now;
     model->history[model->length++] = good ? 'g' : 'b';
     model->probe_allowed = false;
     if (good) {
@@ -93,6 +95,8 @@ static void follow_model(uint64_t seed)
         breaker_report(&breaker, now, good);
         model_report(&model, now, good);
         assert_int_equal(breaker.state == BREAKER_CLOSED, !model.open);
+        if (!good)
+            assert_int_equal(breaker.failing_since, model.times[model.length - bad_in_a_row(&model)]);
         if (breaker.state == BREAKER_OPEN)
             assert_int_equal(breaker_next(&breaker), model.since + model.pause);
     }

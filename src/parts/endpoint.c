@@ -141,17 +141,31 @@ static void publish(struct endpoint *endpoint)
     atomic_store_explicit(&endpoint->unbudgeted, endpoint->budget.refused, memory_order_relaxed);
 }
 
-/* Waits until the server may be asked. */
-static int pass_breaker(struct weir_context *context, struct endpoint *endpoint, int64_t deadline)
+static void tell_down(struct endpoint *endpoint)
+{
+    char timeout[32];
+    if (endpoint->told)
+        return;
+    endpoint->told = true;
+    weir_notice(endpoint->env, "server down",
+                "the server has been down for longer than `timeout` (%s): calls fail at once until it answers again",
+                units_show_duration(endpoint->options->timeout, timeout, sizeof timeout));
+}
+
+/* Waits until the server may be asked; -ETIMEDOUT: not within the deadline, or it has been down for too long. */
+static int pass_breaker(struct weir_context *context, struct endpoint *endpoint, bool patient, int64_t deadline)
 {
     struct breaker *breaker = &endpoint->breaker;
     while (!breaker_allow(breaker, weir_now(context))) {
-        int64_t next = breaker->state == BREAKER_OPEN ? breaker_next(breaker) : deadline;
-        int error = weir_event_wait(context, &endpoint->moved, next < deadline ? next : deadline);
-        if (error == -ECANCELED)
-            return error;
-        if (weir_now(context) >= deadline)
+        int64_t now = weir_now(context), down = breaker->failing_since + endpoint->options->timeout;
+        int64_t limit = patient || deadline < down ? deadline : down;
+        int64_t next = breaker->state == BREAKER_OPEN ? breaker_next(breaker) : limit;
+        if (!patient && now >= down)
+            tell_down(endpoint);
+        if (now >= limit)
             return -ETIMEDOUT;
+        if (weir_event_wait(context, &endpoint->moved, next < limit ? next : limit) == -ECANCELED)
+            return -ECANCELED;
     }
     publish(endpoint);
     return 0;
@@ -175,6 +189,7 @@ static void tell_breaker(struct weir_context *context, struct endpoint *endpoint
                     breaker->failed, units_show_duration(breaker->open_for, pause, sizeof pause));
     if (breaker->state == BREAKER_CLOSED && before != BREAKER_CLOSED)
         weir_notice(endpoint->env, "circuit closed", "the server answers again");
+    endpoint->told = endpoint->told && breaker->state != BREAKER_CLOSED;
     publish(endpoint);
 }
 
@@ -198,9 +213,17 @@ static int fail_open_circuit(struct endpoint *endpoint, const struct endpoint_qu
     char url[256];
     answer->reply.outcome = HTTP_CONNECT_FAILED;
     answer->may_pass = true;
-    snprintf(answer->words, sizeof answer->words, "%s is not asked for now: %u calls failed in a row",
-             http_url_show(question->url, url, sizeof url), endpoint->breaker.failed);
+    snprintf(answer->words, sizeof answer->words, "%s is not asked for now: %u calls failed in a row, the last: %s",
+             http_url_show(question->url, url, sizeof url), endpoint->breaker.failed, endpoint->last_words);
     return -EAGAIN;
+}
+
+/* "GET http://host/: connection refused" has its reason behind the address, in which there is no space. */
+static void keep_reason(struct endpoint *endpoint, const char *words)
+{
+    const char *reason = strstr(words, ": ");
+    snprintf(endpoint->last_words, sizeof endpoint->last_words, "%.*s", ENDPOINT_REASON - 1,
+             reason ? reason + 2 : words);
 }
 
 /* One attempt. */
@@ -231,6 +254,8 @@ static int ask_once(struct weir_context *context, struct endpoint *endpoint, con
     tell_breaker(context, endpoint, &answer->reply);
     if (error < 0)
         http_explain(&request, &answer->reply, answer->words, sizeof answer->words);
+    if (error < 0 && error != -ECANCELED)
+        keep_reason(endpoint, answer->words);
     return error;
 }
 
@@ -263,7 +288,8 @@ int endpoint_ask(struct weir_context *context, struct endpoint *endpoint, const 
     *answer = (struct endpoint_answer){.limit = LIMITER_GOOD};
     retry_budget_earn(&endpoint->budget);
     for (uint32_t attempt = 1;; attempt++) {
-        int error = pass_breaker(context, endpoint, deadline);
+        int error = pass_breaker(context, endpoint, question->patient, deadline);
+        bool asked = error == 0;
         if (error == -ETIMEDOUT)
             error = fail_open_circuit(endpoint, question, answer);
         else if (error == 0)
@@ -277,13 +303,15 @@ int endpoint_ask(struct weir_context *context, struct endpoint *endpoint, const 
         overload |= is_overload(reply->outcome, reply->status);
         answer->limit = overload ? LIMITER_OVERLOAD : LIMITER_OTHER;
         answer->may_pass = may_pass(reply->outcome, reply->status);
-        int wait = error == -ECANCELED ? error : before_retry(context, endpoint, question, attempt, deadline, answer);
+        int wait = error == -ECANCELED ? error : 1;
+        if (asked && wait > 0)
+            wait = before_retry(context, endpoint, question, attempt, deadline, answer);
         publish(endpoint);
         if (wait < 0)
             return wait;
         if (wait > 0) {
             endpoint->failed++;
-            weir_count(endpoint->env, "calls failed", http_outcome_name(reply->outcome), 1);
+            weir_count(endpoint->env, "calls failed", asked ? http_outcome_name(reply->outcome) : "circuit open", 1);
             return error;
         }
         http_reply_release(&answer->reply);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A server that a part asks over HTTP, and what is known of how it fares: credentials, one deadline for an answer with
- * all its retries, a budget for those, and a circuit breaker. While the circuit is open nobody asks; who would waits
- * for it within the deadline.
+ * all its retries, a budget for those, and a circuit breaker. While the circuit is open nobody asks. Who would waits
+ * for it, as long as the server has not been down for longer than the timeout: a restart costs time and no answers.
+ * After that all but the probes fail at once, so that a dead server holds nobody up; only a `patient` question goes on
+ * waiting within its deadline.
  *
  * For the tasks of one loop; endpoint_report comes from another thread.
  */
@@ -16,7 +18,7 @@
 #include "async/retry.h"
 #include "net/http.h"
 
-enum { ENDPOINT_FIELDS_MOST = 32, ENDPOINT_WORDS = 512 };
+enum { ENDPOINT_FIELDS_MOST = 32, ENDPOINT_WORDS = 512, ENDPOINT_REASON = 192 };
 
 /* How to connect and who asks: options of every part that speaks HTTP. */
 struct endpoint_access {
@@ -69,7 +71,9 @@ struct endpoint {
     uint32_t pair_count;
     struct retry_budget budget;
     struct breaker breaker;
-    struct weir_event moved; /* the breaker */
+    struct weir_event moved;          /* the breaker */
+    bool told;                        /* that calls fail at once */
+    char last_words[ENDPOINT_REASON]; /* why the last call failed, without its address */
     uint64_t random;
     _Atomic uint64_t answered, failed, retried, unbudgeted, opened;
     _Atomic int state; /* enum breaker_state */
@@ -86,6 +90,7 @@ struct endpoint_question {
     int64_t deadline_ns;         /* weir_now's clock; besides the timeout; 0: none */
     bool gzip;
     bool repeatable; /* may be asked twice although it is a POST */
+    bool patient;    /* waits for a server that has been down for long: there is nothing better to do */
 };
 
 /* What came of it. The reply is to be released (http_reply_release) on every path. */

@@ -214,6 +214,7 @@ static int ask(struct weir_context *context, struct request *request, int64_t de
         .idempotency_key = request->key,
         .deadline_ns = deadline,
         .gzip = self->compress == COMPRESS_GZIP,
+        .patient = true,
     };
     int error = endpoint_ask(context, &self->endpoint, &question, answer);
     int status = answer->reply.status;

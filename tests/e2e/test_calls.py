@@ -141,6 +141,43 @@ def test_the_circuit_opens_and_closes(pipeline, tmp_path):
     assert len(peer.asked) < 50, "while it is open nobody asks"
 
 
+CIRCUITS = {
+    "call": 'call: {url: "http://model/", values: {x: /waited}, breaker: 3, retries: 1, timeout: %s}',
+    "lookup": 'lookup: {url: "http://sites/{seq}", values: {x: /waited}, breaker: 3, retries: 1, timeout: %s}',
+}
+
+
+def behind_a_circuit(pipeline, stage, timeout, *peer):
+    text = ("sources: {in: {type: generate, keys: 10, rate: 100/s, count: 3000}}\n"
+            f"stages: [{{{CIRCUITS[stage] % timeout}}}]\n" + OUT)
+    return pipeline(text, args=["--simulated", *peer])
+
+
+@pytest.mark.parametrize("stage", CIRCUITS)
+def test_a_dead_server_holds_nobody_up(pipeline, stage):
+    """Once it has been down for the timeout, calls fail at once, but for the probes: 1, 2, 4, 8, 16 s apart."""
+    report = behind_a_circuit(pipeline, stage, "2s", "--server", "service=1h", "--server", "timeout=1ms")
+    assert report["records_refused"] == 3000 and report["seconds"] < 30.1 and report["lag_seconds_max"] < 2.5, report
+    failed = {count["field"]: count["number"] for count in report["counters"] if count["what"] == "calls failed"}
+    assert failed["bad_status"] < 12 and failed["circuit open"] > 2000, failed
+    words = report["outcome"].stderr
+    assert words.count("down for longer than `timeout` (2.00 s): calls fail at once until it answers again") == 1, words
+
+
+@pytest.mark.parametrize("stage", CIRCUITS)
+def test_a_restart_is_waited_for(pipeline, stage):
+    report = behind_a_circuit(pipeline, stage, "8s", "--fleet", "restart_every=10s", "--fleet", "down=1500ms")
+    assert report["records_stored"] > 2950 and report["lag_seconds_max"] > 1, report
+    assert not any(count["field"] == "circuit open" for count in report["counters"]), report["counters"]
+
+
+@pytest.mark.parametrize("stage", CIRCUITS)
+def test_who_is_back_is_asked_again(pipeline, stage):
+    report = behind_a_circuit(pipeline, stage, "2s", "--fleet", "restart_every=9s", "--fleet", "down=10s")
+    assert report["records_stored"] > 900 and report["records_refused"] > 900, report
+    assert report["lag_seconds_max"] < 2.5, report
+
+
 def test_adaptive_concurrency_against_a_server_with_a_capacity(pipeline):
     with simulated("server", "--workers", 8, "--service", "10ms", "--timeout", "300ms") as port:
         report = pipeline(GENERATE % 400 + f"""stages:
