@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <weir/part.h>
 
 #ifndef WEIR_VERSION
@@ -80,7 +81,7 @@ struct app_option {
     struct app_list *list; /* may be given several times */
 };
 struct app_usage {
-    const char *synopsis;    /* "check FILE": what follows "weir " */
+    const char *synopsis;    /* "check FILE": what follows "weir ", without the options */
     const char *summary;     /* one sentence */
     const char *description; /* paragraphs for --help; may be NULL */
     const struct app_option *options;
@@ -104,6 +105,15 @@ int app_size(const char *option, const char *text, long long *ret_bytes);
 void app_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The error with its place, on stderr. Returns APP_USAGE for mistakes of the user's (-EINVAL), else APP_FAILED. */
 int app_report(const struct weir_error *error);
+
+/* Writes what is in the buffer to stdout or stderr, flushes, and empties the buffer: APP_OK, or APP_FAILED after words.
+ * A reader that has gone (| head) had enough: that is no failure. */
+int app_put(FILE *file, struct weir_buffer *out);
+/* How wide the terminal is: COLUMNS of the environment, else as the descriptor says, else `otherwise`. */
+int app_columns(int descriptor, int otherwise);
+/* The text in lines of at most `width` bytes, cut between words; each but the first begins with `indent`. No newline at
+ * the end. */
+void app_wrap(struct weir_buffer *out, const char *text, size_t width, const char *indent);
 
 /* True when colours are welcome on this descriptor: a terminal, no NO_COLOR, TERM is not dumb. */
 bool app_colour(int descriptor);

@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "base/buffer.h"
 #include "base/error.h"
 #include "base/units.h"
 
-enum { HELP_COLUMN = 26 };
+enum { HELP_COLUMN = 26, HELP_WIDTH = 84 };
 
 /* Characters of the command's name in a synopsis: "check" of "check FILE", "spead send" of "spead send HOST:PORT". */
 static int name_length(const char *synopsis)
@@ -19,21 +20,37 @@ static int name_length(const char *synopsis)
     return (int)length;
 }
 
-static void print_usage(const struct app_usage *usage)
+/* "      --limit N           end after N records"; the help begins in a column, in the next line where there is no
+ * room. */
+static void add_option(struct weir_buffer *out, const struct app_option *option)
 {
-    printf("Usage: weir %s\n\n%s\n", usage->synopsis, usage->summary);
+    static const char indent[] = "\n                          "; /* HELP_COLUMN blanks */
+    char left[64], letter[8] = "    ";
+    if (option->letter)
+        snprintf(letter, sizeof letter, "-%c, ", option->letter);
+    snprintf(left, sizeof left, "  %s--%s%s%s", letter, option->name, option->argument ? " " : "",
+             option->argument ? option->argument : "");
+    if (strlen(left) + 2 <= HELP_COLUMN)
+        buffer_format(out, "%-*s", HELP_COLUMN, left);
+    else
+        buffer_format(out, "%s%s", left, indent);
+    app_wrap(out, option->help, HELP_WIDTH, indent + 1);
+    buffer_string(out, "\n");
+}
+
+static int print_usage(const struct app_usage *usage)
+{
+    const struct app_option help = {.name = "help", .letter = 'h', .help = "this text"};
+    struct weir_buffer out = {0};
+    bool options = usage->options && usage->options->name;
+    buffer_format(&out, "Usage: weir %s%s\n\n%s\n", usage->synopsis, options ? " [OPTIONS]" : "", usage->summary);
     if (usage->description)
-        printf("\n%s\n", usage->description);
-    printf("\nOptions:\n");
-    for (const struct app_option *option = usage->options; option && option->name; option++) {
-        char left[64], letter[8] = "    ";
-        if (option->letter)
-            snprintf(letter, sizeof letter, "-%c, ", option->letter);
-        snprintf(left, sizeof left, "  %s--%s%s%s", letter, option->name, option->argument ? " " : "",
-                 option->argument ? option->argument : "");
-        printf("%-*s%s%s\n", HELP_COLUMN, left, strlen(left) >= HELP_COLUMN ? "  " : "", option->help);
-    }
-    printf("%-*s%s\n", HELP_COLUMN, "  -h, --help", "this text");
+        buffer_format(&out, "\n%s\n", usage->description);
+    buffer_string(&out, "\nOptions:\n");
+    for (const struct app_option *option = usage->options; option && option->name; option++)
+        add_option(&out, option);
+    add_option(&out, &help);
+    return app_put(stdout, &out);
 }
 
 static int fail_option(const struct app_usage *usage, const char *argument)
@@ -119,8 +136,7 @@ int app_parse(const struct app_usage *usage, int argc, char **argv, int *ret_ope
     bool options = true;
     for (int i = 1; i < argc; i++) {
         if (options && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
-            print_usage(usage);
-            return APP_OK;
+            return print_usage(usage);
         }
         if (options && strcmp(argv[i], "--") == 0) {
             options = false;

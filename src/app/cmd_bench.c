@@ -181,9 +181,7 @@ static int list(const struct benching *benching)
     }
     if (benching->arguments->json)
         buffer_string(&out, "]}\n");
-    bool good = !out.failed && fwrite(out.data, 1, out.size, stdout) == out.size && fflush(stdout) == 0;
-    buffer_free(&out);
-    return good ? APP_OK : APP_FAILED;
+    return app_put(stdout, &out);
 }
 
 /* ---- Files --------------------------------------------------------------------------------------------------------
@@ -229,12 +227,16 @@ static int save(const struct benching *benching)
     struct weir_buffer text = {0};
     char *path = path_of(benching->arguments->save);
     microbench_json(&benching->set, NULL, &text);
-    int error = path ? files_save(path, &text) : -ENOMEM;
-    if (!error && strcmp(path, "-") != 0 && !benching->arguments->json)
+    if (!path) {
+        app_say("out of memory");
+        buffer_free(&text);
+        return APP_FAILED;
+    }
+    int code = files_save(path, &text);
+    if (code == APP_OK && strcmp(path, "-") != 0 && !benching->arguments->json)
         printf("Kept in %s.\n", path);
-    buffer_free(&text);
     memory_free(path);
-    return error ? APP_FAILED : APP_OK;
+    return code;
 }
 
 /* ---- Measuring ----------------------------------------------------------------------------------------------------
@@ -286,14 +288,6 @@ static int measure_group(struct benching *benching, uint32_t first, uint32_t cou
     return error;
 }
 
-static void show(struct weir_buffer *out)
-{
-    if (!out->failed && out->data)
-        (void)fwrite(out->data, 1, out->size, stdout);
-    (void)fflush(stdout);
-    buffer_free(out);
-}
-
 static bool interrupted(const struct benching *benching)
 {
     const struct timespec at_once = {0};
@@ -309,7 +303,7 @@ static int measure_all(struct benching *benching)
         microbench_text_machine(&benching->set.machine, &out);
         buffer_string(&out, "\n");
         microbench_text_head(benching->width, against != NULL, &out);
-        show(&out);
+        (void)app_put(stdout, &out);
     }
     for (uint32_t at = 0; at < benching->chosen_count;) {
         uint32_t count = group_at(benching, at);
@@ -320,7 +314,7 @@ static int measure_all(struct benching *benching)
         benching->set.count = at += count;
         for (uint32_t i = at - count; words && i < at; i++)
             microbench_text_row(&benching->set.results[i], benching->width, against, &out);
-        show(&out);
+        (void)app_put(stdout, &out);
     }
     return APP_OK;
 }
@@ -391,7 +385,7 @@ static int conclude(struct benching *benching, int code)
         app_say("out of memory for the measurements");
         code = APP_FAILED;
     }
-    show(&out);
+    (void)app_put(stdout, &out);
     if (benching->arguments->save && save(benching) != APP_OK)
         return APP_FAILED;
     if (code == APP_OK && against && count_common(benching) == 0)

@@ -223,7 +223,7 @@ static int parse(struct arguments *arguments, int argc, char **argv)
         {.name = NULL},
     };
     const struct app_usage usage = {
-        .synopsis = "check FILE [options]",
+        .synopsis = "check FILE",
         .summary = "Validates a configuration, draws its graph, and shows what every option resolves to.",
         .description =
             "Nothing runs and nothing is written. Where a data file can be read, its beginning tells the columns,\n"
@@ -269,17 +269,12 @@ static int show(const struct arguments *arguments, const struct plan *plan, stru
         add_run(&out, plan);
         add_goals(&out, plan);
     }
-    bool failed = out.failed;
-    if (failed)
-        app_say("out of memory");
-    else if (out.size)
-        fwrite(out.data, 1, out.size, stdout);
-    buffer_free(&out);
-    for (uint32_t i = 0; i < plan->count && !failed; i++)
+    int code = app_put(stdout, &out);
+    for (uint32_t i = 0; i < plan->count && code == APP_OK; i++)
         tell_missing(&plan->nodes[i]);
-    if (!failed && !arguments->quiet && !arguments->json)
+    if (code == APP_OK && !arguments->quiet && !arguments->json)
         fprintf(stderr, "%s is right\n", strcmp(arguments->file, "-") == 0 ? "stdin" : arguments->file);
-    return failed ? APP_FAILED : APP_OK;
+    return code;
 }
 
 int cmd_check(int argc, char **argv)

@@ -3,9 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "app/app.h"
@@ -15,10 +13,11 @@
 #include "app/spectra.h"
 #include "app/status.h"
 #include "base/memory.h"
-#include "base/units.h"
 #include "conf/conf.h"
 #include "flow/pipeline.h"
 #include "measure/compare.h"
+
+enum { COLUMNS_OTHERWISE = 100 };
 
 struct arguments {
     const char *file, *seed, *limit;
@@ -139,44 +138,21 @@ static int run_side(struct runner *runner, bool sequential, struct compare_side 
     return code;
 }
 
-static uint32_t screen_columns(void)
-{
-    struct winsize size;
-    const char *columns = getenv("COLUMNS");
-    int64_t wanted = 0;
-    if (columns && units_integer(columns, &wanted) < 0)
-        wanted = 0;
-    if (wanted <= 0 && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0)
-        wanted = size.ws_col;
-    return wanted > 0 && wanted < 10000 ? (uint32_t)wanted : 100;
-}
-
-static int put(FILE *file, struct weir_buffer *buffer)
-{
-    int code = buffer->failed ? APP_FAILED : APP_OK;
-    if (buffer->failed)
-        app_say("out of memory");
-    else if (fwrite(buffer->data, 1, buffer->size, file) != buffer->size || fflush(file) != 0)
-        code = errno == EPIPE ? APP_OK : APP_FAILED;
-    buffer_free(buffer);
-    return code;
-}
-
 /* The drawing stands before the table, or, as JSON is for programs, on stderr. */
 static int show(const struct arguments *arguments, const struct compare *compare)
 {
     struct weir_buffer text = {0}, drawing = {0};
     int code = APP_OK;
     if (arguments->timeline) {
-        compare_timeline(compare, screen_columns(), &drawing);
+        compare_timeline(compare, (uint32_t)app_columns(STDOUT_FILENO, COLUMNS_OTHERWISE), &drawing);
         buffer_string(&drawing, "\n");
-        code = put(arguments->json ? stderr : stdout, &drawing);
+        code = app_put(arguments->json ? stderr : stdout, &drawing);
     }
     if (arguments->json)
         compare_json(compare, &text);
     else
         compare_text(compare, &text);
-    int shown = put(stdout, &text);
+    int shown = app_put(stdout, &text);
     return code == APP_OK ? shown : code;
 }
 
@@ -289,7 +265,7 @@ static int compare_both(struct runner *runner, struct compare *compare)
     if (compare->interrupted && arguments->json) {
         struct weir_buffer text = {0};
         compare_json(compare, &text);
-        (void)put(stdout, &text);
+        (void)app_put(stdout, &text);
     }
     pipeline_snapshot_free(sequential);
     pipeline_snapshot_free(concurrent);

@@ -80,30 +80,15 @@ static void add_form(struct weir_buffer *out, const struct weir_option *option)
         buffer_string(out, "; main");
 }
 
-/* Words in lines of HELP_WIDTH, each indented. */
-static void add_wrapped(struct weir_buffer *out, const char *text, const char *indent)
-{
-    while (*text) {
-        size_t length = strlen(text);
-        if (length > HELP_WIDTH) {
-            length = HELP_WIDTH;
-            while (length > 0 && text[length] != ' ')
-                length--;
-            length = length ? length : strcspn(text, " ");
-        }
-        buffer_format(out, "%s%.*s\n", indent, (int)length, text);
-        text += length;
-        text += strspn(text, " ");
-    }
-}
-
 static void add_options(struct weir_buffer *out, const struct weir_option *table)
 {
+    static const char indent[] = "                 ";
     for (const struct weir_option *option = table; option && option->type != WEIR_OPTION_END; option++) {
         buffer_format(out, "  %-12s ", option->name);
         add_form(out, option);
+        buffer_format(out, "\n%s", indent);
+        app_wrap(out, option->help ? option->help : "", HELP_WIDTH, indent);
         buffer_string(out, "\n");
-        add_wrapped(out, option->help ? option->help : "", "                 ");
     }
 }
 
@@ -242,7 +227,10 @@ static int fail_name(const char *kind, const char *name)
         return APP_USAGE;
     }
     const char *nearest = error_nearest(name, names, count);
-    if (nearest && strcmp(nearest, name) != 0)
+    const char *kinds[] = {"source", "stage", "sink"}, *meant = kind ? error_nearest(kind, kinds, 3) : NULL;
+    if (meant && strcmp(meant, kind) != 0)
+        app_say("there is no kind of part called \"%s\"; did you mean \"weir explain %s %s\"?", kind, meant, name);
+    else if (nearest && strcmp(nearest, name) != 0)
         app_say("there is nothing called \"%s\" to explain; did you mean \"%s\"?", name, nearest);
     else
         app_say("there is no %s \"%s\" to explain; weir list shows the parts, weir explain the topics",
@@ -275,12 +263,6 @@ int cmd_explain(int argc, char **argv)
         add_overview(&out);
     else if (add_all(&out, kind, argv[operands], json, markdown) == 0)
         status = fail_name(kind, argv[operands]);
-    if (out.failed) {
-        app_say("out of memory");
-        status = APP_FAILED;
-    } else if (out.size) {
-        fwrite(out.data, 1, out.size, stdout);
-    }
-    buffer_free(&out);
-    return status;
+    int written = app_put(stdout, &out);
+    return status == APP_OK ? written : status;
 }

@@ -388,16 +388,10 @@ static int write_out(struct init *init)
     add_source(init);
     add_stages(init);
     add_rest(init);
-    if (init->out.failed) {
-        app_say("out of memory");
-        return APP_FAILED;
-    }
-    if (fwrite(init->out.data, 1, init->out.size, stdout) != init->out.size || fflush(stdout) != 0) {
-        app_say("cannot write to stdout: %s", strerror(errno));
-        return APP_FAILED;
-    }
-    tell(init);
-    return APP_OK;
+    int code = app_put(stdout, &init->out);
+    if (code == APP_OK)
+        tell(init);
+    return code;
 }
 
 int cmd_init(int argc, char **argv)

@@ -19,13 +19,7 @@ static int print_json(void)
         buffer_string(&out, "}");
     }
     buffer_string(&out, "\n]\n");
-    if (out.failed)
-        app_say("out of memory");
-    else
-        fwrite(out.data, 1, out.size, stdout);
-    bool failed = out.failed;
-    buffer_free(&out);
-    return failed ? APP_FAILED : APP_OK;
+    return app_put(stdout, &out);
 }
 
 static void print_kind(enum weir_kind kind)

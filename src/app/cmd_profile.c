@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* weir profile FILE: runs a pipeline and says where its time went, and what could be won. */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -135,9 +134,7 @@ static int save(const struct profiling *profiling, const struct attribution *mad
 {
     struct weir_buffer text = {0};
     attribution_json(made, NULL, &text);
-    int error = files_save(profiling->arguments->save, &text);
-    buffer_free(&text);
-    return error ? APP_FAILED : APP_OK;
+    return files_save(profiling->arguments->save, &text);
 }
 
 static bool outputs_same(const struct attribution *before, const struct attribution *after)
@@ -153,7 +150,6 @@ static int show(const struct profiling *profiling, const struct attribution *mad
 {
     struct weir_buffer out = {0};
     bool same = true;
-    FILE *file = output_of(profiling);
     if (profiling->arguments->folded)
         attribution_folded(profiling->plan, times, &out);
     else if (profiling->arguments->json)
@@ -164,15 +160,8 @@ static int show(const struct profiling *profiling, const struct attribution *mad
         attribution_text_against(profiling->before, made, &same, &out);
     else if (profiling->before)
         same = outputs_same(profiling->before, made);
-    int code = same ? APP_OK : APP_GOAL_MISSED;
-    if (out.failed) {
-        app_say("out of memory for the profile");
-        code = APP_FAILED;
-    } else if (fwrite(out.data, 1, out.size, file) != out.size || fflush(file) != 0) {
-        code = errno == EPIPE ? code : APP_FAILED;
-    }
-    buffer_free(&out);
-    return code;
+    int code = app_put(output_of(profiling), &out);
+    return code == APP_OK && !same ? APP_GOAL_MISSED : code;
 }
 
 static int conclude(struct profiling *profiling)

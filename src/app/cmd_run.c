@@ -243,30 +243,17 @@ static uint32_t lanes_of(const struct run *run, const struct pipeline_snapshot *
     return lanes > 0 ? lanes : run->plan->lanes;
 }
 
-static int put(FILE *file, const struct weir_buffer *buffer)
-{
-    if (buffer->failed) {
-        app_say("out of memory for the report");
-        return APP_FAILED;
-    }
-    if (fwrite(buffer->data, 1, buffer->size, file) != buffer->size || fflush(file) != 0) {
-        return errno == EPIPE ? APP_OK : APP_FAILED; /* a reader that has had enough is no failure */
-    }
-    return APP_OK;
-}
-
 static int print_report(const struct arguments *arguments, const struct report *report)
 {
     struct weir_buffer buffer = {0};
     int code = APP_OK;
     if (arguments->json) {
         report_json(report, &buffer);
-        code = put(stdout, &buffer);
+        code = app_put(stdout, &buffer);
     } else if (!arguments->quiet) {
         report_text(report, &buffer);
-        (void)put(stderr, &buffer);
+        (void)app_put(stderr, &buffer);
     }
-    buffer_free(&buffer);
     return code;
 }
 

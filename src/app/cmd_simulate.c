@@ -171,7 +171,7 @@ static int simulate_fleet(int argc, char **argv)
     };
     struct request request = {
         .simulation = &simulation,
-        .synopsis = "simulate fleet [OPTIONS]",
+        .synopsis = "simulate fleet",
         .summary = "A fleet of sensors over HTTP: GET /sensor/17 answers JSON; with .csv, .txt or .prom behind it "
                    "another format.",
         .description =
@@ -254,7 +254,7 @@ static int simulate_server(int argc, char **argv)
     };
     struct request request = {
         .simulation = &simulation,
-        .synopsis = "simulate server [OPTIONS]",
+        .synopsis = "simulate server",
         .summary = "A server with a capacity. Past it latency climbs and success falls: it keeps working on what was "
                    "given up.",
         .description = "GET /stats says what it measured itself. POST /embed takes a JSON array, and answers a vector\n"
@@ -342,7 +342,7 @@ static int simulate_proxy(int argc, char **argv)
     };
     struct request request = {
         .simulation = &simulation,
-        .synopsis = "simulate proxy --to ADDRESS [OPTIONS]",
+        .synopsis = "simulate proxy --to ADDRESS",
         .summary = "A TCP proxy that does to connections what networks do.",
         .description = "A piece is what one read of the proxy gets, in either direction.\n"
                        "Settings for --script and --set: delay, jitter, distribution, cut, stall, stall_time,\n"

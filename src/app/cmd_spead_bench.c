@@ -398,11 +398,7 @@ static int run_rate(const struct bench *bench, double rate, double seconds, stru
 static int print_line(struct weir_buffer *out)
 {
     buffer_string(out, "\n");
-    bool failed = out->failed;
-    if (!failed)
-        fwrite(out->data, 1, out->size, stdout);
-    buffer_free(out);
-    return failed ? APP_FAILED : APP_OK;
+    return app_put(stdout, out);
 }
 
 static int bench_rate(const struct bench *bench)

@@ -81,10 +81,8 @@ static void *run_sweep(void *argument)
 
 static int columns_of(int descriptor)
 {
-    struct winsize size;
-    if (!isatty(descriptor) || ioctl(descriptor, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
-        return COLUMNS_OF_FILES;
-    return size.ws_col < COLUMNS_LEAST ? COLUMNS_LEAST : size.ws_col;
+    int columns = app_columns(descriptor, COLUMNS_OF_FILES);
+    return columns < COLUMNS_LEAST ? COLUMNS_LEAST : columns;
 }
 
 static int rows_of_screen(void)
@@ -236,7 +234,6 @@ static int show(struct sweeping *sweeping)
 {
     const struct sweep_arguments *arguments = sweeping->arguments;
     struct weir_buffer text = {0};
-    int code = APP_OK;
     bool free = !(arguments->csv && strcmp(arguments->csv, "-") == 0) &&
                 !(arguments->svg && strcmp(arguments->svg, "-") == 0);
     sweeping->words.columns = columns_of(STDOUT_FILENO);
@@ -249,14 +246,7 @@ static int show(struct sweeping *sweeping)
         sweep_plot_text(sweeping->sweep, &sweeping->words, &text);
         sweep_verdict(sweeping->sweep, &sweeping->words, &text);
     }
-    if (text.failed) {
-        app_say("out of memory");
-        code = APP_FAILED;
-    } else if (text.size > 0 && files_save("-", &text) < 0) {
-        code = APP_FAILED;
-    }
-    buffer_free(&text);
-    return code;
+    return app_put(stdout, &text);
 }
 
 static int save(struct sweeping *sweeping, const char *path, bool svg)
@@ -268,11 +258,7 @@ static int save(struct sweeping *sweeping, const char *path, bool svg)
         sweep_plot_svg(sweeping->sweep, &sweeping->words, &text);
     else
         sweep_csv(sweeping->sweep, &text);
-    if (text.failed)
-        app_say("out of memory");
-    int code = text.failed || files_save(path, &text) < 0 ? APP_FAILED : APP_OK;
-    buffer_free(&text);
-    return code;
+    return files_save(path, &text);
 }
 
 static int tell(struct sweeping *sweeping)

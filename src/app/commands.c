@@ -28,8 +28,11 @@ int app_no_command(const struct app_commands *commands, const char *name)
 {
     const char *names[NAMES_MOST], *of = commands->of, *space = *of ? " " : "";
     size_t count = 0;
-    for (; count < NAMES_MOST && commands->table[count].name; count++)
+    for (; count < NAMES_MOST - 2 && commands->table[count].name; count++)
         names[count] = commands->table[count].name;
+    names[count++] = "--help";
+    if (!*of)
+        names[count++] = "--version";
     const char *nearest = error_nearest(name, names, count);
     if (nearest)
         app_say("there is no command \"%s%s%s\"; did you mean \"%s%s%s\"?", of, space, name, of, space, nearest);

@@ -43,15 +43,8 @@ static int write_in_place(const char *path, const struct weir_buffer *text)
     return error ? fail("write", path, error) : 0;
 }
 
-int files_save(const char *path, const struct weir_buffer *text)
+static int write_beside(const char *path, const struct weir_buffer *text)
 {
-    struct stat status;
-    if (text->failed)
-        return fail("write", path, -ENOMEM);
-    if (strcmp(path, "-") == 0)
-        return fwrite(text->data, 1, text->size, stdout) == text->size && fflush(stdout) == 0 ? 0 : -EIO;
-    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
-        return write_in_place(path, text);
     char *beside = memory_format("%s.new", path);
     if (!beside)
         return fail("write", path, -ENOMEM);
@@ -65,6 +58,22 @@ int files_save(const char *path, const struct weir_buffer *text)
         (void)unlink(beside);
     memory_free(beside);
     return error ? fail("write", path, error) : 0;
+}
+
+int files_save(const char *path, struct weir_buffer *text)
+{
+    struct stat status;
+    int error;
+    if (strcmp(path, "-") == 0)
+        return app_put(stdout, text);
+    if (text->failed)
+        error = fail("write", path, -ENOMEM);
+    else if (stat(path, &status) == 0 && !S_ISREG(status.st_mode))
+        error = write_in_place(path, text);
+    else
+        error = write_beside(path, text);
+    buffer_free(text);
+    return error ? APP_FAILED : APP_OK;
 }
 
 /* 0 where a file could be made, and was taken away again, or where there is one to write to. */

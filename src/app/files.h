@@ -7,8 +7,9 @@
 
 enum { FILES_SIZE_MAX = 64 << 20 };
 
-/* Writes beside the file and renames, so that nobody sees half of it; "-" is stdout. 0 or a negative errno. */
-int files_save(const char *path, const struct weir_buffer *text);
+/* Writes beside the file and renames, so that nobody sees half of it; "-" is stdout. Empties the buffer. APP_OK or
+ * APP_FAILED. */
+int files_save(const char *path, struct weir_buffer *text);
 /* Before any work is done for it: can files_save write there? Leaves nothing behind. path: NULL is fine. -1: go on;
  * else the exit code, and the mistake was explained as one of `option`. */
 int files_check(const char *option, const char *path);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* weir: the table of commands. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "app/app.h"
+#include "base/buffer.h"
 #include "conf/conf.h"
 
 static const struct app_command table[] = {
@@ -57,7 +59,28 @@ static int help(int argc, char **argv)
     return command ? command->run(2, arguments) : fail_command(argv[1]);
 }
 
-int main(int argc, char **argv)
+/* Descriptors 0 to 2 that we were started without: the first file that is opened must not become the output. Each is
+ * opened the wrong way round, so that who uses it hears of it. */
+static void hold_standard_descriptors(void)
+{
+    for (int descriptor = 0; descriptor <= 2; descriptor++) {
+        if (fcntl(descriptor, F_GETFD) < 0)
+            (void)open("/dev/null", descriptor == 0 ? O_WRONLY : O_RDONLY);
+    }
+}
+
+/* Data that did not go out, because the disk is full, is no success. A reader that has gone (| head) had enough. */
+static int finish(int status)
+{
+    struct weir_buffer nothing = {0};
+    bool lost = ferror(stdout);
+    int written = app_put(stdout, &nothing);
+    if (lost && written == APP_OK)
+        app_say("not all could be written to stdout");
+    return status != APP_OK ? status : lost ? APP_FAILED : written;
+}
+
+static int run(int argc, char **argv)
 {
     int status = app_general(&commands, argc, argv);
     if (status >= 0)
@@ -70,4 +93,10 @@ int main(int argc, char **argv)
     }
     const struct app_command *command = app_find_command(&commands, argv[1]);
     return command ? command->run(argc - 1, argv + 1) : fail_command(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    hold_standard_descriptors();
+    return finish(run(argc, argv));
 }

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "app/app.h"
@@ -164,15 +163,6 @@ char *status_format(const struct status_view *view, int columns, bool colour, ch
 
 /* ---- The terminal ----------------------------------------------------------------------------------------------- */
 
-static int columns_of_terminal(void)
-{
-    struct winsize window;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0) {
-        return window.ws_col;
-    }
-    return COLUMNS_FALLBACK;
-}
-
 static void put(const char *text, size_t size)
 {
     while (size > 0) {
@@ -201,7 +191,7 @@ void status_draw(struct status *status, const struct status_view *view)
         return;
     }
     /* The last column stays free: terminals differ in where the cursor goes after it. */
-    status_format(view, columns_of_terminal() - 1, status->colour, line, sizeof line);
+    status_format(view, app_columns(STDERR_FILENO, COLUMNS_FALLBACK) - 1, status->colour, line, sizeof line);
     int size = snprintf(whole, sizeof whole, "\r%s" CLEAR_REST, line); /* in one piece, over the old one */
     pthread_mutex_lock(&status->lock);
     put(whole, (size_t)size);

@@ -5,12 +5,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "app/app.h"
+#include "base/buffer.h"
 #include "base/error.h"
+#include "base/units.h"
 #include "conf/tree.h"
 #include "conf/secret.h"
+
+enum { COLUMNS_MOST = 10000 }; /* what is wider is no terminal */
 
 void app_say(const char *format, ...)
 {
@@ -67,6 +72,50 @@ int app_report(const struct weir_error *error)
         fprintf(stderr, "%s\n", drawn);
     }
     return error->code == -EINVAL ? APP_USAGE : APP_FAILED;
+}
+
+int app_put(FILE *file, struct weir_buffer *out)
+{
+    bool failed = out->failed;
+    errno = 0;
+    bool written = !failed && (out->size == 0 || fwrite(out->data, 1, out->size, file) == out->size);
+    written = fflush(file) == 0 && written;
+    int error = errno;
+    buffer_free(out);
+    if (failed)
+        app_say("out of memory");
+    else if (!written && error != EPIPE)
+        app_say("cannot write to %s: %s", file == stdout ? "stdout" : "stderr", strerror(error));
+    clearerr(file); /* it was said */
+    return failed || (!written && error != EPIPE) ? APP_FAILED : APP_OK;
+}
+
+int app_columns(int descriptor, int otherwise)
+{
+    const char *text = getenv("COLUMNS");
+    struct winsize size;
+    int64_t columns = 0;
+    if (text && units_integer(text, &columns) == 0 && columns > 0 && columns < COLUMNS_MOST)
+        return (int)columns;
+    return ioctl(descriptor, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : otherwise;
+}
+
+void app_wrap(struct weir_buffer *out, const char *text, size_t width, const char *indent)
+{
+    for (bool first = true; *text; first = false) {
+        size_t length = strlen(text);
+        if (length > width) {
+            length = width;
+            while (length > 0 && text[length] != ' ')
+                length--;
+            length = length ? length : strcspn(text, " ");
+        }
+        buffer_format(out, "%s%.*s", first ? "" : indent, (int)length, text);
+        text += length;
+        text += strspn(text, " ");
+        if (*text)
+            buffer_string(out, "\n");
+    }
 }
 
 bool app_colour(int descriptor)

@@ -4,6 +4,7 @@
  * and then writes no more than surely fits, so that a reader that stalls does not hold up the end of the run.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -50,8 +51,9 @@ static int sink_open(void *state, struct weir_env *env)
 {
     struct sink_stdout *self = state;
     struct stat status;
-    if (fstat(STDOUT_FILENO, &status) < 0)
-        return weir_fail(env->error, -errno, "stdout is closed; send it to a file or a program, or use another sink");
+    int flags = fcntl(STDOUT_FILENO, F_GETFL);
+    if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY || fstat(STDOUT_FILENO, &status) < 0)
+        return weir_fail(env->error, -EBADF, "stdout is closed; send it to a file or a program, or use another sink");
     if (self->write.format == CODEC_AUTO)
         self->write.format = isatty(STDOUT_FILENO) ? CODEC_TABLE : CODEC_NDJSON;
     self->write.width = columns_of_terminal();

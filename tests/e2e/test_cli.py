@@ -75,7 +75,43 @@ def test_unknown_commands(weir):
     assert "FILE is missing: weir run FILE" in weir("run", status=2).stderr
     assert 'did you mean "weir init a.csv"?' in weir("a.csv", status=2).stderr
     assert weir("version", status=0).stdout == weir("--version", status=0).stdout
+    assert 'did you mean "--version"?' in weir("--versoin", status=2).stderr
+    assert 'did you mean "weir explain source file"?' in weir("explain", "sorce", "file", status=2).stderr
     assert "not a whole number" in weir("run", "a.yaml", "--limit", "few", status=2).stderr
+
+
+def test_help_fits(weir):
+    """Options' help is broken into lines, each under the one before."""
+    for command in ("run", "sweep", "compare", "spead recv", "simulate fleet"):
+        lines = weir(*command.split(), "--help", status=0).stdout.splitlines()
+        assert lines[0].endswith(" [OPTIONS]")
+        options = lines[lines.index("Options:") + 1:]
+        assert len(options) > 5 and max(map(len, options)) <= 110, command
+        assert all(line.startswith(("  -", "      --", " " * 26)) for line in options), command
+
+
+ANSWERS = ("list", "list --json", "run --help", "explain rolling", "init data.csv", "check good.yaml", "bench --list",
+           "run good.yaml --to null --quiet --json", "run good.yaml --to null --quiet --svg -", "version",
+           "profile good.yaml --to null --json")
+
+
+@pytest.mark.parametrize("command", ANSWERS)
+def test_an_answer_that_is_lost_is_a_failure(folder, command):
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        outcome = subprocess.run([BINARY, *command.split()], cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True,
+                                 timeout=60, env=environment())
+    assert outcome.returncode == 1, outcome
+    assert outcome.stderr.count("weir: cannot write to stdout: No space left on device") == 1, outcome
+
+
+@pytest.mark.parametrize("command,words", [("list", "cannot write to stdout"), ("run good.yaml", "stdout is closed"),
+                                           ("tap good.yaml filter", "stdout is closed")])
+def test_started_without_stdout(folder, command, words):
+    """No file that is opened becomes descriptor 1."""
+    outcome = subprocess.run(["sh", "-c", f'exec "$0" {command} >&-', BINARY], cwd=folder, stderr=subprocess.PIPE,
+                             text=True, timeout=60, env=environment())
+    assert outcome.returncode == 1 and words in outcome.stderr, outcome
+    assert (folder / "data.csv").read_text() == ROWS
 
 
 # ---- list and explain ----------------------------------------------------------------------------------------------
