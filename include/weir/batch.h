@@ -124,6 +124,8 @@ void weir_batch_release(struct weir_batch *batch); /* NULL is allowed; any threa
 
 /* Bytes of memory this batch alone keeps from being reused (its own slabs). */
 size_t weir_batch_bytes(const struct weir_batch *batch);
+/* The same of all the batches whose columns it shares. */
+size_t weir_batch_bytes_behind(const struct weir_batch *batch);
 
 static inline uint32_t weir_batch_row(const struct weir_batch *batch, uint32_t i)
 {

@@ -275,6 +275,9 @@ struct weir_stage {
     int (*call)(void *self, struct weir_env *env, struct weir_context *context, struct weir_batch *in,
                 struct weir_out *out);
     bool (*unordered)(const void *self); /* of call: results leave as they come; may be NULL */
+    /* process works on all rows of a batch, selected or not: where rows go to lanes by key, a lane's then come as a
+     * batch of their own, and not as a selection of one that the lanes share. */
+    bool every_row;
     /* Of call: no more calls come, and none is under way; the last thing on their loop. What belongs to the loop, such
      * as connections, is closed here. May be NULL. */
     void (*end_task)(void *self, struct weir_env *env);

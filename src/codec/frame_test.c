@@ -194,6 +194,16 @@ static void test_crc(void **state)
         bytes[i] = (char)random_next(&random);
         assert_int_equal(crc32c(0, bytes, i), crc32c_by_table(0, bytes, i));
     }
+    /* Long ones go in three streams, for as long as there is enough of them. */
+    static char many[16 << 10];
+    for (size_t i = 0; i < sizeof many; i++) {
+        many[i] = (char)random_next(&random);
+    }
+    for (int round = 0; round < 300; round++) {
+        size_t from = random_below(&random, 100), size = random_below(&random, sizeof many - from);
+        uint32_t before = (uint32_t)random_next(&random);
+        assert_int_equal(crc32c(before, many + from, size), crc32c_by_table(before, many + from, size));
+    }
 }
 
 /* NDJSON → batch → frames → batch → NDJSON: nothing is lost, however the frames are cut into blocks. */

@@ -295,3 +295,12 @@ size_t weir_batch_bytes(const struct weir_batch *batch)
     }
     return bytes;
 }
+
+size_t weir_batch_bytes_behind(const struct weir_batch *batch)
+{
+    size_t bytes = 0;
+    for (const struct weir_batch *behind = batch->parent; behind; behind = behind->parent) {
+        bytes += weir_batch_bytes(behind);
+    }
+    return bytes;
+}

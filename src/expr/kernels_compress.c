@@ -2,30 +2,9 @@
 /* From truth to the rows for which it holds. */
 #include "expr/kernels.h"
 
+#include "data/compress.h"
+
 #ifdef __SSSE3__
-#include <tmmintrin.h>
-
-/* For each set of 4 rows the bytes that bring those in the set to the front. */
-#define LANE(n) 4 * (n), 4 * (n) + 1, 4 * (n) + 2, 4 * (n) + 3
-static const uint8_t to_front[16][16] = {
-    {0},
-    {LANE(0)},
-    {LANE(1)},
-    {LANE(0), LANE(1)},
-    {LANE(2)},
-    {LANE(0), LANE(2)},
-    {LANE(1), LANE(2)},
-    {LANE(0), LANE(1), LANE(2)},
-    {LANE(3)},
-    {LANE(0), LANE(3)},
-    {LANE(1), LANE(3)},
-    {LANE(0), LANE(1), LANE(3)},
-    {LANE(2), LANE(3)},
-    {LANE(0), LANE(2), LANE(3)},
-    {LANE(1), LANE(2), LANE(3)},
-    {LANE(0), LANE(1), LANE(2), LANE(3)},
-};
-
 /* 16 rows at a time. Always writes four rows, but at most up to the row it is at: kept <= i. */
 static size_t compress_blocks(const uint8_t *truth, uint32_t first, size_t blocks, uint32_t *rows)
 {
@@ -37,10 +16,7 @@ static size_t compress_blocks(const uint8_t *truth, uint32_t first, size_t block
         __m128i is_true = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(truth + 16 * block)), one);
         unsigned set = (unsigned)_mm_movemask_epi8(is_true);
         for (unsigned k = 0; k < 4; k++) {
-            unsigned four_rows = set >> (4 * k) & 15;
-            __m128i shuffle = _mm_loadu_si128((const __m128i *)to_front[four_rows]);
-            _mm_storeu_si128((__m128i *)(rows + kept), _mm_shuffle_epi8(row, shuffle));
-            kept += (unsigned)__builtin_popcount(four_rows);
+            kept += compress_four(row, set >> (4 * k) & 15, rows + kept);
             row = _mm_add_epi32(row, four);
         }
     }

@@ -190,7 +190,7 @@ static size_t data_bytes(const struct turn *turn)
         if (message->kind == MESSAGE_BLOCK)
             bytes += message->block.size;
         if (message->kind == MESSAGE_DATA)
-            bytes += weir_batch_bytes(message->batch) + message->encoded.size;
+            bytes += weir_batch_bytes(message->batch) + message->shared + message->encoded.size;
     }
     return bytes;
 }

@@ -125,6 +125,7 @@ struct exchange {
     uint32_t consumer_count;
     uint32_t *producers; /* plan indices of the nodes in front */
     uint32_t producer_count;
+    bool shares;               /* parts of a batch are lists of its rows rather than copies: scatter.c */
     bool joins;                /* several ways of one source come together: merged by position, also on one lane */
     struct async_stage *async; /* not by key: all rows go to this stage, and from there to any lane; targets is 1 */
 };
@@ -350,6 +351,12 @@ bool node_is_async(const struct plan_node *node);
 /* Runs `run` as the root task of a loop in the machine's context. */
 int machine_run_tasks(struct machine *machine, int (*run)(struct weir_context *context, void *argument),
                       void *argument);
+
+/* scatter.c */
+/* Of a batch that is handed on (borrowed): to an output, or to the lanes of its keys. `shared`: its part of the memory
+ * that it shares with others. False: no memory, and the records are refused. */
+bool lane_append(struct lane *lane, uint32_t output, uint32_t way, struct weir_batch *batch, size_t shared);
+void lane_scatter(struct lane *lane, const struct exchange_port *port, uint32_t way, struct weir_batch *batch);
 
 /* node.c */
 int node_open(struct weir_engine_node *node, struct machine *machine);

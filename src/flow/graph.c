@@ -26,6 +26,8 @@ static void mark_reach(const struct build *build, uint32_t start, bool *reach)
     }
 }
 
+enum { SHARED_LANES_MOST = 4 }; /* of a cache line of eight values two are a lane's own, then */
+
 /* An input of lanes, before there are lanes: a source, or an exchange. */
 struct entrance {
     uint32_t source; /* or UINT32_MAX */
@@ -33,6 +35,16 @@ struct entrance {
     bool *reach;     /* plan nodes behind it */
     uint32_t *parts; /* for each source, in how many parts a turn comes in here over all lanes */
 };
+
+/* Rows of a batch may go to lanes as selections of it, when lanes are few and nobody behind works on all rows. */
+static bool may_share(const struct build *build, const struct entrance *entrance)
+{
+    for (uint32_t i = 0; i < build->count; i++)
+        if (entrance->reach[i] && is_stage(build->pipeline, i) &&
+            stage_ops(plan_node(build->pipeline, i)->part)->every_row)
+            return false;
+    return entrance->exchange->targets <= SHARED_LANES_MOST;
+}
 
 /* Which plan node feeds the edge: an exchange's producer, or any `from` of a sink. */
 static bool leads_to(const struct entrance *entrance, const uint32_t *feeders, uint32_t count)
@@ -64,6 +76,7 @@ static int list_entrances(const struct build *build, struct entrance *entrances,
         entrance->exchange = &pipeline->exchanges[i - pipeline->source_count];
         for (uint32_t j = 0; j < entrance->exchange->consumer_count; j++)
             mark_reach(build, entrance->exchange->consumers[j], entrance->reach);
+        entrance->exchange->shares = may_share(build, entrance);
         /* Exchanges are listed in plan order of their consumers, so those before it are complete. */
         for (uint32_t j = 0; j < count - 1; j++) {
             if (!leads_to(&entrances[j], entrance->exchange->producers, entrance->exchange->producer_count))

@@ -355,12 +355,48 @@ static uint32_t symbol_at(const struct keyed *keyed, const struct weir_column *c
                           : SYMBOLS_FULL;
 }
 
+/* The usual case, symbols whose keys are known: what the loop needs of `keyed` it reads once, though it writes
+ * pointers. From row i on; returns the first whose key is new, or `count`. */
+static inline __attribute__((always_inline)) uint32_t lookup_known(const struct keyed *keyed, const uint32_t *symbols,
+                                                                   const uint32_t *selection, uint32_t i,
+                                                                   uint32_t count, void **states)
+{
+    const uint32_t *dense = keyed->dense, size = keyed->dense_size;
+    const uint32_t shift = keyed->per_chunk_shift, mask = keyed->per_chunk_mask;
+    const size_t slot_size = keyed->slot_size;
+    char *const *chunks = keyed->chunks;
+    for (; i < count; i++) {
+        uint32_t id = symbols[selection ? selection[i] : i], slot = id < size ? dense[id] : NO_SLOT;
+        if (__builtin_expect(!slot, 0))
+            return i;
+        states[i] = chunks[(slot - 1) >> shift] + ((slot - 1) & mask) * slot_size;
+    }
+    return i;
+}
+
+static uint32_t lookup_ids(struct keyed *keyed, const struct weir_batch *batch, const uint32_t *symbols, void **states)
+{
+    uint32_t missing = 0;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        i = batch->selection ? lookup_known(keyed, symbols, batch->selection, i, batch->count, states)
+                             : lookup_known(keyed, symbols, NULL, i, batch->count, states);
+        if (i == batch->count)
+            break;
+        uint32_t slot = find_symbol(keyed, symbols[weir_batch_row(batch, i)]);
+        states[i] = slot ? slot_state(keyed, slot - 1) : NULL;
+        missing += !slot;
+    }
+    return missing;
+}
+
 static uint32_t lookup_symbols(struct keyed *keyed, const struct weir_batch *batch, int32_t column, void **states)
 {
     const struct weir_column *values = &batch->columns[column];
     bool text = batch->schema->fields[column].type == WEIR_TEXT;
     bool seen = keyed->options.idle_ns && batch->schema->time >= 0;
     uint32_t missing = 0;
+    if (!text && !seen)
+        return lookup_ids(keyed, batch, values->symbols, states);
     for (uint32_t i = 0; i < batch->count; i++) {
         uint32_t row = weir_batch_row(batch, i), id = symbol_at(keyed, values, text, row);
         uint32_t slot = id < keyed->dense_size ? keyed->dense[id] : NO_SLOT;

@@ -147,10 +147,11 @@ static int64_t latest_time(const struct weir_batch *batch)
     if (batch->schema->time < 0)
         return latest;
     const int64_t *times = batch->columns[batch->schema->time].i64;
-    for (uint32_t i = 0; i < batch->count; i++) {
-        uint32_t row = weir_batch_row(batch, i);
-        latest = times[row] > latest ? times[row] : latest;
-    }
+    const uint32_t *selection = batch->selection;
+    for (uint32_t i = 0; selection && i < batch->count; i++)
+        latest = times[selection[i]] > latest ? times[selection[i]] : latest;
+    for (uint32_t i = 0; !selection && i < batch->count; i++)
+        latest = times[i] > latest ? times[i] : latest;
     return latest;
 }
 

@@ -34,7 +34,8 @@ struct message {
         struct weir_block block;
         int64_t time;
     };
-    uint32_t way; /* DATA: plan index of what emitted it; of two records with one position the lower comes first */
+    uint32_t way;  /* DATA: plan index of what emitted it; of two records with one position the lower comes first */
+    size_t shared; /* DATA: bytes; its part of what it shares with messages to other lanes */
     struct receipt *receipt;       /* BLOCK */
     struct weir_buffer encoded;    /* DATA on its way to a sink that encodes */
     struct memory_budget *charged; /* with its capacity; or NULL */

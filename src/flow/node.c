@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/error.h"
-#include "base/hash.h"
 #include "base/memory.h"
 
 #include <errno.h>
@@ -306,121 +305,6 @@ void weir_out_emit_side(struct weir_out *out, struct weir_batch *batch)
 
 /* ---- Fan-out --------------------------------------------------------------------------------------------------- */
 
-static bool append_batch(struct lane *lane, uint32_t output, uint32_t way, struct weir_batch *batch)
-{
-    struct message *message = turn_append(lane->outputs[output].pending, MESSAGE_DATA);
-    if (!message) {
-        receipt_settle_all(batch, OUTCOME_REFUSED);
-        pipeline_count(lane->machine.pipeline, "engine", "out of memory", NULL, batch->count);
-        return false;
-    }
-    message->batch = weir_batch_reference(batch);
-    message->way = way;
-    return true;
-}
-
-/* A lane from 32 well-mixed bits, without a division. */
-static inline uint8_t lane_of(uint32_t mixed, uint32_t targets)
-{
-    return (uint8_t)((uint64_t)mixed * targets >> 32);
-}
-
-static inline uint64_t double_bits(double value)
-{
-    uint64_t bits;
-    if (value == 0)
-        value = 0; /* -0 and 0 are one key */
-    memcpy(&bits, &value, sizeof bits);
-    return value == value ? bits : UINT64_MAX; /* and so are all NaN */
-}
-
-/* The symbol of a text: it may be text in one source and a symbol in another, and is one key. */
-static uint32_t text_symbol(struct weir_symbols *symbols, struct weir_text text)
-{
-    return text.data ? symbols_intern(symbols, text.data, text.length) : WEIR_SYMBOL_NULL;
-}
-
-/* The lane of each selected row, by the value of its key. */
-static void choose_lanes(const struct weir_batch *batch, int32_t column, struct weir_symbols *symbols, uint32_t targets,
-                         uint8_t *lanes)
-{
-    const struct weir_column *keys = &batch->columns[column];
-    for (uint32_t i = 0; i < batch->count; i++) {
-        uint32_t row = weir_batch_row(batch, i);
-        uint64_t mixed;
-        switch (batch->schema->fields[column].type) { /* the same all along: predicted */
-        case WEIR_SYMBOL: /* ids are dense: a multiplicative hash (Knuth) spreads them evenly */
-            lanes[i] = lane_of(keys->symbols[row] * 2654435761U, targets);
-            continue;
-        case WEIR_TEXT:
-            lanes[i] = lane_of(text_symbol(symbols, keys->texts[row]) * 2654435761U, targets);
-            continue;
-        case WEIR_BOOL:
-            mixed = hash_u64(keys->bools[row]);
-            break;
-        case WEIR_F64:
-            mixed = hash_u64(double_bits(keys->f64[row]));
-            break;
-        case WEIR_TIME:
-        case WEIR_I64:
-            mixed = hash_u64((uint64_t)keys->i64[row]);
-            break;
-        default:
-            mixed = 0; /* the stage behind will refuse to bind */
-            break;
-        }
-        lanes[i] = lane_of((uint32_t)(mixed >> 32), targets);
-    }
-}
-
-static int32_t exchange_column(const struct exchange *exchange, const struct weir_schema *schema)
-{
-    return *exchange->key ? weir_schema_find(schema, exchange->key) : schema->key;
-}
-
-/* Hands the rows[0 … count) to a target lane as a dense copy: it then works on memory of its own, front to back. */
-static void scatter_part(struct lane *lane, uint32_t output, uint32_t way, struct weir_batch *batch,
-                         const uint32_t *rows, uint32_t count)
-{
-    struct weir_batch *part = weir_batch_compact(lane->machine.pool, batch, rows, count);
-    if (part) {
-        append_batch(lane, output, way, part);
-        weir_batch_release(part);
-        return;
-    }
-    pipeline_fail_memory(lane->machine.pipeline, "engine", batch->count);
-    receipt_settle(batch, rows, count, OUTCOME_REFUSED);
-}
-
-static void scatter(struct lane *lane, const struct exchange_port *port, uint32_t way, struct weir_batch *batch)
-{
-    int32_t column = exchange_column(port->exchange, batch->schema);
-    uint32_t targets = port->exchange->targets, counts[ENGINE_LANES_MAX] = {0}, starts[ENGINE_LANES_MAX];
-    if (column < 0 || targets == 1) {
-        append_batch(lane, port->first_output, way, batch);
-        return;
-    }
-    uint32_t *rows = pool_take(lane->machine.pool, (size_t)batch->count * (sizeof *rows + 1));
-    if (!rows) {
-        pipeline_fail_memory(lane->machine.pipeline, "engine", batch->count);
-        receipt_settle_all(batch, OUTCOME_REFUSED);
-        return;
-    }
-    uint8_t *lanes = (uint8_t *)(rows + batch->count);
-    choose_lanes(batch, column, lane->machine.pipeline->symbols, targets, lanes);
-    for (uint32_t i = 0; i < batch->count; i++)
-        counts[lanes[i]]++;
-    for (uint32_t target = 0, start = 0; target < targets; start += counts[target++])
-        starts[target] = start;
-    for (uint32_t i = 0; i < batch->count; i++)
-        rows[starts[lanes[i]]++] = weir_batch_row(batch, i);
-    for (uint32_t target = 0; target < targets; target++)
-        if (counts[target])
-            scatter_part(lane, port->first_output + target, way, batch, rows + starts[target] - counts[target],
-                         counts[target]);
-    pool_give(rows);
-}
-
 void record_latency(struct histogram *histogram, const struct weir_batch *batch, int64_t now)
 {
     if (!batch->produced_rows) {
@@ -457,24 +341,14 @@ static void store_here(struct lane *lane, struct sink *sink, struct weir_batch *
     lane->child_ns += (uint64_t)spent;
 }
 
-static void scatter_timed(struct lane *lane, const struct exchange_port *port, uint32_t way, struct weir_batch *batch)
-{
-    int64_t start = weir_now(&lane->machine.context);
-    scatter(lane, port, way, batch);
-    uint64_t spent = (uint64_t)(weir_now(&lane->machine.context) - start);
-    count_up(&lane->hand_over.calls, 1);
-    count_up(&lane->hand_over.busy_ns, spent);
-    lane->child_ns += spent;
-}
-
 void fanout_data(struct lane *lane, struct fanout *fanout, struct weir_batch *batch)
 {
     for (uint32_t i = 0; i < fanout->child_count; i++)
         node_receive(fanout->children[i].node, fanout->children[i].input, batch);
     for (uint32_t i = 0; i < fanout->exchange_count; i++)
-        scatter_timed(lane, &fanout->exchanges[i], fanout->from, batch);
+        lane_scatter(lane, &fanout->exchanges[i], fanout->from, batch);
     for (uint32_t i = 0; i < fanout->sink_count; i++)
-        append_batch(lane, fanout->sink_outputs[i], fanout->from, batch);
+        lane_append(lane, fanout->sink_outputs[i], fanout->from, batch, 0);
     for (uint32_t i = 0; i < fanout->null_sink_count; i++)
         store_here(lane, fanout->null_sinks[i], batch);
 }

@@ -649,4 +649,5 @@ const struct weir_stage stage_alert = {
     .bind = alert_bind,
     .process = alert_process,
     .on_watermark = alert_on_watermark,
+    .every_row = true,
 };

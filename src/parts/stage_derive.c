@@ -179,4 +179,5 @@ const struct weir_stage stage_derive = {
         },
     .bind = derive_bind,
     .process = derive_process,
+    .every_row = true,
 };
