@@ -4,12 +4,13 @@
  * that nobody reads, so that only making and sending count. The receiver's: the highest of some rates at which all
  * heaps (but one) arrive. Output: one line of JSON for each row.
  *
- *     spead_tutorial [SECONDS PER ROW [small|WORDS: only steps whose name has them]]
+ *     spead_tutorial [SECONDS PER ROW [small|small-late|WORDS: only steps whose name has them]]
  *
  * `work` is how often the generator passes over the samples: 0 (sending alone counts), as many as cost what sending
  * costs, a quarter of that, four times as many (making is the bottleneck, there is little to gain). One in flight and
  * two are measured in turns, five times; their rows have medians, and `gain` is the median of the five ratios.
- * small: only the row of small heaps in batches, each filled with one value, as the reference's tutorial does it.
+ * small: only the row of small heaps in batches, each filled with one value, as the reference's tutorial does it;
+ * small-late: the same, but filled by whoever sends them, which is the sender's thread and, while it waits, this one.
  * `wakeups` is how often the sending thread had to be woken, because nothing was queued.
  */
 #include <arpa/inet.h>
@@ -38,6 +39,8 @@ struct row {
     bool fresh;  /* memory of its own for each heap, not reused */
     double work; /* passes of the generator over the samples, or FILLED */
     double rate; /* bytes per second; 0: unlimited */
+    bool help;   /* who makes heaps sends too, while it waits */
+    bool late;   /* samples are made when they are sent, by whoever sends them */
     /* Receivers: */
     bool power;     /* of each heap is computed */
     uint32_t chunk; /* heaps received into one block; 0: each by itself */
@@ -47,9 +50,16 @@ struct outcome {
     double making; /* share of the time that samples were made */
     uint64_t heaps, wakeups;
 };
+/* What makes the samples of a heap while it is sent. */
+struct late {
+    _Alignas(64) uint64_t random; /* two threads make heaps at a time */
+    double work;
+    uint8_t value;
+};
 struct state {
     struct weir_spead_completion completion;
     struct weir_spead_outgoing *heaps[IN_FLIGHT_MOST];
+    struct late late[IN_FLIGHT_MOST]; /* what makes the samples of each */
     uint8_t *samples;
 };
 
@@ -66,23 +76,25 @@ static bool wanted(const char *step)
 }
 
 static uint64_t random_state = 1;
+static uint8_t fill_value;
 static int64_t making_ns; /* spent making samples */
 
-/* xorshift64: cheap, and not to be optimised away. */
-static void make_samples(uint8_t *samples, size_t size, double passes)
+/* xorshift64: cheap, and not to be optimised away. FILLED: all of one value. */
+static void make_samples(uint8_t *samples, size_t size, double passes, uint64_t *random, uint8_t value)
 {
-    static uint8_t value;
     if (passes < 0) {
-        memset(samples, value++, size);
+        memset(samples, value, size);
         return;
     }
+    uint64_t state = *random;
     uint64_t words = (uint64_t)((double)size / 8 * passes), in_heap = size / 8;
     for (uint64_t i = 0, at = 0; i < words; i++, at = at + 1 == in_heap ? 0 : at + 1) {
-        random_state ^= random_state << 13;
-        random_state ^= random_state >> 7;
-        random_state ^= random_state << 17;
-        memcpy(samples + 8 * at, &random_state, 8);
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        memcpy(samples + 8 * at, &state, 8);
     }
+    *random = state;
 }
 
 static struct weir_spead_sender *open_sender(const char *name, const struct row *row)
@@ -104,6 +116,15 @@ static struct weir_spead_sender *open_sender(const char *name, const struct row 
     return sender;
 }
 
+static void make_late(void *argument, uint64_t offset, void *memory, size_t size)
+{
+    struct late *late = argument;
+    late->value = (uint8_t)(late->value + (offset == 0));
+    if (late->work >= 0 && late->work < 1) /* what the generator leaves out */
+        memset(memory, late->value, size);
+    make_samples(memory, size, late->work, &late->random, late->value);
+}
+
 static void set_up(struct state *state, const struct row *row)
 {
     memset(state, 0, sizeof *state);
@@ -113,9 +134,13 @@ static void set_up(struct state *state, const struct row *row)
     memset(state->samples, 1, row->heap_size * row->batch);
     for (uint32_t i = 0; i < row->batch; i++) {
         static const uint8_t time_stamp[5];
+        state->late[i] = (struct late){.random = i + 1, .work = row->work};
         if (weir_spead_outgoing_new((struct weir_spead_flavour){0}, &state->heaps[i]) < 0 ||
             (row->work < 0 && weir_spead_outgoing_add_short(state->heaps[i], TIME_STAMP, time_stamp, 5) < 0) ||
-            weir_spead_outgoing_add(state->heaps[i], SAMPLES, state->samples + i * row->heap_size, row->heap_size) < 0)
+            (row->late
+                 ? weir_spead_outgoing_add_made(state->heaps[i], SAMPLES, row->heap_size, make_late, &state->late[i])
+                 : weir_spead_outgoing_add(state->heaps[i], SAMPLES, state->samples + i * row->heap_size,
+                                           row->heap_size)) < 0)
             exit(1);
     }
 }
@@ -131,17 +156,22 @@ static void tear_down(struct state *state, const struct row *row)
 static void send_one(struct weir_spead_sender *sender, struct state *state, const struct row *row)
 {
     struct weir_spead_send sends[IN_FLIGHT_MOST];
-    (void)weir_spead_completion_wait(NULL, &state->completion, WEIR_NEVER, NULL);
+    if (row->help)
+        (void)weir_spead_completion_help(sender, &state->completion, WEIR_NEVER, NULL);
+    else
+        (void)weir_spead_completion_wait(NULL, &state->completion, WEIR_NEVER, NULL);
     if (row->fresh) {
         tear_down(state, row);
         set_up(state, row);
     }
     int64_t start = clock_monotonic();
-    if (row->work < 0) {
+    if (row->late) {
+        /* made when they are sent */
+    } else if (row->work < 0) {
         for (uint32_t i = 0; i < row->batch; i++)
-            make_samples(state->samples + i * row->heap_size, row->heap_size, row->work);
+            make_samples(state->samples + i * row->heap_size, row->heap_size, row->work, NULL, fill_value++);
     } else {
-        make_samples(state->samples, row->heap_size * row->batch, row->work);
+        make_samples(state->samples, row->heap_size * row->batch, row->work, &random_state, 0);
     }
     making_ns += clock_monotonic() - start;
     weir_spead_completion_begin(&state->completion, NULL, row->batch);
@@ -342,9 +372,12 @@ static double receive_at(const struct row *row, double seconds, bool *ret_good)
     return last > first ? (double)(came * row->heap_size) * 1e3 / (double)(last - first) : 0;
 }
 
-static void measure_small(const char *name, double seconds)
+static void measure_small(const char *name, double seconds, bool late)
 {
-    const struct row row = {"heaps of 8 KiB in batches, filled", 8192, 8872, 2, 64, false, FILLED, 0};
+    struct row row = {
+        "heaps of 8 KiB in batches, filled", 8192, 8872, 2, 64, false, FILLED, .help = late, .late = late};
+    if (late)
+        row.step = "heaps of 8 KiB in batches, filled by who sends them";
     struct outcome outcome = measure(name, &row, seconds);
     print_row(&row, &outcome, 0);
 }
@@ -378,6 +411,8 @@ static void measure_steps(const char *name, double seconds)
         {"memory reused", 1 << 20, 8872, 2, 1, false, equal, 0},
         {"heaps of 8 KiB", 8192, 8872, 2, 1, false, equal, 0},
         {"heaps of 8 KiB in batches", 8192, 8872, 2, 64, false, equal, 0},
+        {"heaps of 8 KiB in batches, made by who sends", 8192, 8872, 2, 64, false, equal, 0, .help = true,
+         .late = true},
         {"heaps of 8 KiB, sending alone", 8192, 8872, 2, 1, false, 0, 0},
         {"heaps of 8 KiB in batches, sending alone", 8192, 8872, 2, 64, false, 0, 0},
     };
@@ -422,9 +457,9 @@ int main(int argc, char **argv)
     CPU_ZERO(&first);
     CPU_SET(0, &first);
     snprintf(name, sizeof name, "127.0.0.1:%d", ntohs(address.sin_port));
-    if (argc > 2 && strcmp(argv[2], "small") == 0) {
+    if (argc > 2 && strncmp(argv[2], "small", 5) == 0) {
         (void)sched_setaffinity(0, sizeof first, &first);
-        measure_small(name, seconds);
+        measure_small(name, seconds, strcmp(argv[2], "small-late") == 0);
         return 0;
     }
     measure_steps(name, seconds);

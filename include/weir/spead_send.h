@@ -64,6 +64,14 @@ int weir_spead_outgoing_add(struct weir_spead_outgoing *heap, uint64_t id, const
 /* The same, as an immediate when it has 1 … address_bits / 8 bytes (right-justified; so big-endian numbers keep their
  * value). The receiver cannot tell how long an immediate was: for items of a fixed size. */
 int weir_spead_outgoing_add_short(struct weir_spead_outgoing *heap, uint64_t id, const void *data, size_t size);
+/* An addressed item whose bytes are made when they are sent: they go from the cache of the processor that made them
+ * into packets, and no memory is needed for the heap. `make` writes `size` bytes, which come `offset` bytes behind the
+ * item's beginning, to `memory` (of any alignment); for each heap that is sent, in order, from whichever thread sends
+ * it. It must not wait, nor call the sender. Of two heaps in flight it may be called at once by two threads, if one
+ * helps (weir_spead_completion_help). Where `data` in memory is at hand, weir_spead_outgoing_add is cheaper. */
+typedef void weir_spead_make(void *argument, uint64_t offset, void *memory, size_t size);
+int weir_spead_outgoing_add_made(struct weir_spead_outgoing *heap, uint64_t id, size_t size, weir_spead_make *make,
+                                 void *argument);
 /* An immediate number. -EINVAL: more than address_bits. */
 int weir_spead_outgoing_add_value(struct weir_spead_outgoing *heap, uint64_t id, uint64_t value);
 /* A descriptor, encoded here: nothing of it is referenced afterwards. -EINVAL: more than one variable dimension, an
@@ -159,11 +167,12 @@ int weir_spead_sender_open(const struct weir_spead_sender_options *options, stru
  * as the sender. */
 const char *weir_spead_sender_warning(const struct weir_spead_sender *sender);
 
-/* Exactly once per heap that weir_spead_send took. From the sender's thread, in the order of sending: must not wait,
- * may call weir_spead_send. `bytes`: of its packets that were handed to the kernel, SPEAD headers included, UDP and IP
- * not. `result`: 0; -ECANCELED: the sender was closed first; -ECONNREFUSED: nobody listens there (all its packets were
- * sent nonetheless); -EMSGSIZE: packets are too large for the way; -ENOBUFS: the system had no memory for packets over
- * some time; -EPIPE, -ECONNRESET (TCP): the peer is gone; weir_spead_explain has words for each. */
+/* Exactly once per heap that weir_spead_send took. From the sender's thread (or one that helps it, see
+ * weir_spead_completion_help), one at a time, in the order in which heaps were queued: must not wait, may call
+ * weir_spead_send. `bytes`: of its packets that were handed to the kernel, SPEAD headers included, UDP and IP not.
+ * `result`: 0; -ECANCELED: the sender was closed first; -ECONNREFUSED: nobody listens there (all its packets were sent
+ * nonetheless); -EMSGSIZE: packets are too large for the way; -ENOBUFS: the system had no memory for packets over some
+ * time; -EPIPE, -ECONNRESET (TCP): the peer is gone; weir_spead_explain has words for each. */
 typedef void weir_spead_sent(void *argument, int result, uint64_t bytes);
 
 struct weir_spead_send {
@@ -197,6 +206,7 @@ int weir_spead_sender_close(struct weir_spead_sender *sender, struct weir_contex
 struct weir_spead_sender_counters {
     uint64_t heaps, failed_heaps, packets, bytes; /* completed; failed: with an error. Bytes as in `sent` */
     uint64_t messages, calls;                     /* sent with one header lookup each (UDP_SEGMENT), system calls */
+    uint64_t helped;                              /* heaps that threads sent which waited for others */
     uint64_t wakeups;                             /* the thread slept because nothing was queued, and was woken */
     uint64_t pauses, spins;                       /* for the rate: slept, or turned in a loop */
     uint64_t refused, no_memory;                  /* ECONNREFUSED, ENOBUFS seen (the latter were tried again) */
@@ -226,6 +236,13 @@ bool weir_spead_completion_done(const struct weir_spead_completion *completion);
 /* The first error of its heaps, or 0; -ETIMEDOUT, -ECANCELED: the heaps are still in flight, wait again. ret_bytes may
  * be NULL: bytes of all of them. */
 int weir_spead_completion_wait(struct weir_context *context, struct weir_spead_completion *completion,
+                               int64_t deadline_ns, uint64_t *ret_bytes);
+/* The same from a plain thread, which meanwhile sends what is queued, a message at a time: of heaps that are small,
+ * where making them takes less than sending them, two processors then do both (what a thread has just made it also
+ * sends fastest). Heaps of up to 64 KiB only, over UDP and without a rate; else it only waits, as it does while another
+ * thread helps. Heaps may then overtake those before them by a few messages; they complete in their order as ever, but
+ * `sent` is called from this thread or from the sender's. */
+int weir_spead_completion_help(struct weir_spead_sender *sender, struct weir_spead_completion *completion,
                                int64_t deadline_ns, uint64_t *ret_bytes);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "async/context.h"
 #include "base/clock.h"
+#include "net/spead_sender_private.h"
 
 static struct weir_waiter *own_waiter(struct weir_spead_completion *completion)
 {
@@ -25,20 +26,24 @@ void weir_spead_completion_begin(struct weir_spead_completion *completion, struc
 /* The last heap's caller is waking whoever waits: once `left` is 0 the completion may be gone, so that comes last. */
 #define WAKING UINT32_MAX
 
-void weir_spead_completed(void *argument, int result, uint64_t bytes)
+void spead_completed_several(struct weir_spead_completion *completion, int result, uint64_t bytes, uint32_t heaps)
 {
-    struct weir_spead_completion *completion = argument;
     int none = 0;
     uint32_t left = atomic_load(&completion->left);
     if (result)
         atomic_compare_exchange_strong(&completion->result, &none, result);
     atomic_fetch_add_explicit(&completion->bytes, bytes, memory_order_relaxed);
-    while (!atomic_compare_exchange_weak(&completion->left, &left, left == 1 ? WAKING : left - 1))
+    while (!atomic_compare_exchange_weak(&completion->left, &left, left == heaps ? WAKING : left - heaps))
         ;
-    if (left > 1)
+    if (left > heaps)
         return;
     waiter_wake(completion->waiter);
     atomic_store(&completion->left, 0);
+}
+
+void weir_spead_completed(void *argument, int result, uint64_t bytes)
+{
+    spead_completed_several(argument, result, bytes, 1);
 }
 
 bool weir_spead_completion_done(const struct weir_spead_completion *completion)

@@ -212,6 +212,7 @@ static int add_value(struct weir_spead_outgoing *heap, const struct spead_encode
         return weir_spead_outgoing_add_value(heap, value->id, value->value);
     case SPEAD_ENCODE_SHORT:
         return weir_spead_outgoing_add_short(heap, value->id, value->data, value->size);
+    case SPEAD_ENCODE_MADE: /* never in a group */
     case SPEAD_ENCODE_BYTES:
         break;
     }

@@ -104,6 +104,13 @@ int weir_spead_outgoing_add_short(struct weir_spead_outgoing *heap, uint64_t id,
                     &(struct spead_encode_item){.id = id, .kind = SPEAD_ENCODE_SHORT, .data = data, .size = size});
 }
 
+int weir_spead_outgoing_add_made(struct weir_spead_outgoing *heap, uint64_t id, size_t size, weir_spead_make *make,
+                                 void *argument)
+{
+    return add_item(heap, &(struct spead_encode_item){
+                              .id = id, .kind = SPEAD_ENCODE_MADE, .size = size, .make = make, .argument = argument});
+}
+
 int weir_spead_outgoing_add_value(struct weir_spead_outgoing *heap, uint64_t id, uint64_t value)
 {
     if (value > spead_address_mask(heap->wire.flavour))

@@ -1,308 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * The sender: a ring of slots, filled by any thread under a lock and emptied by one.
- *
- *            completed ──► taken ──► tail            (counts of heaps; slot = count mod slots)
- *     ───────┬────────────────┬─────────┬────
- *       free │ in the batch   │ queued  │ free       head = completed is what makes room
- *     ───────┴────────────────┴─────────┴────
- *
- * The thread makes packets of the heap at `taken` and those behind it until a batch is full, sends it, completes the
- * heaps that are through, and goes on; it sleeps only when `taken` has reached `tail`. To sleep it says so first
- * (`idle`), looks at the tail again, and then parks; who queues moves the tail first and then looks at `idle`.
- */
+/* The sender: opening and closing it, queueing heaps, and waiting for them. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "async/context.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "net/spead_batch.h"
-#include "net/spead_outgoing.h"
-#include "net/spead_pacer.h"
+#include "net/spead_sender_private.h"
 #include "net/spead_socket.h"
 
-enum { LOOKS_SKIPPED_MAX = 64 };
-enum { DEFAULT_BURST = 65536, DEFAULT_HEAPS = 4, DEFAULT_BUFFER = 512 * 1024, COMPLETE_AT_ONCE = 16 };
+enum { DEFAULT_BURST = 65536, DEFAULT_HEAPS = 4, DEFAULT_BUFFER = 512 * 1024 };
 #define DEFAULT_RATIO 1.05
 #define DEFAULT_SPIN (60 * CLOCK_MICROSECOND)
-
-struct slot {
-    struct weir_spead_send send;
-    struct spead_encoder encoder;
-    uint64_t bytes;
-    int result;
-    bool cut; /* given up: no more of its packets are made */
-};
-
-/* Somebody who waits for room, or for heaps to complete. On its stack. */
-struct sender_wait {
-    struct weir_waiter *waiter;
-    struct sender_wait *next;
-};
-
-struct weir_spead_sender {
-    struct slot *slots;
-    uint64_t slot_count;
-    int *descriptors;
-    uint32_t descriptor_count;
-    bool tcp, offload, pinned;
-    int cpu;
-    size_t packet_size;
-    int64_t spin_ns;
-    char name[16];
-    char warning[384];
-    uint64_t buffer_size;
-    pthread_t thread;
-    struct spead_batch *batch;
-
-    /* Whoever queues: */
-    pthread_mutex_t lock;
-    uint64_t next_cnt, cnt_step; /* under the lock, as all until the blank line */
-    bool closed;
-    struct sender_wait *waits;
-    void (*room)(void *argument);
-    void *room_argument;
-    uint32_t room_count;
-
-    _Atomic uint64_t tail, head;
-    _Atomic bool idle, cancelled, finish;
-    _Atomic uint32_t waiting;  /* waits, and the room call if there is one */
-    struct weir_waiter waiter; /* the thread's */
-
-    /* The thread's: */
-    uint64_t taken, known_tail;
-    struct spead_pacer pacer;
-    struct spead_batch_state state;
-    bool broken;                           /* TCP: nothing more can be sent */
-    uint32_t looks_skipped, looks_to_skip; /* of the looks for more before sleeping, after some that were in vain */
-    _Atomic uint64_t heaps, failed_heaps, packets, bytes, messages, calls, wakeups, pauses, spins, refused, no_memory;
-    _Atomic uint32_t in_flight_most;
-    _Atomic bool offload_works;
-};
-
-static void add(_Atomic uint64_t *counter, uint64_t number)
-{
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + number, memory_order_relaxed);
-}
-
-/* ---- Completion ------------------------------------------------------------------------------------------------ */
-
-/* Wakes all who wait; they look for themselves whether what they wait for has come. */
-static void wake_waits(struct weir_spead_sender *sender)
-{
-    void (*room)(void *argument) = NULL;
-    void *argument = NULL;
-    if (!atomic_load(&sender->waiting))
-        return;
-    pthread_mutex_lock(&sender->lock);
-    for (struct sender_wait *wait = sender->waits; wait; wait = wait->next)
-        waiter_wake(wait->waiter);
-    uint64_t used = atomic_load(&sender->tail) - atomic_load(&sender->head);
-    if (sender->room && !sender->closed && sender->slot_count - used >= sender->room_count) {
-        room = sender->room;
-        argument = sender->room_argument;
-        sender->room = NULL;
-        atomic_fetch_sub(&sender->waiting, 1);
-    }
-    pthread_mutex_unlock(&sender->lock);
-    if (room)
-        room(argument);
-}
-
-/* Completes all heaps before `taken`. Slots are free before anybody is told: who is told may queue the next heap. */
-static void complete(struct weir_spead_sender *sender)
-{
-    uint64_t head = atomic_load_explicit(&sender->head, memory_order_relaxed);
-    bool any = head < sender->taken;
-    while (head < sender->taken) {
-        struct {
-            weir_spead_sent *sent;
-            void *argument;
-            uint64_t bytes;
-            int result;
-        } told[COMPLETE_AT_ONCE];
-        uint32_t count = 0;
-        for (; count < COMPLETE_AT_ONCE && head < sender->taken; count++, head++) {
-            struct slot *slot = &sender->slots[head % sender->slot_count];
-            told[count].sent = slot->send.sent;
-            told[count].argument = slot->send.argument;
-            told[count].bytes = slot->bytes;
-            told[count].result = slot->result;
-            add(&sender->failed_heaps, slot->result != 0);
-        }
-        add(&sender->heaps, count);
-        atomic_store(&sender->head, head);
-        for (uint32_t i = 0; i < count; i++) {
-            if (told[i].sent)
-                told[i].sent(told[i].argument, told[i].result, told[i].bytes);
-        }
-    }
-    if (any)
-        wake_waits(sender);
-}
-
-/* ---- The thread ------------------------------------------------------------------------------------------------ */
-
-static void account(void *owner, int result, uint32_t bytes)
-{
-    struct slot *slot = owner;
-    slot->bytes += bytes;
-    if (result && !slot->result)
-        slot->result = result;
-    slot->cut |= result && bytes == 0;
-}
-
-static bool queued(struct weir_spead_sender *sender)
-{
-    if (sender->taken == sender->known_tail)
-        sender->known_tail = atomic_load_explicit(&sender->tail, memory_order_acquire);
-    return sender->taken != sender->known_tail;
-}
-
-/* Fills the batch with packets of what is queued, for one destination, as far as the rate lets it. Heaps that are
- * wholly in it are taken. Returns the destination. */
-static uint32_t fill(struct weir_spead_sender *sender, struct spead_batch *batch)
-{
-    /* With a rate, what is left of this burst, or, when no packet fits into that, the next one: a burst ends where a
-     * packet more would go over it, with a message that is full and not one and a bit. */
-    size_t room = spead_pacer_room(&sender->pacer), burst = sender->pacer.burst_size;
-    size_t most = !spead_pacer_limits(&sender->pacer) ? SIZE_MAX : room >= sender->packet_size ? room : burst;
-    uint32_t destination = 0;
-    spead_batch_reset(batch, sender->offload && !sender->state.offload_failed);
-    while (queued(sender)) {
-        struct slot *slot = &sender->slots[sender->taken % sender->slot_count];
-        if (batch->packet_count && slot->send.destination != destination)
-            break;
-        destination = slot->send.destination;
-        if (sender->broken || atomic_load_explicit(&sender->cancelled, memory_order_relaxed)) {
-            slot->result = slot->result ? slot->result : sender->broken ? -EPIPE : -ECANCELED;
-            slot->cut = true;
-        }
-        while (!slot->cut && spead_encode_more(&slot->encoder)) {
-            if (!spead_batch_has_room(batch, sender->packet_size) ||
-                (batch->packet_count && batch->bytes + sender->packet_size > most))
-                return destination;
-            spead_batch_add(batch, &slot->encoder, slot);
-        }
-        sender->taken++;
-    }
-    return destination;
-}
-
-/* Waits until `due`: sleeps as long as the timer is good for, then turns in a loop. */
-static void wait_until_due(struct weir_spead_sender *sender, int64_t due)
-{
-    int64_t now = clock_monotonic();
-    if (now >= due)
-        return;
-    if (due - now > sender->spin_ns) {
-        add(&sender->pauses, 1);
-        while (clock_monotonic() < due - sender->spin_ns && !atomic_load(&sender->cancelled))
-            waiter_park(&sender->waiter, due - sender->spin_ns);
-    }
-    if (sender->spin_ns > 0)
-        add(&sender->spins, 1);
-    while (clock_monotonic() < due && !atomic_load_explicit(&sender->cancelled, memory_order_relaxed))
-        ;
-}
-
-static void count_batch(struct weir_spead_sender *sender, const struct spead_batch *batch)
-{
-    const struct spead_batch_state *state = &sender->state;
-    uint32_t in_flight = (uint32_t)(sender->known_tail - atomic_load_explicit(&sender->head, memory_order_relaxed));
-    add(&sender->packets, batch->packet_count);
-    add(&sender->bytes, batch->bytes);
-    atomic_store_explicit(&sender->messages, state->messages, memory_order_relaxed);
-    atomic_store_explicit(&sender->calls, state->calls, memory_order_relaxed);
-    atomic_store_explicit(&sender->refused, state->refused, memory_order_relaxed);
-    atomic_store_explicit(&sender->no_memory, state->no_memory, memory_order_relaxed);
-    atomic_store_explicit(&sender->offload_works, sender->offload && !state->offload_failed, memory_order_relaxed);
-    if (in_flight > atomic_load_explicit(&sender->in_flight_most, memory_order_relaxed))
-        atomic_store_explicit(&sender->in_flight_most, in_flight, memory_order_relaxed);
-}
-
-static void send_batch(struct weir_spead_sender *sender, struct spead_batch *batch, uint32_t destination)
-{
-    if (spead_pacer_limits(&sender->pacer)) {
-        /* The burst before this one is over when this one would not fit into it. */
-        if (batch->bytes > spead_pacer_room(&sender->pacer))
-            wait_until_due(sender, spead_pacer_due(&sender->pacer, clock_monotonic()));
-        spead_pacer_sent(&sender->pacer, batch->bytes);
-    }
-    if (sender->tcp) {
-        spead_batch_stream(batch, sender->descriptors[0], &sender->state, account);
-        sender->broken = ((const struct slot *)batch->packets[0].owner)->result != 0;
-    } else {
-        spead_batch_send(batch, sender->descriptors[destination], &sender->state, account);
-    }
-    count_batch(sender, batch);
-}
-
-/* Looks for more for as long as it may turn in a loop: falling asleep and being woken takes as long as sending half a
- * megabyte. Where looking is in vain (who queues needs longer, or this processor) it is done ever more seldom. */
-static bool more_comes(struct weir_spead_sender *sender)
-{
-    if (sender->looks_skipped < sender->looks_to_skip) {
-        sender->looks_skipped++;
-        return false;
-    }
-    sender->looks_skipped = 0;
-    for (int64_t until = clock_monotonic() + sender->spin_ns; clock_monotonic() < until;) {
-        if (atomic_load(&sender->tail) != sender->taken || atomic_load(&sender->finish)) {
-            sender->looks_to_skip = 0;
-            return true;
-        }
-    }
-    uint32_t next = sender->looks_to_skip ? 2 * sender->looks_to_skip : 1;
-    sender->looks_to_skip = next > LOOKS_SKIPPED_MAX ? LOOKS_SKIPPED_MAX : next;
-    return false;
-}
-
-/* Sleeps until something is queued. False: the sender is to end. */
-static bool wait_for_work(struct weir_spead_sender *sender)
-{
-    if (atomic_load(&sender->finish))
-        return false;
-    if (more_comes(sender)) {
-        if (spead_pacer_limits(&sender->pacer))
-            spead_pacer_idle(&sender->pacer, clock_monotonic());
-        return true;
-    }
-    atomic_store(&sender->idle, true);
-    if (atomic_load(&sender->tail) == sender->taken && !atomic_load(&sender->finish)) {
-        waiter_park(&sender->waiter, INT64_MAX);
-        add(&sender->wakeups, 1);
-    }
-    atomic_store(&sender->idle, false);
-    if (spead_pacer_limits(&sender->pacer))
-        spead_pacer_idle(&sender->pacer, clock_monotonic());
-    return true;
-}
-
-static void *run(void *argument)
-{
-    struct weir_spead_sender *sender = argument;
-    (void)prctl(PR_SET_TIMERSLACK, 1000UL); /* 1 us instead of 50: the spin need not make up for more */
-    pthread_setname_np(pthread_self(), sender->name);
-    for (;;) {
-        uint32_t destination = fill(sender, sender->batch);
-        if (sender->batch->packet_count)
-            send_batch(sender, sender->batch, destination);
-        else if (sender->taken == atomic_load_explicit(&sender->head, memory_order_relaxed) && !wait_for_work(sender))
-            break;
-        complete(sender);
-    }
-    return NULL;
-}
 
 /* ---- Queueing -------------------------------------------------------------------------------------------------- */
 
@@ -430,7 +145,7 @@ int weir_spead_sender_on_room(struct weir_spead_sender *sender, uint32_t count, 
     bool now = !error && has_room(sender, count);
     pthread_mutex_unlock(&sender->lock);
     if (now)
-        wake_waits(sender);
+        spead_sender_wake_waits(sender);
     return error;
 }
 
@@ -459,9 +174,12 @@ static void free_sender(struct weir_spead_sender *sender)
     for (uint32_t i = 0; i < sender->descriptor_count; i++)
         close(sender->descriptors[i]);
     pthread_mutex_destroy(&sender->lock);
+    pthread_mutex_destroy(&sender->claim_lock);
+    pthread_mutex_destroy(&sender->helper_lock);
     memory_free(sender->descriptors);
     memory_free(sender->slots);
-    memory_free(sender->batch);
+    memory_free(sender->own.batch);
+    memory_free(sender->helper.batch);
     memory_free(sender);
 }
 
@@ -507,15 +225,19 @@ static int check_options(const struct weir_spead_sender_options *options, struct
 
 static struct weir_spead_sender *new_sender(const struct weir_spead_sender_options *options)
 {
-    struct weir_spead_sender *sender = memory_zeroed(1, sizeof *sender);
+    struct weir_spead_sender *sender = memory_aligned(64, sizeof *sender);
     if (!sender)
         return NULL;
+    memset(sender, 0, sizeof *sender);
     pthread_mutex_init(&sender->lock, NULL);
+    pthread_mutex_init(&sender->claim_lock, NULL);
+    pthread_mutex_init(&sender->helper_lock, NULL);
     waiter_init(&sender->waiter);
     sender->slot_count = options->max_heaps ? options->max_heaps : DEFAULT_HEAPS;
     sender->slots = memory_zeroed(sender->slot_count, sizeof *sender->slots);
     sender->descriptors = memory_zeroed(options->destination_count, sizeof *sender->descriptors);
-    sender->batch = memory_aligned(64, sizeof *sender->batch);
+    sender->own.batch = memory_aligned(64, sizeof *sender->own.batch);
+    sender->own.finished_at = &sender->own.finished;
     sender->packet_size = (options->packet_size ? options->packet_size : WEIR_SPEAD_PACKET_SIZE) & ~(size_t)7;
     sender->next_cnt = options->cnt_first ? options->cnt_first : 1;
     sender->cnt_step = options->cnt_step ? options->cnt_step : 1;
@@ -526,7 +248,7 @@ static struct weir_spead_sender *new_sender(const struct weir_spead_sender_optio
     snprintf(sender->name, sizeof sender->name, "%s", options->name ? options->name : "weir-spead");
     spead_pacer_init(&sender->pacer, options->rate, options->burst_size ? options->burst_size : DEFAULT_BURST,
                      options->burst_rate_ratio > 0 ? options->burst_rate_ratio : DEFAULT_RATIO, clock_monotonic());
-    if (!sender->slots || !sender->descriptors || !sender->batch) {
+    if (!sender->slots || !sender->descriptors || !sender->own.batch) {
         free_sender(sender);
         return NULL;
     }
@@ -582,7 +304,7 @@ static int start_thread(struct weir_spead_sender *sender, const struct weir_spea
     pthread_attr_init(&attributes);
     int code = options->pinned ? pthread_attr_setaffinity_np(&attributes, sizeof cpus, &cpus) : 0;
     if (!code)
-        code = pthread_create(&sender->thread, &attributes, run, sender);
+        code = pthread_create(&sender->thread, &attributes, spead_sender_run, sender);
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (code && options->pinned)
@@ -630,6 +352,7 @@ void weir_spead_sender_count(const struct weir_spead_sender *sender, struct weir
         .spins = atomic_load(&sender->spins),
         .refused = atomic_load(&sender->refused),
         .no_memory = atomic_load(&sender->no_memory),
+        .helped = atomic_load(&sender->helped),
         .buffer_size = sender->buffer_size,
         .in_flight = (uint32_t)(atomic_load(&sender->tail) - atomic_load(&sender->head)),
         .in_flight_most = atomic_load(&sender->in_flight_most),

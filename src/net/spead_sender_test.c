@@ -438,6 +438,124 @@ static void test_tcp(void **state)
     weir_spead_outgoing_free(heap);
 }
 
+/* ---- Helping --------------------------------------------------------------------------------------------------- */
+
+enum { SMALL = 8000, SMALL_PACKET = 8200 };
+
+/* What makes the bytes of a heap, and what happens meanwhile. */
+struct maker {
+    uint64_t number;
+    _Atomic bool *begun, *go_on, *let; /* NULL: nothing */
+};
+static uint8_t made_byte(uint64_t number, uint64_t offset)
+{
+    return pool[(number * 4099 + offset) % POOL];
+}
+static void make_bytes(void *argument, uint64_t offset, void *memory, size_t size)
+{
+    struct maker *maker = argument;
+    if (maker->begun)
+        atomic_store(maker->begun, true);
+    while (maker->go_on && !atomic_load(maker->go_on))
+        usleep(100);
+    if (maker->let)
+        atomic_store(maker->let, true);
+    for (size_t i = 0; i < size; i++)
+        ((uint8_t *)memory)[i] = made_byte(maker->number, offset + i);
+}
+
+/* The sender's thread is held up while it makes the first heap until a later one is made: by whoever helps. Everything
+ * comes, is what was made, and completes once and in order. */
+static void test_help(void **unused)
+{
+    enum { HEAPS = 40 };
+    (void)unused;
+    struct receiver receiver;
+    struct told told[HEAPS] = {0};
+    struct maker makers[HEAPS] = {0};
+    struct weir_spead_outgoing *heaps[HEAPS];
+    struct weir_spead_completion completion = {0};
+    struct weir_spead_sender_counters counters;
+    _Atomic uint64_t clock = 0;
+    _Atomic bool begun = false, go_on = false;
+    uint64_t bytes = 0, seen = 0;
+    open_receiver(&receiver, AF_INET, SOCK_DGRAM);
+    struct weir_spead_sender *sender = open_sender(
+        &receiver, 1, (struct weir_spead_sender_options){.packet_size = SMALL_PACKET, .max_heaps = HEAPS});
+    weir_spead_completion_begin(&completion, NULL, HEAPS / 2);
+    for (uint32_t i = 0; i < HEAPS; i++) {
+        makers[i].number = i;
+        heaps[i] = make_heap(NULL, 0);
+        assert_int_equal(weir_spead_outgoing_add_made(heaps[i], 0x1000, SMALL, make_bytes, &makers[i]), 0);
+        told[i].clock = &clock;
+    }
+    makers[0].begun = &begun;
+    makers[0].go_on = &go_on;
+    makers[HEAPS - 1].let = &go_on;
+    for (uint32_t i = 0; i < HEAPS; i++) { /* every other one tells the completion */
+        struct weir_spead_send one = {.heap = heaps[i], .sent = tell, .argument = &told[i]};
+        if (i % 2)
+            one = (struct weir_spead_send){.heap = heaps[i], .sent = weir_spead_completed, .argument = &completion};
+        assert_int_equal(weir_spead_send(sender, &one, 1), 0);
+        while (i == 0 && !atomic_load(&begun))
+            usleep(100);
+    }
+    assert_int_equal(weir_spead_completion_help(sender, &completion, clock_monotonic() + 30 * CLOCK_SECOND, &bytes), 0);
+    assert_int_equal(bytes, HEAPS / 2 * (SMALL + 48));
+    weir_spead_sender_count(sender, &counters);
+    assert_true(counters.helped > 0 && counters.helped < HEAPS);
+    assert_int_equal(weir_spead_sender_close(sender, NULL, WEIR_NEVER), 0);
+    for (uint32_t i = 0; i < HEAPS; i++) {
+        uint64_t cnt = 0;
+        assert_int_equal(receive_heap(&receiver, received, &cnt), SMALL);
+        assert_true(cnt >= 1 && cnt <= HEAPS && !(seen >> cnt & 1));
+        seen |= UINT64_C(1) << cnt;
+        for (uint64_t at = 0; at < SMALL; at++)
+            assert_int_equal(received[at], made_byte(cnt - 1, at));
+        assert_int_equal(atomic_load(&told[i].times), i % 2 == 0);
+        assert_int_equal(atomic_load(&told[i].order), i % 2 ? 0 : i / 2);
+        weir_spead_outgoing_free(heaps[i]);
+    }
+    close(receiver.descriptor);
+}
+
+/* Batches of which some are sent by this thread and some by the sender's, in memory that is used again and again: by a
+ * receiver that takes none of them, as it is about completing. */
+static void test_help_often(void **unused)
+{
+    enum { STATES = 3, BATCH = 24, ROUNDS = 300 };
+    (void)unused;
+    struct receiver receiver;
+    struct weir_spead_completion completions[STATES] = {0};
+    struct weir_spead_outgoing *heaps[STATES][BATCH];
+    struct weir_spead_sender_counters counters;
+    open_receiver(&receiver, AF_INET, SOCK_DGRAM);
+    struct weir_spead_sender *sender = open_sender(
+        &receiver, 1, (struct weir_spead_sender_options){.packet_size = SMALL_PACKET, .max_heaps = STATES * BATCH});
+    for (uint32_t i = 0; i < STATES * BATCH; i++)
+        heaps[i / BATCH][i % BATCH] = make_heap(pool + i * 64, i % 5 == 0 ? 40000 : 1 + i * 100);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        struct weir_spead_completion *completion = &completions[round % STATES];
+        struct weir_spead_send sends[BATCH];
+        assert_int_equal(weir_spead_completion_help(sender, completion, WEIR_NEVER, NULL), 0);
+        weir_spead_completion_begin(completion, NULL, BATCH);
+        for (uint32_t i = 0; i < BATCH; i++)
+            sends[i] = (struct weir_spead_send){
+                .heap = heaps[round % STATES][i], .sent = weir_spead_completed, .argument = completion};
+        assert_int_equal(weir_spead_send_wait(sender, NULL, sends, BATCH, WEIR_NEVER), 0);
+    }
+    for (uint32_t i = 0; i < STATES; i++)
+        assert_int_equal(weir_spead_completion_help(sender, &completions[i], WEIR_NEVER, NULL), 0);
+    weir_spead_sender_count(sender, &counters);
+    assert_int_equal(counters.heaps, ROUNDS * BATCH);
+    assert_int_equal(counters.failed_heaps, 0);
+    assert_int_equal(counters.in_flight, 0);
+    assert_int_equal(weir_spead_sender_close(sender, NULL, WEIR_NEVER), 0);
+    for (uint32_t i = 0; i < STATES * BATCH; i++)
+        weir_spead_outgoing_free(heaps[i / BATCH][i % BATCH]);
+    close(receiver.descriptor);
+}
+
 /* ---- Heaps and groups ------------------------------------------------------------------------------------------ */
 
 static void test_group(void **state)
@@ -491,7 +609,7 @@ int main(void)
         cmocka_unit_test(test_sizes),     cmocka_unit_test(test_counts),      cmocka_unit_test(test_full_queue),
         cmocka_unit_test(test_abandoned), cmocka_unit_test(test_threads),     cmocka_unit_test(test_wakeups),
         cmocka_unit_test(test_refused),   cmocka_unit_test(test_bad_options), cmocka_unit_test(test_tcp),
-        cmocka_unit_test(test_group),
+        cmocka_unit_test(test_group),     cmocka_unit_test(test_help),        cmocka_unit_test(test_help_often),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -104,25 +104,32 @@ static uint8_t *put_header(struct spead_encoder *encoder, uint8_t *out, size_t p
     return out;
 }
 
+struct piece {
+    const uint8_t *data;
+    const struct spead_encode_item *made; /* NULL: the bytes are at `data` */
+    uint64_t offset;                      /* in what is made */
+    size_t size;
+};
+
 /* The next bytes of payload, at most `most`; past the last item, zeros. */
-static size_t next_piece(struct spead_encoder *encoder, size_t most, const uint8_t **ret)
+static struct piece next_piece(struct spead_encoder *encoder, size_t most)
 {
     static const uint8_t zeros[SPEAD_POINTER_SIZE];
     const struct spead_encode_heap *heap = encoder->heap;
     while (encoder->item < heap->count) {
         const struct spead_encode_item *item = &heap->items[encoder->item];
-        size_t left = goes_immediate(item, heap->flavour) ? 0 : item->size - encoder->item_offset;
+        size_t at = encoder->item_offset, left = goes_immediate(item, heap->flavour) ? 0 : item->size - at;
         if (left > 0) {
-            size_t piece = left < most ? left : most;
-            *ret = (const uint8_t *)item->data + encoder->item_offset;
-            encoder->item_offset += piece;
-            return piece;
+            size_t size = left < most ? left : most;
+            encoder->item_offset += size;
+            if (item->kind == SPEAD_ENCODE_MADE)
+                return (struct piece){.made = item, .offset = at, .size = size};
+            return (struct piece){.data = (const uint8_t *)item->data + at, .size = size};
         }
         encoder->item++;
         encoder->item_offset = 0;
     }
-    *ret = zeros;
-    return most < sizeof zeros ? most : sizeof zeros;
+    return (struct piece){.data = zeros, .size = most < sizeof zeros ? most : sizeof zeros};
 }
 
 /* Payload behind the header at `arena` that ends at `out`. What lies in the arena without a gap shares a vector. */
@@ -132,25 +139,27 @@ static void put_payload(struct spead_encoder *encoder, uint8_t *out, size_t payl
     struct iovec *last = &vectors[0];
     bool in_arena = true;
     while (payload > 0) {
-        const uint8_t *piece;
-        size_t size = next_piece(encoder, payload, &piece);
+        struct piece piece = next_piece(encoder, payload);
         /* The last vector is kept for the arena: whatever comes then is copied. */
-        bool copied = size < SPEAD_ENCODE_PIECE || packet->vectors == most ||
-                      (packet->vectors + 1 == most && size < payload);
+        bool copied = piece.made || piece.size < SPEAD_ENCODE_PIECE || packet->vectors == most ||
+                      (packet->vectors + 1 == most && piece.size < payload);
         if (copied && !in_arena) {
             last = &vectors[packet->vectors++];
             *last = (struct iovec){out, 0};
         }
         if (copied) {
-            memcpy(out, piece, size);
-            last->iov_len += size;
-            out += size;
-            packet->arena += (uint32_t)size;
+            if (piece.made)
+                piece.made->make(piece.made->argument, piece.offset, out, piece.size);
+            else
+                memcpy(out, piece.data, piece.size);
+            last->iov_len += piece.size;
+            out += piece.size;
+            packet->arena += (uint32_t)piece.size;
         } else {
-            vectors[packet->vectors++] = (struct iovec){(void *)piece, size};
+            vectors[packet->vectors++] = (struct iovec){(void *)piece.data, piece.size};
         }
         in_arena = copied;
-        payload -= size;
+        payload -= piece.size;
     }
 }
 

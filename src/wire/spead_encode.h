@@ -25,6 +25,7 @@ enum spead_encode_kind {
     SPEAD_ENCODE_VALUE, /* immediate: `value` */
     SPEAD_ENCODE_SHORT, /* immediate if 1 … address bytes long, read from `data` when its packet is made; else BYTES */
     SPEAD_ENCODE_BYTES, /* addressed: `size` bytes at `data`. A receiver skips one of no bytes. */
+    SPEAD_ENCODE_MADE,  /* addressed: `size` bytes that `make` writes behind the header of each packet, in order */
 };
 struct spead_encode_item {
     uint64_t id;
@@ -32,6 +33,8 @@ struct spead_encode_item {
     uint64_t value;
     const void *data;
     size_t size;
+    void (*make)(void *argument, uint64_t offset, void *memory, size_t size);
+    void *argument;
 };
 struct spead_encode_heap {
     struct spead_flavour flavour;

@@ -384,6 +384,12 @@ static uint64_t random_below(uint64_t most)
 enum { POOL = 1 << 16 };
 static uint8_t pool[POOL];
 
+/* What makes an item's bytes: it copies them from where they are to be. */
+static void copy_from(void *argument, uint64_t offset, void *memory, size_t size)
+{
+    memcpy(memory, (const uint8_t *)argument + offset, size);
+}
+
 static size_t random_items(struct spead_encode_item *items, struct spead_flavour flavour)
 {
     static const size_t sizes[] = {1, 8, 100, 3000};
@@ -391,11 +397,13 @@ static size_t random_items(struct spead_encode_item *items, struct spead_flavour
     for (size_t i = 0; i < count; i++) {
         items[i] = (struct spead_encode_item){
             .id = 1 + SPEAD_STREAM_CTRL + random_below(spead_id_most(flavour) - SPEAD_STREAM_CTRL),
-            .kind = (enum spead_encode_kind)random_below(3),
+            .kind = (enum spead_encode_kind)random_below(4),
             .value = random_below(spead_address_mask(flavour)),
             .size = random_below(most + 1),
         };
         items[i].data = pool + random_below(POOL - items[i].size);
+        items[i].make = copy_from;
+        items[i].argument = pool + ((const uint8_t *)items[i].data - pool);
     }
     return count;
 }
