@@ -131,6 +131,7 @@ struct weir_facts;
 enum { WEIR_FACTS_MOST = 64 };
 void weir_fact(struct weir_facts *facts, const char *name, double value, const char *unit);
 void weir_fact_text(struct weir_facts *facts, const char *name, const char *text);
+#define WEIR_LAST_FAILURE "last failure" /* text: why the last call of whom the part asks failed; advice repeats it */
 
 struct weir_part {
     enum weir_kind kind;

@@ -136,6 +136,13 @@ static const char *blocking_part(const struct run *run, const struct pipeline_sn
     return snapshot->blocking ? report_slowest_stage(snapshot) : NULL;
 }
 
+static struct verdict_answer judge(const struct run *run, const struct pipeline_snapshot *snapshot)
+{
+    struct verdict_answer answer = verdict_judge(&run->verdict);
+    verdict_look(&answer, snapshot);
+    return answer;
+}
+
 /* Looks at the pipeline for the verdict, and draws. -ENOMEM is no reason to end a run: the look is left out. */
 static void look(struct run *run, bool draw)
 {
@@ -151,7 +158,7 @@ static void look(struct run *run, bool draw)
         run->drawn_at = clock_monotonic();
         struct status_view view = {
             .recent = recent_add(run->recent, snapshot),
-            .verdict = verdict_judge(&run->verdict),
+            .verdict = judge(run, snapshot),
             .memory = snapshot->memory_used,
             .memory_limit = snapshot->memory_limit,
             .blocking = blocking_part(run, snapshot),
@@ -161,7 +168,7 @@ static void look(struct run *run, bool draw)
         status_draw(&run->status, &view);
     }
     if (run->board) {
-        const struct verdict_answer answer = verdict_judge(&run->verdict);
+        const struct verdict_answer answer = judge(run, snapshot);
         if (ending(run)) {
             board_end(run->board, false);
         }
@@ -307,7 +314,7 @@ static int conclude(struct run *run)
     struct report report = {
         .configuration = arguments->file,
         .snapshot = snapshot,
-        .verdict = verdict_judge(&run->verdict),
+        .verdict = judge(run, snapshot),
         .goals = goals,
         .lanes = lanes_of(run, snapshot),
         .peak_memory = peak_resident(),

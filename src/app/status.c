@@ -124,6 +124,7 @@ static const char *colour_of(enum verdict_kind kind)
 {
     switch (kind) {
     case VERDICT_FALLING_BEHIND:
+    case VERDICT_NOTHING_DELIVERED:
         return "\x1b[31m";
     case VERDICT_SATURATED:
     case VERDICT_DROPPING:

@@ -81,7 +81,8 @@ struct pipeline_counter_view {       /* its words live until pipeline_close */
     const char *part, *what, *field; /* field may be "" */
     uint64_t number;
 };
-struct pipeline_fact_view { /* what a part says about itself */
+#define PIPELINE_NOT_STORED "not stored" /* the counter of records that a sink was given and that it failed with */
+struct pipeline_fact_view {              /* what a part says about itself */
     const char *part;
     char name[64], unit[16];
     double value;

@@ -39,6 +39,13 @@ static void settle_stored(struct sink *sink, struct weir_batch *batch)
     count_up(&sink->records_stored, batch->count);
 }
 
+/* The sink has failed. */
+static void refuse_all(struct sink *sink, struct weir_batch *batch)
+{
+    receipt_settle_all(batch, OUTCOME_REFUSED);
+    weir_count(&sink->node.env, PIPELINE_NOT_STORED, NULL, batch->count);
+}
+
 static void settle_pending(struct sink *sink, bool stored)
 {
     for (struct pending *pending = sink->pending, *next; pending; pending = next) {
@@ -46,7 +53,7 @@ static void settle_pending(struct sink *sink, bool stored)
         if (stored)
             settle_stored(sink, pending->batch);
         else
-            receipt_settle_all(pending->batch, OUTCOME_REFUSED);
+            refuse_all(sink, pending->batch);
         weir_batch_release(pending->batch);
         memory_free(pending);
     }
@@ -256,7 +263,10 @@ static enum step write_batch(struct sink *sink, struct message *message)
     if (!sink->retry_at)
         record_latency(&sink->wait, batch, weir_now(&sink->machine.context));
     if (sink->failed || sink->node.enough || pipeline_aborting(sink->machine.pipeline)) {
-        receipt_settle_all(batch, sink->failed ? OUTCOME_REFUSED : OUTCOME_DROPPED);
+        if (sink->failed)
+            refuse_all(sink, batch);
+        else
+            receipt_settle_all(batch, OUTCOME_DROPPED);
         return STEP_RAN;
     }
     int64_t began = weir_now(&sink->machine.context);
@@ -266,7 +276,7 @@ static enum step write_batch(struct sink *sink, struct message *message)
     if (error < 0) {
         enum step step = retry_or_fail(sink, error);
         if (step == STEP_RAN)
-            receipt_settle_all(batch, OUTCOME_REFUSED);
+            refuse_all(sink, batch);
         return step;
     }
     count_up(&sink->node.counters.calls, 1);

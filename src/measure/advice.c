@@ -108,8 +108,13 @@ static bool put_limit(const struct pipeline_snapshot *snapshot, struct weir_buff
                   fmin(waited->value / elapsed, 1) * 100);
     if (limit)
         buffer_format(out, " of %.0f call%s at a time", limit->value, limit->value == 1 ? "" : "s");
-    buffer_string(out, limit ? "; raise its concurrency, if what it calls can take more."
-                             : ", which adapts to what it calls: that takes no more at a time.");
+    const struct pipeline_fact_view *failed = find_fact(snapshot, waited->part, "failed");
+    const struct pipeline_fact_view *answered = find_fact(snapshot, waited->part, "answered");
+    if (failed && answered && failed->value > answered->value)
+        buffer_string(out, "; more of its calls failed than were answered.");
+    else
+        buffer_string(out, limit ? "; raise its concurrency, if what it calls can take more."
+                                 : ", which adapts to what it calls: that takes no more at a time.");
     return true;
 }
 
@@ -140,10 +145,6 @@ static bool put_not_the_sources(const struct report *report, struct weir_buffer 
         return false;
     if (put_limit(report->snapshot, out))
         return true;
-    if (report->snapshot->records_refused && !report->snapshot->records_stored) {
-        buffer_string(out, "What held the run back cannot be told: of all that was read nothing was stored.");
-        return true;
-    }
     if (behind)
         put_longest_queue(report->snapshot, out);
     return behind;
@@ -298,6 +299,59 @@ static void put_batches(const struct report *report, struct weir_buffer *out)
         buffer_format(out, "its first waited up to %s for the others, little of the latency.", wait);
 }
 
+/* ---- What was lost ----------------------------------------------------------------------------------------------- */
+
+static uint64_t count_of(const struct pipeline_snapshot *snapshot, const char *part, const char *what)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < snapshot->counter_count; i++) {
+        const struct pipeline_counter_view *counter = &snapshot->counters[i];
+        if (strcmp(counter->part, part) == 0 && strcmp(counter->what, what) == 0)
+            sum += counter->number;
+    }
+    return sum;
+}
+
+/* Records that a part has no answer for, or was not rid of. */
+static uint64_t lost_by(const struct pipeline_snapshot *snapshot, const char *part)
+{
+    static const char *const names[] = {PIPELINE_NOT_STORED, "call failed", "lookup failed",
+                                        "passed on without an answer", "rejected by the server"};
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        sum += count_of(snapshot, part, names[i]);
+    return sum;
+}
+
+static bool is_sink(const struct pipeline_snapshot *snapshot, const char *part)
+{
+    for (uint32_t i = 0; i < snapshot->part_count; i++) {
+        if (strcmp(snapshot->parts[i].name, part) == 0)
+            return snapshot->parts[i].part->kind == WEIR_SINK;
+    }
+    return false;
+}
+
+/* A sentence for each part whose server did not do its share: what became of the records, and why. */
+static void put_losses(const struct pipeline_snapshot *snapshot, struct weir_buffer *out)
+{
+    size_t start = out->size;
+    char lost[TEXT], failed[TEXT];
+    for (uint32_t i = 0; i < snapshot->fact_count; i++) {
+        const struct pipeline_fact_view *fact = &snapshot->facts[i];
+        const struct pipeline_fact_view *calls = find_fact(snapshot, fact->part, "failed");
+        uint64_t records = fact->text && strcmp(fact->name, WEIR_LAST_FAILURE) == 0 ? lost_by(snapshot, fact->part) : 0;
+        if (records == 0)
+            continue;
+        begin(out, start);
+        text_count(records, lost, sizeof lost);
+        text_count(calls ? (uint64_t)calls->value : 0, failed, sizeof failed);
+        buffer_format(out, "%s %s %s record%s; the last of its %s failed call%s: %s.", fact->part,
+                      is_sink(snapshot, fact->part) ? "did not deliver" : "had no answer for", lost,
+                      records == 1 ? "" : "s", failed, calls && calls->value == 1 ? "" : "s", fact->text);
+    }
+}
+
 /* ---- Goals ------------------------------------------------------------------------------------------------------ */
 
 static void put_goal(const struct report *report, const struct goal *goal, struct weir_buffer *out)
@@ -326,13 +380,21 @@ void advice_text(const struct report *report, struct weir_buffer *out)
     size_t start = out->size;
     if (report->snapshot->records_in == 0)
         return;
-    put_bottleneck(report, out);
-    if (critical(report)) {
+    bool delivered = report->verdict.kind != VERDICT_NOTHING_DELIVERED;
+    put_losses(report->snapshot, out);
+    if (!delivered && out->size == start)
+        buffer_string(out, "Why each record was refused or dropped is counted by part and reason.");
+    if (delivered) { /* else it does not matter what would be faster */
         begin(out, start);
-        put_lanes(report, out);
+        put_bottleneck(report, out);
+        if (critical(report)) {
+            begin(out, start);
+            put_lanes(report, out);
+        }
     }
     struct weir_buffer batches = {0};
-    put_batches(report, &batches);
+    if (delivered)
+        put_batches(report, &batches);
     if (batches.size > 0) {
         begin(out, start);
         buffer_append(out, batches.data, batches.size);

@@ -23,7 +23,9 @@ struct run {
     struct attribution_row rows[3];
     struct pipeline_source_view sources[1];
     struct pipeline_edge_view edges[2];
-    struct pipeline_fact_view facts[2];
+    struct pipeline_fact_view facts[4];
+    struct pipeline_part_view parts[1];
+    struct pipeline_counter_view counters[2];
     struct goal goals[2];
 };
 static struct pipeline_snapshot snapshot;
@@ -173,6 +175,37 @@ static void test_falling_behind(void **state)
     CHECK(&run, "Nothing held the run back but its sources.");
 }
 
+/* A server that is gone: what became of the records, instead of what would be faster. */
+static void test_losses(void **state)
+{
+    (void)state;
+    static const struct weir_part http = {.kind = WEIR_SINK, .name = "http"};
+    struct run run;
+    start(&run);
+    run.parts[0] = (struct pipeline_part_view){.name = "out", .part = &http};
+    run.facts[0] = (struct pipeline_fact_view){.part = "out", .name = "failed", .value = 2};
+    run.facts[1] = (struct pipeline_fact_view){.part = "out", .name = "last failure", .text = "connection refused"};
+    run.facts[2] = (struct pipeline_fact_view){.part = "ask", .name = "failed", .value = 1};
+    run.facts[3] = (struct pipeline_fact_view){.part = "ask", .name = "last failure", .text = "no answer"};
+    run.counters[0] = (struct pipeline_counter_view){.part = "out", .what = "not stored", .field = "", .number = 1050};
+    snapshot.parts = run.parts;
+    snapshot.facts = run.facts;
+    snapshot.counters = run.counters;
+    snapshot.part_count = snapshot.counter_count = 1;
+    snapshot.fact_count = 4;
+    CHECK(&run, "out did not deliver 1,050 records; the last of its 2 failed calls: connection refused. The bottleneck "
+                "is lane 0");
+    lacks(&run, "ask"); /* whose calls went well when they were tried again */
+    run.report.verdict.kind = VERDICT_NOTHING_DELIVERED;
+    run.counters[1] = (struct pipeline_counter_view){.part = "ask", .what = "call failed", .field = "", .number = 1};
+    snapshot.counter_count = 2;
+    CHECK(&run, "connection refused. ask had no answer for 1 record; the last of its 1 failed call: no answer.");
+    lacks(&run, "bottleneck");
+    lacks(&run, "sources");
+    snapshot.counter_count = 0;
+    CHECK(&run, "Why each record was refused or dropped is counted by part and reason.");
+}
+
 static void test_batches(void **state)
 {
     (void)state;
@@ -239,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_bottleneck),
         cmocka_unit_test(test_lanes),
         cmocka_unit_test(test_nothing_held_it_back),
+        cmocka_unit_test(test_losses),
         cmocka_unit_test(test_batches),
         cmocka_unit_test(test_goals),
         cmocka_unit_test(test_little_known),

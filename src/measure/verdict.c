@@ -363,6 +363,22 @@ struct verdict_answer verdict_judge(const struct verdict *verdict)
     return answer;
 }
 
+/* A line that is refused now and then, where others are filtered or still on their way, does not make it so; a sink
+ * that failed does. */
+void verdict_look(struct verdict_answer *answer, const struct pipeline_snapshot *snapshot)
+{
+    uint64_t lost = snapshot->records_refused + snapshot->records_dropped;
+    if (lost == 0 || snapshot->records_out > 0 ||
+        (lost < snapshot->records_in - lost && pipeline_snapshot_count(snapshot, PIPELINE_NOT_STORED) == 0)) {
+        return;
+    }
+    answer->kind = VERDICT_NOTHING_DELIVERED;
+    answer->refused = snapshot->records_refused;
+    answer->lost = snapshot->records_dropped;
+    answer->slope = answer->seconds_per_minute = 0;
+    answer->limit = VERDICT_LIMIT_NONE;
+}
+
 struct verdict_sample verdict_sample_of(const struct pipeline_snapshot *snapshot)
 {
     struct verdict_sample sample = {

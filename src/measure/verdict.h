@@ -27,8 +27,10 @@ enum verdict_kind {
     VERDICT_SATURATED, /* the lag is flat, but there is no room left */
     VERDICT_DROPPING,  /* the lag is flat because records are dropped */
     VERDICT_FALLING_BEHIND,
-    VERDICT_FULL_SPEED, /* all the data is there already and is read as fast as it goes: nothing to lag behind */
+    VERDICT_FULL_SPEED,        /* all the data is there already and is read as fast as it goes: nothing to lag behind */
+    VERDICT_NOTHING_DELIVERED, /* records were refused or dropped, and none was stored */
 };
+enum { VERDICT_KINDS = VERDICT_NOTHING_DELIVERED + 1 };
 
 enum { VERDICT_SAMPLES = 256, VERDICT_THREADS = 32 };
 
@@ -86,12 +88,16 @@ struct verdict_answer {
     int64_t lag, lag_worst;         /* ns: now; ever */
     enum verdict_limit limit;       /* which limit will be met first as things are */
     double limit_seconds;           /* how long until then */
+    uint64_t refused, lost;         /* nothing delivered: records; lost: dropped on their way */
 };
 
 void verdict_init(struct verdict *verdict, const struct verdict_limits *limits); /* limits may be NULL */
 /* Samples come in order of time; as close together as you like. */
 void verdict_add(struct verdict *verdict, const struct verdict_sample *sample);
 struct verdict_answer verdict_judge(const struct verdict *verdict);
+
+/* Says so where nothing was delivered: then it does not matter how fast. */
+void verdict_look(struct verdict_answer *answer, const struct pipeline_snapshot *snapshot);
 
 struct verdict_sample verdict_sample_of(const struct pipeline_snapshot *snapshot);
 

@@ -66,6 +66,20 @@ static void say_falling(struct words *words, const struct verdict_answer *answer
     }
 }
 
+static void say_losses(struct words *words, const struct verdict_answer *answer)
+{
+    char refused[32], lost[32];
+    text_count(answer->refused, refused, sizeof refused);
+    text_count(answer->lost, lost, sizeof lost);
+    if (answer->refused > 0) {
+        say(words, ": %s record%s refused", refused, answer->refused == 1 ? " was" : "s were");
+    }
+    if (answer->lost > 0) {
+        say(words, "%s %s dropped", answer->refused > 0 ? "," : ":", lost);
+    }
+    say(words, ", none stored");
+}
+
 const char *verdict_name(enum verdict_kind kind)
 {
     switch (kind) {
@@ -83,6 +97,8 @@ const char *verdict_name(enum verdict_kind kind)
         return "falling behind";
     case VERDICT_FULL_SPEED:
         return "full speed";
+    case VERDICT_NOTHING_DELIVERED:
+        return "nothing delivered";
     }
     return "no data yet";
 }
@@ -118,6 +134,9 @@ char *verdict_sentence(const struct verdict_answer *answer, const char *busiest,
         break;
     case VERDICT_FULL_SPEED:
         say(&words, ": all input was there from the start and is read as fast as it goes");
+        break;
+    case VERDICT_NOTHING_DELIVERED:
+        say_losses(&words, answer);
         break;
     case VERDICT_NO_DATA:
     case VERDICT_IDLE:

@@ -460,6 +460,40 @@ static void from_a_snapshot(void **state)
     assert_true(sample.ended && sample.full_speed);
 }
 
+static void nothing_delivered(void **state)
+{
+    (void)state;
+    static struct pipeline_snapshot snapshot;
+    struct pipeline_counter_view counter = {.part = "out", .what = "not stored", .field = "", .number = 10};
+    struct verdict_answer answer = {.kind = VERDICT_KEEPING_UP};
+    char text[256];
+    snapshot = (struct pipeline_snapshot){.records_in = 1000, .counters = &counter};
+    verdict_look(&answer, &snapshot);
+    expect(answer, VERDICT_KEEPING_UP);
+    snapshot.records_filtered = 990;
+    snapshot.records_refused = 10; /* lines that are wrong, perhaps */
+    verdict_look(&answer, &snapshot);
+    expect(answer, VERDICT_KEEPING_UP);
+    snapshot.counter_count = 1;
+    verdict_look(&answer, &snapshot);
+    expect(answer, VERDICT_NOTHING_DELIVERED);
+    verdict_sentence(&answer, NULL, text, sizeof text);
+    assert_string_equal(text, "nothing delivered: 10 records were refused, none stored");
+    snapshot.counter_count = 0;
+    snapshot.records_filtered = 0;
+    snapshot.records_refused = 1;
+    snapshot.records_dropped = 999;
+    answer = (struct verdict_answer){.kind = VERDICT_FALLING_BEHIND, .seconds_per_minute = 60};
+    verdict_look(&answer, &snapshot);
+    verdict_sentence(&answer, NULL, text, sizeof text);
+    assert_string_equal(text, "nothing delivered: 1 record was refused, 999 dropped, none stored");
+    assert_true(answer.seconds_per_minute == 0);
+    snapshot.records_out = 1; /* one of two sinks has it */
+    answer.kind = VERDICT_FULL_SPEED;
+    verdict_look(&answer, &snapshot);
+    expect(answer, VERDICT_FULL_SPEED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -483,6 +517,7 @@ int main(void)
         cmocka_unit_test(the_window_is_bounded),
         cmocka_unit_test(slope),
         cmocka_unit_test(from_a_snapshot),
+        cmocka_unit_test(nothing_delivered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,6 +75,7 @@ int endpoint_open(struct endpoint *endpoint, struct weir_env *env, const struct 
                                             options->pause > most ? options->pause : most};
     endpoint->options = options;
     endpoint->env = env;
+    endpoint->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
     endpoint->random = hash_u64(env->seed) ^ hash_bytes(env->name, strlen(env->name));
     retry_budget_init(&endpoint->budget, BUDGET_SHARE, BUDGET_SAVED);
     breaker_init(&endpoint->breaker, &breaker);
@@ -222,8 +223,10 @@ static int fail_open_circuit(struct endpoint *endpoint, const struct endpoint_qu
 static void keep_reason(struct endpoint *endpoint, const char *words)
 {
     const char *reason = strstr(words, ": ");
+    pthread_mutex_lock(&endpoint->lock);
     snprintf(endpoint->last_words, sizeof endpoint->last_words, "%.*s", ENDPOINT_REASON - 1,
              reason ? reason + 2 : words);
+    pthread_mutex_unlock(&endpoint->lock);
 }
 
 /* One attempt. */
@@ -325,6 +328,12 @@ void endpoint_report(struct endpoint *endpoint, struct weir_facts *facts)
     weir_fact(facts, "answered", (double)endpoint->answered, "");
     weir_fact(facts, "failed", (double)endpoint->failed, "");
     weir_fact(facts, "retries", (double)endpoint->retried, "");
+    char reason[ENDPOINT_REASON];
+    pthread_mutex_lock(&endpoint->lock);
+    memcpy(reason, endpoint->last_words, sizeof reason);
+    pthread_mutex_unlock(&endpoint->lock);
+    if (reason[0])
+        weir_fact_text(facts, WEIR_LAST_FAILURE, reason);
     if (endpoint->unbudgeted)
         weir_fact(facts, "retries over the budget", (double)endpoint->unbudgeted, "");
     if (endpoint->options && endpoint->options->failures) {

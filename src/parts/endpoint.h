@@ -10,6 +10,8 @@
  */
 #ifndef PARTS_ENDPOINT_H
 #define PARTS_ENDPOINT_H
+#include <pthread.h>
+
 #include <weir/part.h>
 #include <weir/task.h>
 
@@ -73,6 +75,7 @@ struct endpoint {
     struct breaker breaker;
     struct weir_event moved;          /* the breaker */
     bool told;                        /* that calls fail at once */
+    pthread_mutex_t lock;             /* of what follows; with nothing to free */
     char last_words[ENDPOINT_REASON]; /* why the last call failed, without its address */
     uint64_t random;
     _Atomic uint64_t answered, failed, retried, unbudgeted, opened;

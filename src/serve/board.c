@@ -148,7 +148,8 @@ static void put_reasons(const struct board *board, struct weir_buffer *out)
         buffer_string(out, "the run is starting\n");
         return;
     }
-    if (board->verdict.kind == VERDICT_FALLING_BEHIND || board->verdict.kind == VERDICT_DROPPING)
+    const enum verdict_kind kind = board->verdict.kind;
+    if (kind == VERDICT_FALLING_BEHIND || kind == VERDICT_DROPPING || kind == VERDICT_NOTHING_DELIVERED)
         buffer_format(out, "%s\n", verdict_brief(&board->verdict, words, sizeof words));
     for (uint32_t i = 0; i < board->result_count; i++) {
         if (board->results[i].measured && !board->results[i].met)

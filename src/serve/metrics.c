@@ -323,7 +323,7 @@ static void put_facts(struct weir_buffer *out, const struct metric *metric, cons
 
 static void put_verdicts(struct weir_buffer *out, const struct metric *metric, const struct metrics_view *view)
 {
-    for (int kind = VERDICT_NO_DATA; kind <= VERDICT_FULL_SPEED && begin(out, metric); kind++) {
+    for (int kind = VERDICT_NO_DATA; kind < VERDICT_KINDS && begin(out, metric); kind++) {
         put_label(out, "verdict", verdict_name((enum verdict_kind)kind));
         end(out, view->verdict.kind == (enum verdict_kind)kind);
     }

@@ -237,6 +237,12 @@ def test_draining_has_a_limit(weir, tmp_path):
     report = outcome.json()
     assert 2.9 <= report["seconds"] <= 3.3 and report["interrupted"] and report["records_stored"] == 0
     assert "within 2.00 s: stopping at once (--drain)" in outcome.stderr, outcome.stderr
+    assert report["verdict"] == "nothing delivered", report
+    count = report["records_refused"]
+    counters = report["counters"]
+    assert {"part": "out", "what": "not stored", "field": None, "number": count} in counters, counters
+    assert f"out did not deliver {count} records; the last of its" in report["advice"], report["advice"]
+    assert "the server answered 503" in report["advice"] and "sources" not in report["advice"]
     ended = weir("run", "p.yaml", "--json", "--simulated", *DEAD, "--limit", "20", "--drain", "2s", status=130)
     assert 2.9 <= ended.json()["seconds"] <= 3.3, ended.stderr  # the sources ended by themselves
     assert "TIME" in weir("run", "--help").stdout
