@@ -5,7 +5,6 @@
  * runs ends with every record accounted for, and neither descriptors nor memory stay behind (the leak check of
  * AddressSanitizer sees the rest). WEIR_TEST_SEEDS above 1000 tries each single allocation of the runs as well.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +21,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "base/test_descriptors.h"
 #include "conf/conf.h"
 #include "flow/pipeline.h"
 #include "sim/server.h"
@@ -68,17 +68,6 @@ struct failing {
     int error;             /* of a system call; 0: an allocation */
     bool forever, opening; /* opening: none fails after that */
 };
-
-static uint32_t open_descriptors(void)
-{
-    uint32_t count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    assert_non_null(folder);
-    while (readdir(folder))
-        count++;
-    closedir(folder);
-    return count;
-}
 
 static void begin(const struct failing *failing)
 {
@@ -189,14 +178,14 @@ static void sweep(const char *text, struct failing failing, bool simulated)
     failing.nth = UINT64_MAX;
     uint64_t calls = try(text, &failing, simulated);
     uint64_t step = calls / RUNS_TRIED + 1;
-    uint32_t before = open_descriptors();
+    uint32_t before = test_open_descriptors();
     if (failing.opening || thoroughly())
         step = 1;
     if (simulated)
         assert_true(calls > 10);
     for (failing.nth = 1; failing.nth <= calls + 1; failing.nth += step) {
         (void)try(text, &failing, simulated);
-        assert_int_equal(open_descriptors(), before);
+        assert_int_equal(test_open_descriptors(), before);
     }
 }
 

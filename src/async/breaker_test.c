@@ -15,12 +15,6 @@
 
 enum { SEEDS = 300, STEPS = 400, FAILURES = 3 };
 
-static uint64_t draw(uint64_t *random)
-{
-    *random += 0x9e3779b97f4a7c15ULL;
-    return hash_u64(*random);
-}
-
 /* The words of the header, taken literally: a history of good and bad, and the time of the last opening. */
 struct model {
     char history[STEPS + 1]; /* 'g', 'b' of calls while it was not open */
@@ -75,23 +69,23 @@ static void follow_model(uint64_t seed)
     const struct breaker_options options = {FAILURES, CLOCK_SECOND, 5 * CLOCK_SECOND};
     struct breaker breaker;
     struct model model = {.pause = CLOCK_SECOND, .first = CLOCK_SECOND, .most = 5 * CLOCK_SECOND};
-    uint64_t badness = draw(&random) % 100;
+    uint64_t badness = hash_random(&random) % 100;
     breaker_init(&breaker, &options);
     for (int i = 0; i < STEPS; i++) {
-        now += (int64_t)(draw(&random) % (2 * CLOCK_SECOND));
+        now += (int64_t)(hash_random(&random) % (2 * CLOCK_SECOND));
         bool expected = model_allow(&model, now);
         if (breaker_allow(&breaker, now) != expected)
             fail_msg("seed %llu, step %d: %s, the model says the opposite", (unsigned long long)seed, i,
                      expected ? "refused" : "allowed");
         if (!expected)
             continue;
-        now += (int64_t)(draw(&random) % CLOCK_SECOND);
-        if (draw(&random) % 10 == 0) {
+        now += (int64_t)(hash_random(&random) % CLOCK_SECOND);
+        if (hash_random(&random) % 10 == 0) {
             breaker_withdraw(&breaker);
             model.probe_allowed = false;
             continue;
         }
-        bool good = draw(&random) % 100 >= badness;
+        bool good = hash_random(&random) % 100 >= badness;
         breaker_report(&breaker, now, good);
         model_report(&model, now, good);
         assert_int_equal(breaker.state == BREAKER_CLOSED, !model.open);
@@ -160,14 +154,14 @@ static int call_server(struct weir_context *context, void *argument)
         bool down = now >= 60 * CLOCK_SECOND && now < 120 * CLOCK_SECOND;
         if (breaker_allow(&world->breaker, now)) {
             *(down ? &world->asked_down : &world->asked_up) += 1;
-            int error = weir_sleep(context, (int64_t)(draw(&world->random) % (20 * CLOCK_MILLISECOND)));
+            int error = weir_sleep(context, (int64_t)(hash_random(&world->random) % (20 * CLOCK_MILLISECOND)));
             if (error < 0)
                 return error;
             breaker_report(&world->breaker, weir_now(context), !down);
         } else {
             world->refused++;
         }
-        int error = weir_sleep(context, (int64_t)(draw(&world->random) % (200 * CLOCK_MILLISECOND)));
+        int error = weir_sleep(context, (int64_t)(hash_random(&world->random) % (200 * CLOCK_MILLISECOND)));
         if (error < 0)
             return error;
     }

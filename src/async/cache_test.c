@@ -19,12 +19,6 @@
 
 enum { KEYS = 40, STEPS = 600, SEEDS = 40 };
 
-static uint64_t draw(uint64_t *random)
-{
-    *random += 0x9e3779b97f4a7c15ULL;
-    return hash_u64(*random);
-}
-
 static int run_simulated(weir_task_run *run, void *argument)
 {
     struct simulated simulated;
@@ -121,16 +115,16 @@ static void ask(struct weir_context *context, struct cache *cache, const struct 
                 struct model *model, struct source *source, int step)
 {
     char name[16];
-    uint32_t key = (uint32_t)(draw(&source->random) % KEYS);
+    uint32_t key = (uint32_t)(hash_random(&source->random) % KEYS);
     size_t length = (size_t)snprintf(name, sizeof name, "key %u", key);
     int at = model_find(model, key);
     if (at >= 0 && model->items[at].expires <= weir_now(context)) {
         (void)model_remove(model, at);
         at = -1;
     }
-    uint64_t kind = draw(&source->random) % 10;
+    uint64_t kind = hash_random(&source->random) % 10;
     source->error = kind == 0 ? -EIO : kind < 3 ? -ENOENT : 0;
-    source->size = (uint32_t)(draw(&source->random) % 300);
+    source->size = (uint32_t)(hash_random(&source->random) % 300);
     source->version++;
     uint32_t before = source->fetched;
     const struct cache_value *value = NULL, *peeked = cache_find(context, cache, name, length);
@@ -159,13 +153,13 @@ static int follow_model(struct weir_context *context, void *argument)
     struct source *source = argument;
     struct model model = {0};
     struct cache_counters counters, before = {0};
-    const struct cache_options options = {500 + draw(&source->random) % 8000,
-                                          (int64_t)(draw(&source->random) % 3) * 5 * CLOCK_SECOND,
-                                          (int64_t)(draw(&source->random) % 3) * CLOCK_SECOND};
+    const struct cache_options options = {500 + hash_random(&source->random) % 8000,
+                                          (int64_t)(hash_random(&source->random) % 3) * 5 * CLOCK_SECOND,
+                                          (int64_t)(hash_random(&source->random) % 3) * CLOCK_SECOND};
     struct cache *cache = cache_new(&options);
     assert_non_null(cache);
     for (int step = 0; step < STEPS; step++) {
-        assert_int_equal(weir_sleep(context, (int64_t)(draw(&source->random) % (500 * CLOCK_MILLISECOND))), 0);
+        assert_int_equal(weir_sleep(context, (int64_t)(hash_random(&source->random) % (500 * CLOCK_MILLISECOND))), 0);
         ask(context, cache, &options, &model, source, step);
         cache_count(cache, &counters);
         for (uint64_t i = before.evicted; i < counters.evicted; i++) /* the one unused for longest */
@@ -214,11 +208,11 @@ static int fetch_slowly(struct weir_context *context, void *argument, const void
     crowd->fetches++;
     if (++crowd->fetching[asker->key] != 1)
         fail_msg("seed %llu: key %u is fetched twice at a time", (unsigned long long)crowd->seed, asker->key);
-    int error = weir_sleep(context, (int64_t)(draw(&crowd->random) % CLOCK_SECOND));
+    int error = weir_sleep(context, (int64_t)(hash_random(&crowd->random) % CLOCK_SECOND));
     crowd->fetching[asker->key]--;
     if (error < 0)
         return error;
-    if (draw(&crowd->random) % 8 == 0)
+    if (hash_random(&crowd->random) % 8 == 0)
         return -EIO;
     buffer_append(value, &asker->key, sizeof asker->key);
     return 0;
@@ -229,14 +223,14 @@ static int ask_in_crowd(struct weir_context *context, void *argument)
     struct asker *asker = argument;
     struct crowd *crowd = asker->crowd;
     const struct cache_value *value;
-    int64_t deadline = weir_now(context) + (int64_t)(draw(&crowd->random) % (3 * CLOCK_SECOND));
+    int64_t deadline = weir_now(context) + (int64_t)(hash_random(&crowd->random) % (3 * CLOCK_SECOND));
     int error = cache_get(context, crowd->cache, &asker->key, sizeof asker->key, fetch_slowly, asker, deadline, &value);
     if (error == 0) {
         crowd->answers++;
         assert_int_equal(value->size, sizeof asker->key);
         assert_memory_equal(value->data, &asker->key, sizeof asker->key);
         error = weir_sleep(context,
-                           (int64_t)(draw(&crowd->random) % CLOCK_SECOND)); /* it stays as long as it is held */
+                           (int64_t)(hash_random(&crowd->random) % CLOCK_SECOND)); /* it stays as long as it is held */
         assert_memory_equal(value->data, &asker->key, sizeof asker->key);
         cache_release(crowd->cache, value);
     }
@@ -250,7 +244,7 @@ static int ask_and_give_up(struct weir_context *context, void *argument)
 {
     struct asker asker = *(struct asker *)argument;
     memory_free(argument);
-    int64_t deadline = weir_now(context) + (int64_t)(draw(&asker.crowd->random) % (2 * CLOCK_SECOND));
+    int64_t deadline = weir_now(context) + (int64_t)(hash_random(&asker.crowd->random) % (2 * CLOCK_SECOND));
     int error = weir_with_deadline(context, deadline, ask_in_crowd, &asker);
     return error == -ETIMEDOUT ? 0 : error;
 }
@@ -263,9 +257,9 @@ static int run_crowd(struct weir_context *context, void *argument)
     for (int i = 0; i < ASKERS; i++) {
         struct asker *asker = memory_zeroed(1, sizeof *asker);
         assert_non_null(asker);
-        *asker = (struct asker){crowd, (uint32_t)(draw(&crowd->random) % FEW_KEYS)};
+        *asker = (struct asker){crowd, (uint32_t)(hash_random(&crowd->random) % FEW_KEYS)};
         assert_int_equal(weir_scope_spawn(&scope, "asker", ask_and_give_up, asker), 0);
-        assert_int_equal(weir_sleep(context, (int64_t)(draw(&crowd->random) % (200 * CLOCK_MILLISECOND))), 0);
+        assert_int_equal(weir_sleep(context, (int64_t)(hash_random(&crowd->random) % (200 * CLOCK_MILLISECOND))), 0);
     }
     return weir_scope_join(&scope);
 }

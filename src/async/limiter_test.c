@@ -35,8 +35,7 @@ struct model {
 
 static double uniform(struct model *model)
 {
-    model->random += 0x9e3779b97f4a7c15ULL;
-    return (double)(hash_u64(model->random) >> 11) * 0x1p-53;
+    return (double)(hash_random(&model->random) >> 11) * 0x1p-53;
 }
 
 /* When the client hears of it: a busy machine is not punctual, and at times stands still. */

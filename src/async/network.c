@@ -155,8 +155,7 @@ int network_set_down(struct network *network, const char *name, bool down)
 
 static uint64_t draw(struct network *network)
 {
-    network->random += 0x9e3779b97f4a7c15ULL;
-    return hash_u64(network->random);
+    return hash_random(&network->random);
 }
 
 static bool happens(struct network *network, double ratio)

@@ -13,12 +13,6 @@
 
 enum { SEEDS = 200, STEPS = 500 };
 
-static uint64_t draw(uint64_t *random)
-{
-    *random += 0x9e3779b97f4a7c15ULL;
-    return hash_u64(*random);
-}
-
 /* The step before attempt 2, 3, 4, …: doubled one by one, never beyond the most. */
 static int64_t naive_step(int64_t step, int64_t most, uint32_t attempt)
 {
@@ -33,13 +27,13 @@ static void test_waits_are_even_up_to_a_step_that_doubles(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         uint64_t random = seed;
-        const struct retry_options options = {10, (int64_t)(draw(&random) % CLOCK_SECOND) + 1,
-                                              (int64_t)(draw(&random) % (60 * CLOCK_SECOND)) + 1};
-        uint32_t attempt = 2 + (uint32_t)(draw(&random) % 70);
+        const struct retry_options options = {10, (int64_t)(hash_random(&random) % CLOCK_SECOND) + 1,
+                                              (int64_t)(hash_random(&random) % (60 * CLOCK_SECOND)) + 1};
+        uint32_t attempt = 2 + (uint32_t)(hash_random(&random) % 70);
         int64_t step = naive_step(options.step_ns, options.most_ns, attempt);
         double sum = 0;
         for (int i = 0; i < STEPS; i++) {
-            int64_t wait = retry_wait(&options, attempt, draw(&random));
+            int64_t wait = retry_wait(&options, attempt, hash_random(&random));
             if (wait < 0 || wait > step)
                 fail_msg("seed %llu: attempt %u waits %lld of %lld", (unsigned long long)seed, attempt, (long long)wait,
                          (long long)step);
@@ -65,12 +59,13 @@ static void test_a_budget_is_spent_and_earned(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        uint64_t random = seed, share = draw(&random) % 64, most = (1 + draw(&random) % 20) * 64, tokens = most;
+        uint64_t random = seed, share = hash_random(&random) % 64, most = (1 + hash_random(&random) % 20) * 64,
+                 tokens = most;
         uint64_t refused = 0;
         struct retry_budget budget;
         retry_budget_init(&budget, (double)share / 64, (double)most / 64);
         for (int i = 0; i < STEPS; i++) {
-            if (draw(&random) % 3) {
+            if (hash_random(&random) % 3) {
                 retry_budget_earn(&budget);
                 tokens = tokens + share > most ? most : tokens + share;
                 continue;

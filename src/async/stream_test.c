@@ -6,8 +6,8 @@
 #include "async/simulated.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/test_descriptors.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -49,17 +49,6 @@ static int run_root(struct world *world, weir_task_run *root)
     int result = loop_run(world->loop, "root", root, world);
     loop_free(world->loop);
     return result;
-}
-
-static int open_descriptors(void)
-{
-    DIR *directory = opendir("/proc/self/fd");
-    int count = 0;
-    assert_non_null(directory);
-    while (readdir(directory))
-        count++;
-    closedir(directory);
-    return count;
 }
 
 /* ---- An echo server and its clients ---- */
@@ -151,10 +140,10 @@ static int echo(struct weir_context *context, void *argument)
 static void test_echo_over_sockets(void **state)
 {
     (void)state;
-    int before = open_descriptors();
+    uint32_t before = test_open_descriptors();
     struct world world = {.connections = 64};
     assert_int_equal(run_root(&world, echo), 0);
-    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(test_open_descriptors(), before);
 }
 
 static void test_echo_over_the_simulated_network(void **state)

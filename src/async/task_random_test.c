@@ -47,8 +47,7 @@ struct world {
 
 static uint64_t draw(struct world *world, uint64_t below)
 {
-    world->random += 0x9e3779b97f4a7c15ULL;
-    return hash_u64(world->random) % below;
+    return hash_random(&world->random) % below;
 }
 
 static uint64_t seeds(void)

@@ -13,6 +13,12 @@ static inline uint64_t hash_u64(uint64_t x)
     x *= 0xc4ceb9fe1a85ec53ULL;
     return x ^ (x >> 33);
 }
+/* The next number of a random sequence, which begins at any state: a counter that is mixed, as in SplitMix64 (Steele,
+ * Lea and Flood, 2014). */
+static inline uint64_t hash_random(uint64_t *state)
+{
+    return hash_u64(*state += 0x9e3779b97f4a7c15ULL);
+}
 /* Short strings, not for untrusted tables without a limit on their size; the same on every machine. */
 static inline uint64_t hash_bytes(const void *data, size_t size)
 {

@@ -16,18 +16,12 @@
 enum { VALUES = 20000 };
 static uint64_t seed;
 
-static uint64_t next_random(uint64_t *state)
-{
-    *state += 0x9e3779b97f4a7c15ULL;
-    return hash_u64(*state);
-}
-
 /* Spread over all magnitudes: as many values between 1 and 2 as between 2^40 and 2^41. */
 static int64_t random_value(uint64_t *state)
 {
-    uint64_t bits = next_random(state) % 62;
+    uint64_t bits = hash_random(state) % 62;
 
-    return (int64_t)(next_random(state) >> (63 - bits) >> 1);
+    return (int64_t)(hash_random(state) >> (63 - bits) >> 1);
 }
 
 static int compare(const void *a, const void *b)
@@ -81,7 +75,7 @@ enum { MANY = 1000000 };
 
 static double uniform(uint64_t *state)
 {
-    return ((double)(next_random(state) >> 11) + 0.5) / 0x1p53;
+    return ((double)(hash_random(state) >> 11) + 0.5) / 0x1p53;
 }
 
 /* Response times in ns as they are found in the field, and what is hard for buckets. */
@@ -203,10 +197,10 @@ static void test_merge_equals_recording_everything(void **state)
     (void)state;
     for (int i = 0; i < VALUES; i++) {
         int64_t value = random_value(&seed);
-        uint64_t times = 1 + next_random(&seed) % 5;
+        uint64_t times = 1 + hash_random(&seed) % 5;
 
         histogram_record(whole, value, times);
-        histogram_record(parts[next_random(&seed) % 2], value, times); /* the third stays empty */
+        histogram_record(parts[hash_random(&seed) % 2], value, times); /* the third stays empty */
     }
     for (int i = 2; i >= 0; i--) {
         histogram_merge(merged, parts[i]);

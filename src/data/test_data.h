@@ -21,7 +21,7 @@ struct random {
 
 static inline uint64_t random_next(struct random *random)
 {
-    return hash_u64(random->state += 0x9e3779b97f4a7c15ULL);
+    return hash_random(&random->state);
 }
 
 static inline uint64_t random_below(struct random *random, uint64_t limit)

@@ -128,8 +128,7 @@ int simulated_start(struct pipeline *pipeline)
 
 static uint64_t draw(struct pipeline *pipeline)
 {
-    pipeline->random += 0x9e3779b97f4a7c15ULL;
-    return hash_u64(pipeline->random);
+    return hash_random(&pipeline->random);
 }
 
 /* The peer comes after the pipeline's own. NULL: there is no such machine. */

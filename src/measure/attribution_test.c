@@ -237,8 +237,7 @@ static struct attribution *noisy_run(uint64_t *random, double factor, double noi
     for (uint32_t look = 0; look < looks; look++) {
         world.times.records += 1000;
         for (int i = 0; i < 9; i++) {
-            *random += 0x9e3779b97f4a7c15ULL;
-            double chance = (double)(hash_u64(*random) >> 11) * 0x1p-53 - 0.5;
+            double chance = (double)(hash_random(random) >> 11) * 0x1p-53 - 0.5;
             double cost = (i == 3 ? 700000 * factor : 80000) * (1 + noise * chance);
             /* Now and then another process has the processor for as long again: that is not the part's doing. */
             bool disturbed = look % 3 == 0;

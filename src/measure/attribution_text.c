@@ -82,7 +82,8 @@ static void put_head(const struct attribution *made, struct weir_buffer *out)
                   made->processors, made->processors == 1 ? "" : "s", made->interrupted ? "; interrupted" : "");
 }
 
-static struct line line_of(const struct attribution_row *row)
+/* A row's name, and its type where it is the part itself, or what of it the row is. */
+static struct line named_line(const struct attribution_row *row)
 {
     struct line line = {0};
     snprintf(line.cells[0], CELL, "%.*s", NAME_WIDTH, row->name);
@@ -90,6 +91,12 @@ static struct line line_of(const struct attribution_row *row)
              row->work == WORK_PROCESS ? row->type
              : row->type[0]            ? attribution_work(row->work)
                                        : "");
+    return line;
+}
+
+static struct line line_of(const struct attribution_row *row)
+{
+    struct line line = named_line(row);
     text_count(row->calls, line.cells[2], CELL);
     text_count(row->records, line.cells[3], CELL);
     show_seconds(row->total_seconds, line.cells[4], CELL);
@@ -300,12 +307,7 @@ static const char *change_words(enum attribution_change change)
 static struct line line_of_change(const struct attribution *before, const struct attribution_row *row)
 {
     struct attribution_difference difference = attribution_difference(attribution_find(before, row), row);
-    struct line line = {0};
-    snprintf(line.cells[0], CELL, "%.*s", NAME_WIDTH, row->name);
-    snprintf(line.cells[1], CELL, "%.30s",
-             row->work == WORK_PROCESS ? row->type
-             : row->type[0]            ? attribution_work(row->work)
-                                       : "");
+    struct line line = named_line(row);
     show_nanoseconds(difference.before, line.cells[2], CELL);
     show_nanoseconds(difference.after, line.cells[3], CELL);
     if (isfinite(difference.ratio))

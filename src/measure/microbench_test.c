@@ -20,8 +20,7 @@ static uint64_t seed;
 
 static double uniform(uint64_t *state)
 {
-    *state += UINT64_C(0x9e3779b97f4a7c15);
-    return ((double)(hash_u64(*state) >> 11) + 0.5) / 0x1p53;
+    return ((double)(hash_random(state) >> 11) + 0.5) / 0x1p53;
 }
 
 /* ---- Intervals --------------------------------------------------------------------------------------------------- */

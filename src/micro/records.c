@@ -10,8 +10,7 @@
 
 uint64_t micro_random(uint64_t *state)
 {
-    *state += UINT64_C(0x9e3779b97f4a7c15);
-    return hash_u64(*state);
+    return hash_random(state);
 }
 
 static void fill(struct micro_records *records)

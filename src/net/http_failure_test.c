@@ -4,7 +4,6 @@
  * turn, each allocation in turn, once or from then on. Whatever fails, all ends, and no descriptor stays open. And what
  * becomes of them after many polls over a bad network: nothing has grown. WEIR_TEST_POLLS says how many.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <malloc.h>
 #include <setjmp.h>
@@ -24,6 +23,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "base/test_descriptors.h"
 #include "net/http.h"
 #include "net/http_server.h"
 
@@ -38,17 +38,6 @@ struct world {
     char url[64];
     uint64_t polls, good, bad;
 };
-
-static uint32_t open_descriptors(void)
-{
-    uint32_t count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    assert_non_null(folder);
-    while (readdir(folder))
-        count++;
-    closedir(folder);
-    return count;
-}
 
 /* ---- Somebody asks, somebody answers ---- */
 
@@ -154,7 +143,7 @@ static void test_each_system_call_fails_in_turn(void **state)
     static const int errors[] = {ENOMEM, EMFILE, ECONNRESET};
     struct world world;
     check_good(&world, run_once(&world));
-    uint32_t before = open_descriptors();
+    uint32_t before = test_open_descriptors();
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
         uint64_t nth = 0, made;
         int error;
@@ -163,7 +152,7 @@ static void test_each_system_call_fails_in_turn(void **state)
             error = run_once(&world);
             made = system_fail_nth(0, 0);
             assert_true(error <= 0);
-            assert_int_equal(open_descriptors(), before);
+            assert_int_equal(test_open_descriptors(), before);
         } while (made >= nth);
         check_good(&world, error);
         assert_true(nth > 20); /* opening, connecting, accepting, reading, writing */
@@ -175,7 +164,7 @@ static void test_each_allocation_fails_in_turn(void **state)
     (void)state;
     struct world world;
     check_good(&world, run_once(&world));
-    uint32_t before = open_descriptors();
+    uint32_t before = test_open_descriptors();
     for (int forever = 0; forever < 2; forever++) {
         uint64_t nth = 0, made;
         int error;
@@ -184,7 +173,7 @@ static void test_each_allocation_fails_in_turn(void **state)
             error = run_once(&world);
             made = memory_fail_nth(0, false);
             assert_true(error <= 0);
-            assert_int_equal(open_descriptors(), before);
+            assert_int_equal(test_open_descriptors(), before);
         } while (made >= nth);
         check_good(&world, error);
         assert_true(nth > 15);
@@ -273,7 +262,7 @@ static void test_many_polls_leave_nothing_behind(void **state)
     const struct loop_options options = {.outer = &simulated.context, .network = network};
     struct loop_counters counters;
     struct loop *loop;
-    uint32_t before = open_descriptors();
+    uint32_t before = test_open_descriptors();
     simulated_init(&simulated);
     assert_int_equal(network_set_faults(network, NULL, &faults), 0);
     assert_int_equal(loop_new(&options, &loop), 0);
@@ -284,7 +273,7 @@ static void test_many_polls_leave_nothing_behind(void **state)
     assert_true(world.good > world.polls && world.bad > world.polls / 1000);
     loop_free(loop);
     network_free(network); /* no stream is open */
-    assert_int_equal(open_descriptors(), before);
+    assert_int_equal(test_open_descriptors(), before);
 }
 
 int main(void)

@@ -77,6 +77,16 @@ static void drop_endpoint(struct http_client *client, struct http_endpoint *endp
     memory_free(endpoint);
 }
 
+/* One connection fewer: who waits for one may open it. */
+static void leave_endpoint(struct http_client *client, struct http_endpoint *endpoint)
+{
+    client->counters.connections--;
+    endpoint->live--;
+    if (endpoint->waiting > 0)
+        weir_event_signal(&endpoint->freed, false);
+    drop_endpoint(client, endpoint);
+}
+
 /* ---- Connections ------------------------------------------------------------------------------------------------ */
 
 static void unlink_idle(struct http_client *client, struct http_connection *connection)
@@ -94,11 +104,7 @@ static void close_connection(struct http_client *client, struct http_connection 
     struct http_endpoint *endpoint = connection->endpoint;
     weir_stream_close(connection->stream, reset);
     memory_free(connection);
-    client->counters.connections--;
-    endpoint->live--;
-    if (endpoint->waiting > 0)
-        weir_event_signal(&endpoint->freed, false);
-    drop_endpoint(client, endpoint);
+    leave_endpoint(client, endpoint);
 }
 
 /* The idle connection used last that still stands, or NULL. The endpoint has live connections or a waiter. */
@@ -165,11 +171,7 @@ static int open_connection(struct http_call *call, struct http_endpoint *endpoin
         return 0;
     }
     memory_free(connection);
-    client->counters.connections--;
-    endpoint->live--;
-    if (endpoint->waiting > 0)
-        weir_event_signal(&endpoint->freed, false);
-    drop_endpoint(client, endpoint);
+    leave_endpoint(client, endpoint);
     return http_fail(call->reply, connect_outcome(error), error);
 }
 

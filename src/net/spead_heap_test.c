@@ -306,14 +306,19 @@ static void test_memory_is_shared_fairly(void **state)
     spead_heaps_free(heaps);
 }
 
+static struct forged stop_heap(void)
+{
+    struct spead_flavour flavour = {48, 0};
+    return (struct forged){.count = 9,
+                           .length = 1,
+                           .payload = 1,
+                           .pointer = spead_pointer(flavour, true, SPEAD_STREAM_CTRL, SPEAD_CONTROL_STOP)};
+}
+
 /* A stop ends all, its own source, or nothing. */
 static void test_stop(void **state)
 {
-    struct spead_flavour flavour = {48, 0};
-    struct forged stop = {.count = 9,
-                          .length = 1,
-                          .payload = 1,
-                          .pointer = spead_pointer(flavour, true, SPEAD_STREAM_CTRL, SPEAD_CONTROL_STOP)};
+    const struct forged stop = stop_heap();
     (void)state;
     for (int mode = SPEAD_STOP_ANY; mode <= SPEAD_STOP_NEVER; mode++) {
         struct spead_heaps_options options = usual;
@@ -334,11 +339,7 @@ static void test_stop(void **state)
 /* Of two places: whose stop item ends what. */
 static void test_stop_at_places(void **state)
 {
-    struct spead_flavour flavour = {48, 0};
-    struct forged stop = {.count = 9,
-                          .length = 1,
-                          .payload = 1,
-                          .pointer = spead_pointer(flavour, true, SPEAD_STREAM_CTRL, SPEAD_CONTROL_STOP)};
+    const struct forged stop = stop_heap();
     (void)state;
     for (int joint = 0; joint < 2; joint++) {
         for (int mode = SPEAD_STOP_ANY; mode <= SPEAD_STOP_ALL; mode++) {

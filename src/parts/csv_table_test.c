@@ -14,12 +14,6 @@
 
 enum { SEEDS = 200, ROWS = 40, COLUMNS = 5, CELL = 12 };
 
-static uint64_t draw(uint64_t *random)
-{
-    *random += 0x9e3779b97f4a7c15ULL;
-    return hash_u64(*random);
-}
-
 struct model {
     char cells[ROWS][COLUMNS][CELL];
     uint32_t rows;
@@ -28,16 +22,16 @@ struct model {
 static void draw_cell(uint64_t *random, char *cell)
 {
     static const char letters[] = "ab,\"\n\r 01.é";
-    uint32_t length = (uint32_t)(draw(random) % (CELL - 1));
+    uint32_t length = (uint32_t)(hash_random(random) % (CELL - 1));
     for (uint32_t i = 0; i < length; i++)
-        cell[i] = letters[draw(random) % (sizeof letters - 1)];
+        cell[i] = letters[hash_random(random) % (sizeof letters - 1)];
     cell[length] = 0;
 }
 
 /* In quotes when it must be, or by chance. */
 static void write_cell(uint64_t *random, const char *cell, struct weir_buffer *out)
 {
-    bool quoted = strpbrk(cell, ",\"\n\r") || draw(random) % 4 == 0;
+    bool quoted = strpbrk(cell, ",\"\n\r") || hash_random(random) % 4 == 0;
     buffer_append(out, "\"", quoted);
     for (; *cell; cell++)
         buffer_append(out, quoted && *cell == '"' ? "\"\"" : cell, quoted && *cell == '"' ? 2 : 1);
@@ -46,12 +40,12 @@ static void write_cell(uint64_t *random, const char *cell, struct weir_buffer *o
 
 static void write_table(struct model *model, uint64_t *random, struct weir_buffer *out)
 {
-    const char *end = draw(random) % 2 ? "\r\n" : "\n";
-    if (draw(random) % 2)
+    const char *end = hash_random(random) % 2 ? "\r\n" : "\n";
+    if (hash_random(random) % 2)
         buffer_string(out, "\xef\xbb\xbf");
     buffer_string(out, "c0,\"c1\",c2,c3,c4");
     buffer_string(out, end);
-    model->rows = (uint32_t)(draw(random) % ROWS);
+    model->rows = (uint32_t)(hash_random(random) % ROWS);
     for (uint32_t row = 0; row < model->rows; row++) {
         for (int c = 0; c < COLUMNS; c++) {
             draw_cell(random, model->cells[row][c]);
@@ -60,7 +54,7 @@ static void write_table(struct model *model, uint64_t *random, struct weir_buffe
             buffer_append(out, ",", c > 0);
             write_cell(random, model->cells[row][c], out);
         }
-        if (row + 1 < model->rows || draw(random) % 2)
+        if (row + 1 < model->rows || hash_random(random) % 2)
             buffer_string(out, end);
     }
 }

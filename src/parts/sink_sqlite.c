@@ -496,19 +496,26 @@ static void release_batches(struct sink_sqlite *self)
     self->batch_count = 0;
 }
 
+/* Ends a transaction that went as far as `error`: nothing of it stays unless all of it does. */
+static int end_transaction(struct sink_sqlite *self, struct weir_env *env, int error)
+{
+    if (error == 0)
+        error = execute(self, env, "COMMIT");
+    if (error < 0)
+        roll_back(self);
+    else
+        self->in_transaction = false;
+    return error;
+}
+
 static int sink_commit(void *state, struct weir_env *env)
 {
     struct sink_sqlite *self = state;
     if (self->batch_count == 0)
         return 0;
-    int error = begin(self, env);
-    if (error == 0)
-        error = execute(self, env, "COMMIT");
-    if (error < 0) {
-        roll_back(self);
+    int error = end_transaction(self, env, begin(self, env));
+    if (error < 0)
         return error;
-    }
-    self->in_transaction = false;
     self->created |= self->creating;
     self->creating = false;
     release_batches(self);
@@ -524,14 +531,7 @@ static int sink_finish(void *state, struct weir_env *env)
     int error = begin(self, env);
     if (error == 0)
         error = use_schema(self, env, self->bound);
-    if (error == 0)
-        error = execute(self, env, "COMMIT");
-    if (error < 0) {
-        roll_back(self);
-        return error;
-    }
-    self->in_transaction = false;
-    return 0;
+    return end_transaction(self, env, error);
 }
 
 static int sink_open(void *state, struct weir_env *env)

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <dirent.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,6 +11,7 @@
 #include "base/histogram.h"
 #include "base/memory.h"
 #include "base/system.h"
+#include "base/test_descriptors.h"
 #include "flow/plan.h"
 #include "serve/board.h"
 #include "serve/server.h"
@@ -85,17 +85,6 @@ static void test_goals_are_of_lately(void **state)
     board_free(board);
 }
 
-static uint32_t open_descriptors(void)
-{
-    uint32_t count = 0;
-    DIR *folder = opendir("/proc/self/fd");
-    assert_non_null(folder);
-    while (readdir(folder))
-        count++;
-    closedir(folder);
-    return count;
-}
-
 /* Each of our allocations, then each of our system calls fails: there are words, and nothing stays behind. */
 static void test_starting_fails_anywhere(void **state)
 {
@@ -107,7 +96,7 @@ static void test_starting_fails_anywhere(void **state)
         skip();
     assert_int_equal(server_start("127.0.0.1:0", board, &server, &error), 0);
     server_stop(server);
-    uint32_t before = open_descriptors();
+    uint32_t before = test_open_descriptors();
     for (int calls = 0; calls < 2; calls++) {
         int code = -1;
         for (uint64_t nth = 1; code < 0; nth++) {
@@ -123,7 +112,7 @@ static void test_starting_fails_anywhere(void **state)
             assert_true(code == 0 || strstr(error.text, "serve: ") == error.text);
             if (code == 0)
                 server_stop(server);
-            assert_int_equal(open_descriptors(), before);
+            assert_int_equal(test_open_descriptors(), before);
         }
     }
     board_free(board);

@@ -10,6 +10,7 @@ import urllib.parse
 import pytest
 
 from conftest import ROOT, SLOWNESS
+from layouts import counted
 from peers import http_peer, simulated
 
 GENERATE = "sources: {in: {type: generate, keys: 10, rate: unlimited, count: %d}}\n"
@@ -22,10 +23,6 @@ def records(folder):
 
 def facts(report, part):
     return {fact["name"]: fact.get("value", fact.get("text")) for fact in report["facts"] if fact["part"] == part}
-
-
-def counted(report, what):
-    return sum(count["number"] for count in report["counters"] if count["what"] == what)
 
 
 # ---- call ----------------------------------------------------------------------------------------------------------

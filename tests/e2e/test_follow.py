@@ -12,6 +12,7 @@ import time
 import pytest
 
 from conftest import BINARY, SLOWNESS, environment
+from layouts import counted
 
 FIELDS = "fields: {ts: time, sensor: symbol, seq: i64}"
 
@@ -68,10 +69,6 @@ class Follower:
         report = json.loads(self.report_path.read_text())
         assert "Sanitizer" not in self.errors.read_text() and "runtime error" not in self.errors.read_text()
         return report
-
-
-def counted(report, what):
-    return sum(counter["number"] for counter in report["counters"] if counter["what"] == what)
 
 
 @pytest.fixture

@@ -9,22 +9,13 @@ import time
 import pytest
 
 from conftest import BINARY, ROOT, SLOWNESS, environment
+from peers import simulated
 
 
 @pytest.fixture
 def fleet():
-    process = subprocess.Popen([str(BINARY), "simulate", "fleet", "--sensors", "20", "--latency", "20ms",
-                                "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, text=True, env=environment())
-    port = None
-    for line in process.stderr:
-        found = re.search(r"127\.0\.0\.1:(\d+)", line)
-        if found:
-            port = int(found.group(1))
-            break
-    assert port
-    yield port
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    with simulated("fleet", "--sensors", 20, "--latency", "20ms") as port:
+        yield port
 
 
 def run(tmp_path, text, *arguments):

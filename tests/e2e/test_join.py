@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """join against a naive model, over random streams that are out of order: any number of lanes, any size of batch and any
 arrival give the same, bit for bit."""
+import functools
 import json
 import math
 import random
 
 import pytest
+from layouts import LAYOUTS, counted, counters, run_layouts
 
 START = 1_700_000_000  # s
-LAYOUTS = ((1, "auto"), (2, "auto"), (4, 500), (1, 64), (3, 61), (2, 4096), (1, 1))
-ENDS = ("records_in", "records_stored", "records_filtered", "records_refused", "records_dropped")
 
 
 def stream(seed, count, step, disorder, keys=5, outliers=0.01):
@@ -68,30 +68,7 @@ REST = """
       out: {type: file, path: out.ndjson, time_format: epoch_s}
     run: {lanes: %s, batch: %s}
 """
-
-
-def counters(report):
-    return sorted((entry["part"], entry["what"], entry.get("field") or "", entry["number"])
-                  for entry in report.get("counters", []))
-
-
-def counted(report, what):
-    return sum(entry[3] for entry in counters(report) if entry[1] == what)
-
-
-def run_layouts(pipeline, tmp_path, config, layouts=LAYOUTS):
-    """Runs with each layout; all have to give the same lines but for their order. Returns rows and the report."""
-    first = None
-    for lanes, batch in layouts:
-        report = pipeline(config + REST % (lanes, batch))
-        lines = sorted((tmp_path / "out.ndjson").read_bytes().splitlines())
-        counts = {name: report[name] for name in ENDS}
-        counts["counters"] = counters(report)
-        if first is None:
-            first = (lines, counts)
-        assert lines == first[0], (lanes, batch)
-        assert counts == first[1], (lanes, batch)
-    return [json.loads(line) for line in first[0]], report
+run_layouts = functools.partial(run_layouts, rest=REST)
 
 
 def as_row(one, other, skip=("key",)):

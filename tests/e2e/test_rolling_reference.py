@@ -206,11 +206,8 @@ def timed_series(seed, count=900, keys=4):
     return result
 
 
-@pytest.mark.parametrize("window,most,lag", [("30s", 4096, False), ("90s", 4096, True), ("1h", 7, False),
-                                             ("12", 4096, False), ("12", 4096, True)])
-def test_windows_of_time(pipeline, tmp_path, window, most, lag):
-    records = timed_series(seed=len(window) * 10 + most + lag)
-    room = "" if window.isdigit() else f"most: {most}, "
+def run_timed(pipeline, tmp_path, records, stages, options=""):
+    """The rows of each key after the stages: the same for any number of lanes and size of batch."""
     with open(tmp_path / "in.csv", "w", encoding="utf-8", newline="") as file:
         file.write("when,sensor,value\n")
         for second, key, value in records:
@@ -220,11 +217,8 @@ def test_windows_of_time(pipeline, tmp_path, window, most, lag):
     for lanes, batch in ((1, 4096), (2, 37), (4, 1)):
         pipeline(f"""
             sources:
-              in: {{type: file, path: in.csv, time: when, fields: {{when: time, sensor: symbol, value: f64}}}}
-            stages:
-              - rolling: {{field: value, by: sensor, window: {window}, {room}lag: {str(lag).lower()},
-                           compute: [count, mean, min, max, range, median, p90, distinct, rate, slope, zscore, ewma],
-                           halflife: 20s}}
+              in: {{type: file, path: in.csv, time: when, {options}fields: {{when: time, sensor: symbol, value: f64}}}}
+            stages: {stages}
             sinks: {{out: {{type: file, path: out.ndjson}}}}
             run: {{lanes: {lanes}, batch: {batch}}}
         """)
@@ -233,12 +227,24 @@ def test_windows_of_time(pipeline, tmp_path, window, most, lag):
             by_key[row["sensor"]].append(row)
         outputs.append(by_key)
     assert outputs[0] == outputs[1] == outputs[2]
+    return outputs[0]
+
+
+@pytest.mark.parametrize("window,most,lag", [("30s", 4096, False), ("90s", 4096, True), ("1h", 7, False),
+                                             ("12", 4096, False), ("12", 4096, True)])
+def test_windows_of_time(pipeline, tmp_path, window, most, lag):
+    records = timed_series(seed=len(window) * 10 + most + lag)
+    room = "" if window.isdigit() else f"most: {most}, "
+    by_key = run_timed(pipeline, tmp_path, records, f"""
+              - rolling: {{field: value, by: sensor, window: {window}, {room}lag: {str(lag).lower()},
+                           compute: [count, mean, min, max, range, median, p90, distinct, rate, slope, zscore, ewma],
+                           halflife: 20s}}""")
 
     span = {"30s": 30, "90s": 90, "1h": 3600}.get(window)
     size = most if span else int(window)
     seen, average = defaultdict(list), {}
     for second, key, value in records:
-        row = outputs[0][key][len(seen[key])]
+        row = by_key[key][len(seen[key])]
         newest = max(second, seen[key][-1][0]) if seen[key] else second
         before = average.get(key)
         seen[key].append((newest, value))
@@ -330,34 +336,15 @@ def median_of(values):
 def test_normalize_robust(pipeline, tmp_path, window, most, lag):
     records = timed_series(seed=len(window) + most + lag)
     room = "" if window.isdigit() else f"most: {most}, "
-    with open(tmp_path / "in.csv", "w", encoding="utf-8", newline="") as file:
-        file.write("when,sensor,value\n")
-        for second, key, value in records:
-            file.write(f"2024-01-01T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z,{key},"
-                       f"{'' if value is None else value}\n")
-    outputs = []
-    for lanes, batch in ((1, 4096), (2, 37), (4, 1)):
-        pipeline(f"""
-            sources:
-              in: {{type: file, path: in.csv, time: when, key: sensor,
-                    fields: {{when: time, sensor: symbol, value: f64}}}}
-            stages:
+    by_key = run_timed(pipeline, tmp_path, records, f"""
               - normalize: {{field: value, method: robust, window: {window}, {room}lag: {str(lag).lower()}}}
-              - normalize: {{name: given, field: value, method: robust, median: 3, mad: 2.5, as: given}}
-            sinks: {{out: {{type: file, path: out.ndjson}}}}
-            run: {{lanes: {lanes}, batch: {batch}}}
-        """)
-        by_key = defaultdict(list)
-        for row in rows(tmp_path / "out.ndjson"):
-            by_key[row["sensor"]].append(row)
-        outputs.append(by_key)
-    assert outputs[0] == outputs[1] == outputs[2]
+              - normalize: {{name: given, field: value, method: robust, median: 3, mad: 2.5, as: given}}""", "key: sensor, ")
 
     span = {"30s": 30, "10m": 600}.get(window)
     size = most if span else int(window)
     seen, scored = defaultdict(list), 0
     for second, key, value in records:
-        row = outputs[0][key][len(seen[key])]
+        row = by_key[key][len(seen[key])]
         newest = max([second] + [time for time, _ in seen[key]])
         mine = seen[key] if lag else seen[key] + [(newest, value)]
         inside = [v for time, v in mine[-size:] if (not span or time > newest - span) and v is not None]

@@ -15,6 +15,7 @@ import time
 import pytest
 
 from conftest import BINARY, SLOWNESS, environment, needs_packing
+from layouts import counted
 
 
 FIELDS = "fields: {ts: time, sensor: symbol, value: f64, seq: i64}"
@@ -36,11 +37,6 @@ def records(path):
 
 def sequences(path):
     return [record["seq"] for record in records(path)]
-
-
-def counted(report, what):
-    """The sum of a counter over parts and fields."""
-    return sum(counter["number"] for counter in report["counters"] if counter["what"] == what)
 
 
 def copy_of(options, run=""):

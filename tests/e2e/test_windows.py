@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Windows of event time against naive models, over random streams that are out of order: any number of lanes and any
 size of batch give the same, bit for bit."""
+import functools
 import json
 import math
 import random
 from fractions import Fraction
 
 import pytest
+from layouts import LAYOUTS, counted, counters, run_layouts
 
 SECOND = 1_000_000_000
 START = 1_700_000_000  # s
@@ -162,8 +164,7 @@ REST = """
       out: {type: file, path: out.ndjson}
     run: {lanes: %s, batch: %s}
 """
-ENDS = ("records_in", "records_stored", "records_filtered", "records_refused", "records_dropped")
-LAYOUTS = ((1, "auto"), (2, "auto"), (4, 500), (1, 64), (3, 61), (2, 4096), (1, 1))
+run_layouts = functools.partial(run_layouts, rest=REST)
 
 
 def read_rows(path):
@@ -174,30 +175,6 @@ def seconds(text):
     """A time as it is written, in seconds; exact to a quarter."""
     import datetime
     return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
-
-
-def run_layouts(pipeline, tmp_path, config, layouts=LAYOUTS):
-    """Runs with each layout; all have to give the same lines but for their order. Returns rows and the report."""
-    first = None
-    for lanes, batch in layouts:
-        report = pipeline(config + REST % (lanes, batch))
-        lines = sorted((tmp_path / "out.ndjson").read_bytes().splitlines())
-        counts = {name: report[name] for name in ENDS}
-        counts["counters"] = counters(report)
-        if first is None:
-            first = (lines, counts, report)
-        assert lines == first[0], (lanes, batch)
-        assert counts == first[1], (lanes, batch)
-    return read_rows(tmp_path / "out.ndjson"), first[2]
-
-
-def counters(report):
-    return sorted((entry["part"], entry["what"], entry.get("field"), entry["number"])
-                  for entry in report.get("counters", []))
-
-
-def counted(report, what):
-    return sum(entry[3] for entry in counters(report) if entry[1] == what)
 
 
 KINDS = [
