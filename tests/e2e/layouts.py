@@ -17,8 +17,8 @@ def counted(report, what):
 
 
 def run_layouts(pipeline, tmp_path, config, layouts=LAYOUTS, *, rest):
-    """Runs with each layout, for which `rest` has two places; all have to give the same lines of out.ndjson but for their
-    order, and the same counters. Returns rows, in the order of the last run, and its report."""
+    """Runs with each layout, for which `rest` has two places; all have to give the same lines of out.ndjson but for
+    their order, and the same counters. Returns rows, in the order of the last run, and its report."""
     first = None
     for lanes, batch in layouts:
         report = pipeline(config + rest % (lanes, batch))

@@ -338,7 +338,8 @@ def test_normalize_robust(pipeline, tmp_path, window, most, lag):
     room = "" if window.isdigit() else f"most: {most}, "
     by_key = run_timed(pipeline, tmp_path, records, f"""
               - normalize: {{field: value, method: robust, window: {window}, {room}lag: {str(lag).lower()}}}
-              - normalize: {{name: given, field: value, method: robust, median: 3, mad: 2.5, as: given}}""", "key: sensor, ")
+              - normalize: {{name: given, field: value, method: robust, median: 3, mad: 2.5, as: given}}""",
+                       "key: sensor, ")
 
     span = {"30s": 30, "10m": 600}.get(window)
     size = most if span else int(window)
