@@ -54,8 +54,8 @@ static struct result read_all(struct input input)
     result.counts = *capture_counted(capture);
     capture_close(capture);
     const struct capture_counts *counts = &result.counts;
-    if (counts->records !=
-        counts->datagrams + counts->other + counts->fragments + counts->truncated + counts->malformed) {
+    if (counts->records != counts->datagrams + counts->other + counts->unknown_link + counts->fragments +
+                               counts->truncated + counts->malformed) {
         abort();
     }
     return result;

@@ -129,12 +129,15 @@ enum weir_spead_stop {
     WEIR_SPEAD_STOP_NEVER, /* a heap like others */
 };
 
+enum { WEIR_SPEAD_RING_MAX = 4096 }; /* heaps that wait where nobody says how many may */
+
 /* Zeroed: everything as the comments say. */
 struct weir_spead_receive_options {
     uint32_t max_heaps;      /* partial ones, for each source and substream; 0: 4 */
     uint32_t substreams;     /* 0: 1 */
     uint32_t max_sources;    /* senders followed at a time; 0: 1024 */
-    uint32_t ring_heaps;     /* received and not yet taken; 0: 16 */
+    uint32_t ring_heaps;     /* received and not yet taken; 0: 16, and of small ones a quarter of `memory`, up to
+                              * WEIR_SPEAD_RING_MAX */
     uint32_t remembered;     /* counts of heaps that are over, for each source, to know duplicates; 0: 64 */
     uint64_t max_heap_bytes; /* payload of one heap; 0: 256 MiB */
     uint64_t memory;         /* of payloads, those not yet released too; 0: 1 GiB */
@@ -190,7 +193,10 @@ struct weir_spead_statistics {
      * `memory` that would do for all sources at once. */
     uint64_t too_large_bytes, no_memory_bytes, memory_wanted;
     uint32_t heaps_held; /* partial, waiting, and not yet released */
-    uint64_t capture_other, capture_fragments, capture_truncated, capture_malformed; /* records of captures */
+    /* Records of captures that are not UDP, parts of IP packets, cut short, or with lengths that contradict each other;
+     * and those of a link type that is not read (Ethernet, Linux cooked, raw IP and BSD loopback are), and which. */
+    uint64_t capture_other, capture_fragments, capture_truncated, capture_malformed, capture_unknown_link;
+    uint32_t capture_link; /* as numbered by tcpdump.org/linktypes.html */
 };
 /* A source is a sender's address and where its packets come to: who sends to two ports is two. */
 struct weir_spead_source_statistics {

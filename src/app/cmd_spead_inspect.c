@@ -210,7 +210,6 @@ int cmd_spead_inspect(int argc, char **argv)
     /* Of a file there is time to find everything that belongs together. */
     listen.options = (struct weir_spead_receive_options){.max_heaps = file ? 4096 : 64,
                                                          .remembered = file ? 4096 : 256,
-                                                         .ring_heaps = 64,
                                                          .idle_ns = file ? -1 : 0,
                                                          .remember_always = file,
                                                          .incomplete = true,

@@ -28,14 +28,22 @@ struct reception {
 
 /* ---- --verify -------------------------------------------------------------------------------------------------- */
 
+/* An immediate holds one number. */
+static uint64_t bytes_of(const struct weir_spead_value *value)
+{
+    return value->immediate ? 4 : value->length;
+}
+
 /* Compares one item; *state is the number before its first. False: said what is wrong. */
 static bool verify_item(const struct weir_spead_heap *heap, const struct weir_spead_value *value, uint64_t *state)
 {
-    for (uint64_t i = 0; i < value->length / 4; i++) {
-        uint32_t actual;
+    for (uint64_t i = 0; i < bytes_of(value) / 4; i++) {
+        uint32_t actual = (uint32_t)value->value;
         *state = spead_traffic_next_number(*state);
-        memcpy(&actual, value->data + 4 * i, sizeof actual);
-        actual = be32toh(actual);
+        if (!value->immediate) {
+            memcpy(&actual, value->data + 4 * i, sizeof actual);
+            actual = be32toh(actual);
+        }
         if (actual != *state) {
             app_say("heap %llu, item 0x%llx, element %llu: 0x%llx came, 0x%llx was sent",
                     (unsigned long long)heap->count, (unsigned long long)value->id, (unsigned long long)i,
@@ -53,13 +61,13 @@ static bool verify_heap(const struct weir_spead_heap *heap)
         const struct weir_spead_value *value = &heap->values[i];
         if (value->id < VERIFY_ID_FIRST)
             continue;
-        if (value->immediate || (items > 0 && value->length != elements * 4)) {
+        if (items > 0 && bytes_of(value) != elements * 4) {
             app_say("heap %llu, item 0x%llx cannot be verified: its length is not that of the others; was it sent with "
                     "--verify?",
                     (unsigned long long)heap->count, (unsigned long long)value->id);
             return false;
         }
-        elements = value->length / 4;
+        elements = bytes_of(value) / 4;
         items++;
     }
     state = spead_traffic_number_before(heap->count, elements * items);
@@ -254,7 +262,7 @@ int cmd_spead_recv(int argc, char **argv)
         {"buffer", 0, "BYTES", "the socket's buffer (64MiB, or what there may be)", .value = &texts.buffer},
         {"concurrent-heaps", 0, "N", "partial heaps of each sender and substream (4)", .value = &texts.concurrent},
         {"substreams", 0, "N", "parallel substreams: heap count modulo N (1)", .value = &texts.substreams},
-        {"ring-heaps", 0, "N", "received heaps that may wait (16)", .value = &texts.ring},
+        {"ring-heaps", 0, "N", "received heaps that may wait (16, of small ones up to 4096)", .value = &texts.ring},
         {"memory", 0, "BYTES", "for all heaps together (1GiB)", .value = &texts.memory},
         {"max-heap", 0, "BYTES", "for one heap (256MiB)", .value = &texts.heap_bytes},
         {"in-order", 0, NULL, "drop packets out of order, as spead2_recv does", .flag = &listen->options.in_order},

@@ -7,7 +7,7 @@
 #include "base/units.h"
 #include "wire/spead_scalar.h"
 
-enum { VALUES_SHOWN = 4, SOURCES_SHOWN = 1024 };
+enum { VALUES_SHOWN = 4, TEXT_SHOWN = 40, SOURCES_SHOWN = 1024 };
 
 /* ---- Descriptors ----------------------------------------------------------------------------------------------- */
 
@@ -85,6 +85,14 @@ static const char *well_known(const struct weir_spead_value *value)
     return "";
 }
 
+static void show_integer(struct weir_buffer *out, struct spead_scalar scalar, int64_t number)
+{
+    if (scalar.kind == 'i')
+        buffer_format(out, "%lld", (long long)number);
+    else
+        buffer_format(out, "%llu", (unsigned long long)number);
+}
+
 static void show_numbers(struct weir_buffer *out, struct spead_scalar scalar, const void *data, uint64_t count)
 {
     double floats[VALUES_SHOWN];
@@ -94,14 +102,23 @@ static void show_numbers(struct weir_buffer *out, struct spead_scalar scalar, co
     else
         spead_scalars_i64(scalar, data, 0, count, integers);
     for (uint64_t i = 0; i < count; i++) {
-        const char *between = i ? " " : "";
+        buffer_string(out, i ? " " : "");
         if (scalar.kind == 'f')
-            buffer_format(out, "%s%.9g", between, floats[i]);
-        else if (scalar.kind == 'i')
-            buffer_format(out, "%s%lld", between, (long long)integers[i]);
+            buffer_format(out, "%.*g", scalar.bits == 64 ? 12 : 9, floats[i]);
         else
-            buffer_format(out, "%s%llu", between, (unsigned long long)integers[i]);
+            show_integer(out, scalar, integers[i]);
     }
+}
+
+/* How many numbers the item has: as described, unless its bytes are too few. */
+static uint64_t numbers_in(const struct spead_descriptor *descriptor, struct spead_scalar scalar,
+                           const struct weir_spead_value *value)
+{
+    int64_t shape[SPEAD_DIMENSIONS_MAX];
+    uint64_t elements, numbers, there = value->length * 8 / scalar.bits;
+    bool good = spead_item_shape(descriptor, value->length, shape, &elements) &&
+                !__builtin_mul_overflow(elements, (uint64_t)scalar.in_element, &numbers) && numbers <= there;
+    return good ? numbers : there;
 }
 
 /* The first few numbers of the item. */
@@ -114,24 +131,22 @@ static void show_values(struct weir_buffer *out, const struct spead_descriptor *
             buffer_format(out, "%llu", (unsigned long long)value->value);
         return;
     }
-    if (value->immediate && scalar.kind != 'f') {
-        buffer_format(out, "%lld", (long long)spead_scalar_immediate(scalar, value->value));
-        return;
-    }
+    uint64_t there = numbers_in(descriptor, scalar, value), shown = there < VALUES_SHOWN ? there : VALUES_SHOWN;
+    uint64_t size = (there * scalar.bits + 7) / 8; /* an immediate's are the last ones of its bytes */
     uint8_t bytes[8];
     spead_store64(bytes, value->value);
-    const uint8_t *data = value->immediate ? bytes + 8 - scalar.bits / 8 : value->data;
-    uint64_t there = value->immediate ? 1 : value->length * 8 / scalar.bits;
-    uint64_t shown = there < VALUES_SHOWN ? there : VALUES_SHOWN;
-    if (value->immediate && scalar.bits > 32)
-        return;
+    const uint8_t *data = value->immediate ? bytes + 8 - (size < 8 ? size : 8) : value->data;
     if (scalar.kind == 'c') {
-        show_text(out, (struct spead_text){(const char *)data, there < 40 ? there : 40});
-        return;
+        while (there > 0 && data[there - 1] == '\0')
+            there--;
+        show_text(out, (struct spead_text){(const char *)data, there < TEXT_SHOWN ? there : TEXT_SHOWN});
+        buffer_string(out, there > TEXT_SHOWN ? "…" : "");
+    } else if (value->immediate && there == 1 && scalar.kind != 'f') { /* perhaps not of whole bytes */
+        show_integer(out, scalar, spead_scalar_immediate(scalar, value->value));
+    } else {
+        show_numbers(out, scalar, data, shown);
+        buffer_string(out, there > shown ? " …" : "");
     }
-    show_numbers(out, scalar, data, shown);
-    if (there > shown)
-        buffer_string(out, " …");
 }
 
 static void show_value(struct weir_buffer *out, const struct spead_book *book, const struct weir_spead_value *value)
@@ -145,7 +160,7 @@ static void show_value(struct weir_buffer *out, const struct spead_book *book, c
                   descriptor && descriptor->name.length ? descriptor->name.data : well_known(value), (int)type.size,
                   type.data ? type.data : "");
     if (!value->immediate)
-        buffer_format(out, "%10llu bytes  ", (unsigned long long)value->length);
+        buffer_format(out, "%10llu byte%s  ", (unsigned long long)value->length, value->length == 1 ? " " : "s");
     else
         buffer_format(out, "%10s        ", "immediate");
     if (value->id != SPEAD_DESCRIPTOR)
@@ -156,24 +171,25 @@ static void show_value(struct weir_buffer *out, const struct spead_book *book, c
     buffer_free(&type);
 }
 
-/* How many descriptors follow each other from item `first` on. */
-static uint32_t descriptors_from(const struct weir_spead_heap *heap, uint32_t first)
+static bool is_descriptor(const struct weir_spead_value *value)
 {
-    uint32_t i = first;
-    while (i < heap->value_count && heap->values[i].id == SPEAD_DESCRIPTOR && !heap->values[i].immediate)
-        i++;
-    return i - first;
+    return value->id == SPEAD_DESCRIPTOR && !value->immediate;
 }
 
-static void show_descriptors(struct weir_buffer *out, const struct weir_spead_heap *heap, uint32_t first,
-                             uint32_t count)
+/* All descriptors of the heap in one line: senders put them before all items, or each before its own. */
+static void show_descriptors(struct weir_buffer *out, const struct weir_spead_heap *heap)
 {
     uint64_t bytes = 0;
+    uint32_t count = 0;
     char words[32];
-    for (uint32_t i = first; i < first + count; i++)
-        bytes += heap->values[i].length;
-    snprintf(words, sizeof words, "(%u descriptors)", count);
-    buffer_format(out, "  0x%04x   %-20s %-24s %10llu bytes\n", SPEAD_DESCRIPTOR, words, "", (unsigned long long)bytes);
+    for (uint32_t i = 0; i < heap->value_count; i++) {
+        bytes += is_descriptor(&heap->values[i]) ? heap->values[i].length : 0;
+        count += is_descriptor(&heap->values[i]);
+    }
+    snprintf(words, sizeof words, count == 1 ? "(descriptor)" : "(%u descriptors)", count);
+    if (count > 0)
+        buffer_format(out, "  0x%04x   %-20s %-24s %10llu bytes\n", SPEAD_DESCRIPTOR, words, "",
+                      (unsigned long long)bytes);
 }
 
 void spead_show_heap(struct weir_buffer *out, const struct weir_spead_heap *heap, const struct spead_book *book,
@@ -188,13 +204,11 @@ void spead_show_heap(struct weir_buffer *out, const struct weir_spead_heap *heap
         buffer_format(out, ", incomplete: %llu bytes are missing",
                       (unsigned long long)(heap->memory.size - heap->received));
     buffer_string(out, "\n");
-    for (uint32_t i = 0, alike; !brief && i < heap->value_count; i += alike) {
-        alike = descriptors_from(heap, i);
-        if (alike > 1)
-            show_descriptors(out, heap, i, alike);
-        else
+    if (!brief)
+        show_descriptors(out, heap);
+    for (uint32_t i = 0; !brief && i < heap->value_count; i++) {
+        if (!is_descriptor(&heap->values[i]))
             show_value(out, book, &heap->values[i]);
-        alike = alike > 1 ? alike : 1;
     }
 }
 
@@ -275,14 +289,19 @@ void spead_show_statistics(struct weir_buffer *out, struct weir_spead_receiver *
                                ? "packets dropped by the kernel, as the socket's buffer was full"
                                : "packets, about, dropped by the kernel, as the socket's buffer was full"},
         {all.capture_other, "records that are not UDP"},
-        {all.capture_fragments, "fragments of IP packets"},
-        {all.capture_truncated, "packets that the capture has cut short"},
+        {all.capture_fragments, "fragments of IP packets: the sender's are longer than the MTU of the way; make them "
+                                "shorter (--packet)"},
+        {all.capture_truncated, "packets that the capture has cut short: capture them whole (tcpdump -s 0)"},
         {all.capture_malformed, "packets with lengths that contradict each other"},
     };
     for (size_t i = 0; i < sizeof more / sizeof *more; i++) {
         if (more[i].number)
             buffer_format(out, "%12llu  %s\n", (unsigned long long)more[i].number, more[i].words);
     }
+    if (all.capture_unknown_link)
+        buffer_format(out,
+                      "%12llu  records of link type %u: Ethernet, Linux cooked, raw IP and BSD loopback are read\n",
+                      (unsigned long long)all.capture_unknown_link, all.capture_link);
     show_losses(out, &all.total, "");
     if (count > 1)
         show_sources(out, sources, count);

@@ -76,6 +76,19 @@ static void use(struct capture *capture, size_t size)
 
 static int fail_magic(const struct capture *capture, struct weir_error *error)
 {
+    static const struct {
+        uint8_t bytes[4];
+        uint32_t count;
+        const char *name, *command;
+    } packers[] = {{{0x1f, 0x8b}, 2, "gzip", "gunzip"},
+                   {{'B', 'Z', 'h'}, 3, "bzip2", "bunzip2"},
+                   {{0xfd, '7', 'z', 'X'}, 4, "xz", "unxz"},
+                   {{0x28, 0xb5, 0x2f, 0xfd}, 4, "zstd", "unzstd"}};
+    for (size_t i = 0; i < sizeof packers / sizeof *packers; i++) {
+        if (memcmp(capture->data, packers[i].bytes, packers[i].count) == 0)
+            return weir_fail(error, -EINVAL, "%s is compressed with %s: unpack it first, with %s", capture->name,
+                             packers[i].name, packers[i].command);
+    }
     return weir_fail(error, -EINVAL, "%s is no capture: it begins neither like a pcap nor like a pcapng file",
                      capture->name);
 }

@@ -30,9 +30,11 @@ struct capture_datagram {
 };
 
 struct capture_counts {
-    uint64_t records;   /* packets of any kind */
-    uint64_t datagrams; /* UDP, whole */
-    uint64_t other;     /* not UDP over IP */
+    uint64_t records;      /* packets of any kind */
+    uint64_t datagrams;    /* UDP, whole */
+    uint64_t other;        /* not UDP over IP */
+    uint64_t unknown_link; /* of a link type that is not listed above; `link` is the last such one */
+    uint32_t link;
     uint64_t fragments; /* of IP packets: capture with a larger MTU, or send smaller packets */
     uint64_t truncated; /* cut by the capture's snap length */
     uint64_t malformed; /* lengths that contradict each other */

@@ -42,50 +42,48 @@ static bool skip(struct cursor *at, size_t size)
     return true;
 }
 
-/* Everything below IP is taken off; what follows is an IP packet. */
-static bool skip_link(uint32_t link, struct cursor *at)
+enum answer { ANSWER_UDP, ANSWER_OTHER, ANSWER_LINK, ANSWER_FRAGMENT, ANSWER_TRUNCATED, ANSWER_MALFORMED };
+
+/* A header of `size` bytes, of which two at `at_type` say what follows: perhaps VLAN tags, then IP or something else.
+ */
+static enum answer skip_typed(struct cursor *at, size_t size, size_t at_type)
 {
-    uint32_t type = 0;
+    if (at->size < size)
+        return ANSWER_OTHER;
+    uint32_t type = load(at->data + at_type, 2);
+    skip(at, size);
+    for (int i = 0; i < CAPTURE_VLANS_MAX && (type == 0x8100 || type == 0x88a8 || type == 0x9100); i++) {
+        if (at->size < 4)
+            return ANSWER_OTHER;
+        type = load(at->data + 2, 2);
+        skip(at, 4);
+    }
+    return type == 0x0800 || type == 0x86dd ? ANSWER_UDP : ANSWER_OTHER;
+}
+
+/* Everything below IP is taken off; what follows is an IP packet. */
+static enum answer skip_link(uint32_t link, struct cursor *at)
+{
     switch (link) {
     case LINK_ETHERNET:
-        if (at->size < 14)
-            return false;
-        type = load(at->data + 12, 2);
-        skip(at, 14);
-        for (int i = 0; i < CAPTURE_VLANS_MAX && (type == 0x8100 || type == 0x88a8 || type == 0x9100); i++) {
-            if (at->size < 4)
-                return false;
-            type = load(at->data + 2, 2);
-            skip(at, 4);
-        }
-        return type == 0x0800 || type == 0x86dd;
+        return skip_typed(at, 14, 12);
     case LINK_SLL:
-        if (at->size < 16)
-            return false;
-        type = load(at->data + 14, 2);
-        skip(at, 16);
-        return type == 0x0800 || type == 0x86dd;
+        return skip_typed(at, 16, 14);
     case LINK_SLL2:
-        if (at->size < 20)
-            return false;
-        type = load(at->data, 2);
-        skip(at, 20);
-        return type == 0x0800 || type == 0x86dd;
+        return skip_typed(at, 20, 0);
     case LINK_NULL: /* an address family, in somebody's byte order: the IP version says enough */
     case LINK_LOOP:
-        return skip(at, 4);
+        return skip(at, 4) ? ANSWER_UDP : ANSWER_OTHER;
     case LINK_RAW:
     case LINK_RAW_BSD:
     case LINK_RAW_OPENBSD:
     case LINK_IPV4:
     case LINK_IPV6:
-        return true;
+        return ANSWER_UDP;
     default:
-        return false;
+        return ANSWER_LINK;
     }
 }
-
-enum answer { ANSWER_UDP, ANSWER_OTHER, ANSWER_FRAGMENT, ANSWER_TRUNCATED, ANSWER_MALFORMED };
 
 /* Cuts the packet to `size` bytes: Ethernet pads short ones. */
 static enum answer cut(struct cursor *at, size_t size)
@@ -146,12 +144,13 @@ static enum answer skip_ipv6(struct cursor *at, struct capture_datagram *datagra
 
 static enum answer dissect(uint32_t link, struct cursor *at, struct capture_datagram *datagram)
 {
-    if (!skip_link(link, at) || at->size < 1)
-        return ANSWER_OTHER;
+    enum answer answer = skip_link(link, at);
+    if (answer != ANSWER_UDP || at->size < 1)
+        return answer != ANSWER_UDP ? answer : ANSWER_OTHER;
     int version = at->data[0] >> 4;
     if (version != 4 && version != 6)
         return ANSWER_OTHER;
-    enum answer answer = version == 4 ? skip_ipv4(at, datagram) : skip_ipv6(at, datagram);
+    answer = version == 4 ? skip_ipv4(at, datagram) : skip_ipv6(at, datagram);
     if (answer != ANSWER_UDP)
         return answer;
     if (at->size < 8)
@@ -184,6 +183,10 @@ bool capture_dissect(uint32_t link, const uint8_t *data, size_t captured, size_t
         return true;
     case ANSWER_OTHER:
         counts->other++;
+        return false;
+    case ANSWER_LINK:
+        counts->unknown_link++;
+        counts->link = link;
         return false;
     case ANSWER_FRAGMENT:
         counts->fragments++;

@@ -12,23 +12,30 @@
 #include "base/system.h"
 #include "net/spead_receiver.h"
 
+enum { RING_HEAPS = 16 }; /* however large they are */
+
 /* ---- Ring ------------------------------------------------------------------------------------------------------ */
+
+/* Of small heaps more may wait than of large ones. */
+static bool ring_full(struct receive_ring *ring)
+{
+    uint32_t waiting = atomic_load_explicit(&ring->written, memory_order_relaxed) -
+                       atomic_load_explicit(&ring->taken, memory_order_seq_cst);
+    if (waiting < ring->least)
+        return false;
+    return waiting == ring->capacity ||
+           ring->bytes_written - atomic_load_explicit(&ring->bytes_taken, memory_order_relaxed) >= ring->bytes_most;
+}
 
 static bool ring_push(struct receive_ring *ring, struct weir_spead_heap *heap)
 {
     uint32_t written = atomic_load_explicit(&ring->written, memory_order_relaxed);
-    if (written - atomic_load_explicit(&ring->taken, memory_order_acquire) == ring->capacity)
+    if (ring_full(ring))
         return false;
     ring->heaps[written % ring->capacity] = heap;
+    ring->bytes_written += heap->memory.size;
     atomic_store_explicit(&ring->written, written + 1, memory_order_release);
     return true;
-}
-
-static bool ring_full(struct receive_ring *ring)
-{
-    return atomic_load_explicit(&ring->written, memory_order_relaxed) -
-               atomic_load_explicit(&ring->taken, memory_order_seq_cst) ==
-           ring->capacity;
 }
 
 static struct weir_spead_heap *ring_take(struct receive_ring *ring)
@@ -37,6 +44,8 @@ static struct weir_spead_heap *ring_take(struct receive_ring *ring)
     if (taken == atomic_load_explicit(&ring->written, memory_order_acquire))
         return NULL;
     struct weir_spead_heap *heap = ring->heaps[taken % ring->capacity];
+    uint64_t bytes = atomic_load_explicit(&ring->bytes_taken, memory_order_relaxed) + heap->memory.size;
+    atomic_store_explicit(&ring->bytes_taken, bytes, memory_order_relaxed);
     atomic_store_explicit(&ring->taken, taken + 1, memory_order_seq_cst);
     return heap;
 }
@@ -225,7 +234,6 @@ static void set_defaults(struct weir_spead_receive_options *options)
     options->max_heaps = options->max_heaps ? options->max_heaps : 4;
     options->substreams = options->substreams ? options->substreams : 1;
     options->max_sources = options->max_sources ? options->max_sources : 1024;
-    options->ring_heaps = options->ring_heaps ? options->ring_heaps : 16;
     options->remembered = options->remembered ? options->remembered : 64;
     options->max_heap_bytes = options->max_heap_bytes ? options->max_heap_bytes : UINT64_C(256) << 20;
     options->memory = options->memory ? options->memory : UINT64_C(1) << 30;
@@ -262,9 +270,11 @@ int weir_spead_receiver_new(const struct weir_spead_receive_options *options, st
     pthread_mutex_init(&receiver->lock, NULL);
     waiter_init(&receiver->waiter);
     atomic_store(&receiver->consumer, &receiver->waiter);
-    receiver->ring.capacity = set->ring_heaps;
+    receiver->ring.least = set->ring_heaps ? set->ring_heaps : RING_HEAPS;
+    receiver->ring.capacity = set->ring_heaps ? set->ring_heaps : WEIR_SPEAD_RING_MAX;
+    receiver->ring.bytes_most = set->memory / 4;
     receiver->heaps = spead_heaps_new(&heaps);
-    receiver->ring.heaps = memory_zeroed(set->ring_heaps, sizeof *receiver->ring.heaps);
+    receiver->ring.heaps = memory_zeroed(receiver->ring.capacity, sizeof *receiver->ring.heaps);
     receiver->wake = SYSTEM_CALL(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     if (!receiver->heaps || !receiver->ring.heaps || receiver->wake < 0) {
         int failed = receiver->heaps && receiver->ring.heaps ? -errno : -ENOMEM;
@@ -424,7 +434,7 @@ const char *weir_spead_receiver_warning(const struct weir_spead_receiver *receiv
 static uint64_t memory_wanted(const struct weir_spead_receiver *receiver, uint32_t sources, uint64_t bytes)
 {
     const struct weir_spead_receive_options *options = &receiver->options;
-    uint64_t heaps = (uint64_t)sources * options->max_heaps * options->substreams + options->ring_heaps + 4;
+    uint64_t heaps = (uint64_t)sources * options->max_heaps * options->substreams + receiver->ring.least + 4;
     return heaps > UINT64_MAX / bytes ? UINT64_MAX : heaps * bytes;
 }
 
@@ -449,6 +459,8 @@ void weir_spead_receiver_statistics(struct weir_spead_receiver *receiver, struct
     statistics.message_packets = receiver->message_packets;
     statistics.socket_buffer = receiver->buffer;
     statistics.capture_other = receiver->capture.other;
+    statistics.capture_unknown_link = receiver->capture.unknown_link;
+    statistics.capture_link = receiver->capture.link;
     statistics.capture_fragments = receiver->capture.fragments;
     statistics.capture_truncated = receiver->capture.truncated;
     statistics.capture_malformed = receiver->capture.malformed;

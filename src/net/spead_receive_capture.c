@@ -97,6 +97,8 @@ static int service(struct weir_spead_receiver *receiver, struct receive_endpoint
         if (got <= 0) {
             const struct capture_counts *counts = capture_counted(state->capture);
             receiver->capture.other += counts->other;
+            receiver->capture.unknown_link += counts->unknown_link;
+            receiver->capture.link = counts->unknown_link ? counts->link : receiver->capture.link;
             receiver->capture.fragments += counts->fragments;
             receiver->capture.truncated += counts->truncated;
             receiver->capture.malformed += counts->malformed;

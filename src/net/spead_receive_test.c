@@ -203,6 +203,41 @@ static void test_closed_midway(void **state)
     close(descriptor);
 }
 
+/* Nobody takes them: as many wait as were asked for; if nobody said how many, small ones up to their share of memory.
+ */
+static void test_how_many_wait(void **state)
+{
+    enum { SENT = 100, SIZE = 1000 };
+    static const struct {
+        struct weir_spead_receive_options options;
+        uint32_t waiting;
+    } cases[] = {{{.ring_heaps = 20}, 20},
+                 {{0}, SENT},
+                 {{.memory = 4 * 50 * SIZE}, 50},
+                 {{.memory = 160 * SIZE}, 40},
+                 {{.memory = 40 * SIZE}, 16}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct weir_spead_receiver *receiver = open_receiver("127.0.0.1:0", NULL, cases[i].options);
+        struct weir_spead_statistics statistics;
+        assert_non_null(receiver);
+        int descriptor = open_raw(receiver);
+        for (uint64_t count = 1; count <= SENT; count++)
+            send_raw(descriptor, count, SIZE, 0, 1);
+        wait_for_packets(receiver, SENT);
+        weir_spead_receiver_statistics(receiver, &statistics);
+        assert_int_equal(statistics.total.of[WEIR_SPEAD_HEAPS_SHED], SENT - cases[i].waiting);
+        for (uint64_t count = 1; count <= cases[i].waiting; count++) {
+            struct weir_spead_heap *heap = next_heap(receiver);
+            assert_non_null(heap);
+            assert_int_equal(heap->count, count);
+            weir_memory_release(&heap->memory);
+        }
+        weir_spead_receiver_free(receiver);
+        close(descriptor);
+    }
+}
+
 /* What is partial at the end is counted and, if wished, handed out. */
 static void test_stopped_midway(void **state)
 {
@@ -358,13 +393,10 @@ static void test_no_places(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_addresses),
-        cmocka_unit_test(test_closed_midway),
-        cmocka_unit_test(test_stopped_midway),
-        cmocka_unit_test(test_one_greedy_sender),
-        cmocka_unit_test(test_buffer_too_small),
-        cmocka_unit_test(test_no_places),
-        cmocka_unit_test(test_two_places_fed_by_one_socket),
+        cmocka_unit_test(test_addresses),         cmocka_unit_test(test_closed_midway),
+        cmocka_unit_test(test_how_many_wait),     cmocka_unit_test(test_stopped_midway),
+        cmocka_unit_test(test_one_greedy_sender), cmocka_unit_test(test_buffer_too_small),
+        cmocka_unit_test(test_no_places),         cmocka_unit_test(test_two_places_fed_by_one_socket),
     };
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (uint8_t)(i * 2654435761u >> 13);

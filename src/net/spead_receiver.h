@@ -44,9 +44,12 @@ struct receive_endpoint {
 
 struct receive_ring {
     struct weir_spead_heap **heaps;
-    uint32_t capacity;
+    uint32_t capacity, least; /* so many may wait; up to the capacity while they are of less than bytes_most */
+    uint64_t bytes_most;
     _Alignas(64) _Atomic uint32_t written;
+    uint64_t bytes_written; /* the thread's */
     _Alignas(64) _Atomic uint32_t taken;
+    _Atomic uint64_t bytes_taken;
 };
 
 struct weir_spead_receiver {

@@ -42,7 +42,7 @@ struct source_spead {
     uint64_t taken; /* of the run's memory */
     int64_t wall_offset;
     struct weir_spead_source_statistics *sources;
-    bool told_too_large, told_no_memory, told_outside, told_shed;
+    bool told_too_large, told_no_memory, told_outside, told_shed, told_parts;
 };
 
 /* ---- Running ---------------------------------------------------------------------------------------------------- */
@@ -127,13 +127,28 @@ static void look_at_refusals(struct source_spead *self)
                     (unsigned long long)statistics.no_memory_bytes, statistics.sources,
                     statistics.sources == 1 ? "" : "s", (unsigned long long)statistics.memory_wanted);
     }
+    uint64_t in_parts = statistics.capture_fragments + statistics.capture_truncated + statistics.capture_unknown_link;
+    if (in_parts > 0 && !self->told_parts) {
+        self->told_parts = true;
+        weir_notice(
+            self->env, "capture",
+            "%llu packets of the captures cannot be read: %llu are fragments of longer ones, %llu were cut short "
+            "by the capture, %llu have a link type that is not read; `weir spead inspect` says more",
+            (unsigned long long)in_parts, (unsigned long long)statistics.capture_fragments,
+            (unsigned long long)statistics.capture_truncated, (unsigned long long)statistics.capture_unknown_link);
+    }
     if (statistics.total.of[WEIR_SPEAD_HEAPS_SHED] > 0 && !self->told_shed) {
         self->told_shed = true;
-        weir_notice(
-            self->env, "heaps shed",
-            "heaps are shed, as %lld wait already: if they come in bursts, raise `ring_heaps`; else the pipeline is "
-            "too slow for them",
-            (long long)self->ring_heaps);
+        if (self->ring_heaps > 0)
+            weir_notice(self->env, "heaps shed",
+                        "heaps are shed, as %lld wait already: if they come in bursts, raise `ring_heaps`; else the "
+                        "pipeline is too slow for them",
+                        (long long)self->ring_heaps);
+        else
+            weir_notice(
+                self->env, "heaps shed",
+                "heaps are shed, as 16, or of small ones a quarter of `heap_memory`, wait already: if they come "
+                "in bursts, set `ring_heaps` to how many may; else the pipeline is too slow for them");
     }
 }
 
@@ -360,6 +375,11 @@ static void source_report(void *state, struct weir_facts *facts)
         if (i != WEIR_SPEAD_HEAPS && i != WEIR_SPEAD_PACKETS && i != WEIR_SPEAD_BYTES && i != WEIR_SPEAD_HEAPS_SHED)
             tell(facts, weir_spead_counter_name((enum weir_spead_counter)i), statistics.total.of[i]);
     }
+    tell(facts, "capture_other", statistics.capture_other);
+    tell(facts, "capture_fragments", statistics.capture_fragments);
+    tell(facts, "capture_truncated", statistics.capture_truncated);
+    tell(facts, "capture_malformed", statistics.capture_malformed);
+    tell(facts, "capture_unknown_link", statistics.capture_unknown_link);
     const struct spead_columns_losses *losses = spead_columns_losses(self->columns);
     tell(facts, "heaps_without_data", losses->no_data);
     tell(facts, "heaps_lacking_an_array", losses->lacks_array);
@@ -417,8 +437,10 @@ static const struct weir_option options[] = {
      .help = "partial heaps of each sender and substream"},
     {.name = "substreams", .type = WEIR_OPTION_INTEGER, FIELD(substreams), .fallback = "1", .least = 1, .most = 4096,
      .help = "parallel substreams: heap count modulo this"},
-    {.name = "ring_heaps", .type = WEIR_OPTION_INTEGER, FIELD(ring_heaps), .fallback = "16", .least = 1,
-     .most = 1 << 20, .help = "received heaps that may wait; over UDP further ones are shed, and counted"},
+    {.name = "ring_heaps", .type = WEIR_OPTION_INTEGER, FIELD(ring_heaps), .fallback = "0", .least = 0,
+     .most = 1 << 20,
+     .help = "received heaps that may wait; over UDP further ones are shed, and counted; 0: 16, and of small ones as "
+             "many as a quarter of heap_memory holds, up to 4096"},
     {.name = "max_heap_bytes", .type = WEIR_OPTION_SIZE, FIELD(max_heap_bytes), .fallback = "64MiB", .least = 1,
      .most = 1e15, .help = "largest heap; the packets of larger ones are refused"},
     {.name = "heap_memory", .type = WEIR_OPTION_SIZE, FIELD(heap_memory), .fallback = "64MiB", .least = 4096,

@@ -63,6 +63,53 @@ def test_what_is_no_capture(weir, tmp_path):
     assert outcome.status != 0 and "no capture" in outcome.stderr, outcome
 
 
+@pytest.mark.parametrize("magic, words", [(b"\x1f\x8b\x08", "compressed with gzip: unpack it first, with gunzip"),
+                                          (b"\x28\xb5\x2f\xfd", "compressed with zstd")])
+def test_a_compressed_capture(weir, tmp_path, magic, words):
+    (tmp_path / "x.pcap").write_bytes(magic + bytes(100))
+    outcome = weir("spead", "inspect", "x.pcap")
+    assert outcome.status == 2 and words in outcome.stderr, outcome
+
+
+def framed(path, frame, link=1, original=None):
+    """A capture of one frame."""
+    path.write_bytes(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 1 << 18, link) +
+                     struct.pack("<IIII", 0, 0, len(frame), original or len(frame)) + frame)
+    return path
+
+
+def ip(fragment=0):
+    data = packet(1, [(0x1000, b"abcd")])
+    udp = struct.pack(">HHHH", 4000, 7148, len(data) + 8, 0) + data
+    here = b"\x7f\0\0\1"
+    return struct.pack(">BBHHHBBH4s4s", 0x45, 0, len(udp) + 20, 7, fragment, 64, 17, 0, here, here) + udp
+
+
+@pytest.mark.parametrize("link, head", [
+    (1, b"\2" * 12 + b"\x08\0"), (1, b"\2" * 12 + b"\x88\xa8\0\5\x81\0\0\5\x08\0"), (101, b""), (0, b"\2\0\0\0"),
+    (113, b"\0" * 14 + b"\x08\0"), (113, b"\0" * 14 + b"\x81\0\0\5\x08\0"), (276, b"\x08\0" + b"\0" * 18),
+    (276, b"\x81\0" + b"\0" * 18 + b"\0\5\x08\0")])
+def test_what_stands_before_ip(weir, tmp_path, link, head):
+    """Ethernet, with two tags of VLANs, none, BSD loopback, Linux cooked of both versions with and without one."""
+    outcome = weir("spead", "inspect", str(framed(tmp_path / "a.pcap", head + ip(), link)))
+    assert "heap 1: 4 bytes in 1 packet" in outcome.stdout, outcome
+
+
+@pytest.mark.parametrize("frame, link, original, words", [
+    (ip(), 105, None, "records of link type 105: Ethernet, Linux cooked"),
+    (ip(0x2000), 101, None, "fragments of IP packets: the sender's are longer than the MTU"),
+    (ip()[:40], 101, len(ip()), "capture them whole (tcpdump -s 0)"),
+    (ip().replace(b"\x40\x11", b"\x40\x06"), 101, None, "records that are not UDP")],
+    ids=["link", "fragment", "cut", "tcp"])
+def test_records_that_are_passed_over_are_said(weir, tmp_path, frame, link, original, words):
+    framed(tmp_path / "a.pcap", frame, link, original)
+    outcome = weir("spead", "inspect", "a.pcap")
+    assert outcome.status == 0 and words in outcome.stdout, outcome
+    (tmp_path / "a.yaml").write_text("sources: {h: {type: spead, captures: a.pcap}}\nsinks: {o: 'null'}\n")
+    outcome = weir("run", "a.yaml")
+    assert ("weir spead inspect` says more" in outcome.stderr) == ("not UDP" not in words), outcome
+
+
 @pytest.mark.parametrize("port", ["65536", "99999"])
 def test_what_is_no_port(weir, port):
     outcome = weir("spead", "recv", f"127.0.0.1:{port}")
@@ -82,6 +129,19 @@ def test_descriptors_are_shown_together(weir, tmp_path):
     assert "heap 2: 1 byte in 1 packet, 64-48" in lines and not any(line.endswith(" ") for line in lines), outcome
 
 
+def test_short_arrays_and_texts_are_shown_whole(weir, tmp_path):
+    dtype = "{'descr': '%s', 'fortran_order': False, 'shape': %s}"
+    items = [(5, descriptor(0x1000, "short", dtype=dtype % ("<i2", "(3,)"))), (0x1000, 0x0100feff0300),
+             (5, descriptor(0x1001, "text", dtype=dtype % ("|S9", "()"))), (0x1001, b"hello\0\0\0\0"),
+             (5, descriptor(0x1002, "bits", (3,), "u1")), (0x1002, b"\xa0"),
+             (5, descriptor(0x1003, "little", dtype=dtype % ("<u4", "()"))), (0x1003, 0x07000000),
+             (5, descriptor(0x1004, "bad", dtype=dtype % ("<M8", "()")))]
+    outcome = weir("spead", "inspect", str(capture(tmp_path / "a.pcap", [packet(1, items)])))
+    for words in ("(5 descriptors)", "immediate        1 -2 3\n", "9 bytes  hello\n", "1 byte   1 0 1\n",
+                  "immediate        7\n", 'could not be read: item "bad" (0x1004): a dtype that cannot be read: {'):
+        assert words in outcome.stdout, outcome
+
+
 def test_whole_numbers_are_shown_whole(weir, tmp_path):
     dtypes = {0x1000: "<i8", 0x1001: "<u8", 0x1002: "|b1", 0x1003: "<f8"}
     described = [(5, descriptor(item, f"item{item}", dtype=f"{{'descr': '{dtype}', 'fortran_order': False, "
@@ -89,5 +149,5 @@ def test_whole_numbers_are_shown_whole(weir, tmp_path):
     values = [(0x1000, struct.pack("<q", -1732159200123456789)), (0x1001, struct.pack("<Q", 2**64 - 1)),
               (0x1002, b"\1"), (0x1003, struct.pack("<d", 0.25))]
     outcome = weir("spead", "inspect", str(capture(tmp_path / "a.pcap", [packet(1, described + values)])))
-    shown = [line.split()[-1] for line in outcome.stdout.splitlines() if " bytes  " in line and "item4" in line]
+    shown = [line.split()[-1] for line in outcome.stdout.splitlines() if " byte" in line and "item4" in line]
     assert shown == ["-1732159200123456789", str(2**64 - 1), "1", "0.25"], outcome

@@ -59,9 +59,9 @@ def check(outcome):
     return received
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*VARIANTS, "one number in each heap"])
 def test_to_itself(variant):
-    send, receive = VARIANTS[variant]
+    send, receive = VARIANTS.get(variant, (["--heap-size", "4"], []))
     address = f"127.0.0.1:{free_port(socket.SOCK_STREAM if 'tcp' in variant else socket.SOCK_DGRAM)}"
     received = check(transfer(WEIR_RECV, WEIR_SEND, address, send,
                               [*receive, "--quiet", "--heaps", "20"]))
