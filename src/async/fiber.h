@@ -81,8 +81,8 @@ static inline void fiber_expect(struct fiber *fiber, void *stack, size_t size)
     (void)size;
 #endif
 }
-/* Asks for the memory that switching to it will need. */
-static inline void fiber_prefetch(const struct fiber *fiber)
+/* Asks for the memory that switching to it will need. Always inline, or GCC leaves it out. */
+__attribute__((always_inline)) static inline void fiber_prefetch(const struct fiber *fiber)
 {
 #ifdef FIBER_ASSEMBLY
     __builtin_prefetch(fiber->pointer, 1);
