@@ -3,30 +3,36 @@
  * What becomes of pipelines of real parts when something under them fails: each allocation in turn, each system call of
  * ours in turn, once or from then on, from opening to closing. Whatever fails: what could not be opened says why, what
  * runs ends with every record accounted for, and neither descriptors nor memory stay behind (the leak check of
- * AddressSanitizer sees the rest). WEIR_TEST_SEEDS above 1000 tries each single allocation of the runs as well.
+ * AddressSanitizer sees the rest). WEIR_TEST_SEEDS above 1000 tries each single call of the runs as well.
  */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
+#include "async/context.h"
 #include "async/fiber.h"
+#include "async/loop.h"
 #include "async/network.h"
 #include "base/clock.h"
-#include "base/memory.h"
-#include "base/system.h"
 #include "base/test_descriptors.h"
+#include "base/test_failing.h"
 #include "conf/conf.h"
 #include "flow/pipeline.h"
 #include "sim/server.h"
 
-enum { RUNS_TRIED = 12 / FIBER_STACK_FACTOR };
+enum { RUNS_TRIED = 12 / FIBER_STACK_FACTOR, SERVED_TRIED = 5 };
+#define PATIENCE (2 * CLOCK_SECOND) /* with a server that answers: a failure, and trying again */
 
 #define SOURCE "sources: {made: {type: generate, keys: 3, rate: 100/s, count: 12}}\n"
 #define DIGITISER "sources: {digitiser: {type: adc, sample_rate: 1e6, samples: 256, tones: [125e3], count: 6}}\n"
@@ -62,26 +68,118 @@ static const char *const on_threads[] = {
               "run: {lanes: 1, memory: 32MiB}\n",
 };
 
-/* Which call fails. */
-struct failing {
-    uint64_t nth;
-    int error;             /* of a system call; 0: an allocation */
-    bool forever, opening; /* opening: none fails after that */
+/* With real sockets, on threads, and a server in a process of its own, in which nothing fails. Of the files, one is
+ * there. */
+#define QUICKLY "sources: {made: {type: generate, keys: 3, rate: unlimited, count: 12}}\n"
+static const char *const served[] = {
+    "sources: {plant: {type: http, url: \"http://SERVER/sensor/{0..2}\", every: 1ms, count: 2, timeout: 300ms, "
+    "retries: "
+    "0}}\n" NOWHERE,
+    QUICKLY "stages: [{call: {url: \"http://SERVER/embed\", batch: 4, value: sensor, values: {vector: \"\"}, "
+            "fields: {vector: \"f64[4]\"}, " ASK "}}]\n" NOWHERE,
+    QUICKLY "stages: [{lookup: {url: \"http://SERVER/{sensor}\", values: {n: /number}, " ASK "}}]\n" NOWHERE,
+    QUICKLY "stages: [{lookup: {file: FOLDER/table.csv, key: sensor, file_key: id, ttl: 1ms}}]\n" NOWHERE,
+    QUICKLY "sinks: {store: {type: http, url: \"http://SERVER/write\", rejects: FOLDER/rejects.ndjson, batch: 3, " ASK
+            "}}\nrun: {lanes: 1, memory: 32MiB}\n",
+    "sources: {rows: {type: file, path: FOLDER/table.csv, fields: {id: symbol, limit: f64}}}\n"
+    "stages: [{call: {url: \"http://SERVER/ask\", values: {n: /number}, " ASK "}}]\n"
+    "sinks: {store: {type: http, url: \"http://SERVER/write\", " ASK
+    "}, kept: {type: file, path: FOLDER/kept.ndjson}}\n"
+    "run: {lanes: 1, memory: 32MiB}\n",
 };
 
-static void begin(const struct failing *failing)
+static const char table[] = "id,limit\ns0,1.5\ns1,2.5\nx,3.5\n";
+static struct surroundings {
+    pid_t server;
+    char address[32], folder[32];
+} around;
+
+static void tell_port(void *owner, uint16_t port)
 {
-    if (failing->error)
-        system_fail_nth(failing->nth, failing->error);
-    else
-        memory_fail_nth(failing->nth, failing->forever);
+    if (write(*(int *)owner, &port, sizeof port) != (ssize_t)sizeof port)
+        _exit(1);
 }
 
-/* How many calls there were. */
-static uint64_t end(const struct failing *failing)
+static int serve_until_killed(struct weir_context *context, void *tell)
 {
-    return failing->error ? system_fail_nth(0, 0) : memory_fail_nth(0, false);
+    const struct server_options options = {.workers = 4, .dimensions = 4};
+    struct server *server = NULL;
+    int error = server_new(&options, &server);
+    return error < 0 ? error : server_serve(context, server, "127.0.0.1", 0, tell_port, tell);
 }
+
+static void be_a_server(int tell)
+{
+    struct context_clock clock = {0};
+    struct weir_waiter waiter;
+    struct weir_context context = {.clock = &clock, .waiter = &waiter, .cancel_fd = -1};
+    const struct loop_options options = {.outer = &context};
+    struct loop *loop = NULL;
+    waiter_init(&waiter);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (loop_new(&options, &loop) == 0)
+        (void)loop_run(loop, "server", serve_until_killed, &tell);
+    _exit(1);
+}
+
+static int surround(void **state)
+{
+    int ends[2];
+    uint16_t port = 0;
+    char path[64];
+    (void)state;
+    snprintf(around.folder, sizeof around.folder, "/tmp/weir-failing-XXXXXX");
+    if (!mkdtemp(around.folder) || pipe(ends) < 0)
+        return -1;
+    snprintf(path, sizeof path, "%s/table.csv", around.folder);
+    FILE *file = fopen(path, "w");
+    if (!file || fputs(table, file) < 0 || fclose(file) != 0)
+        return -1;
+    around.server = fork();
+    if (around.server == 0)
+        be_a_server(ends[1]);
+    close(ends[1]);
+    ssize_t size = read(ends[0], &port, sizeof port);
+    close(ends[0]);
+    snprintf(around.address, sizeof around.address, "127.0.0.1:%u", port);
+    return around.server > 0 && size == (ssize_t)sizeof port ? 0 : -1;
+}
+
+static int clear_away(void **state)
+{
+    static const char *const names[] = {"table.csv", "rejects.ndjson", "kept.ndjson"};
+    char path[64];
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(path, sizeof path, "%s/%s", around.folder, names[i]);
+        (void)unlink(path);
+    }
+    (void)rmdir(around.folder);
+    (void)kill(around.server, SIGKILL);
+    return waitpid(around.server, NULL, 0) == around.server ? 0 : -1;
+}
+
+static void put_in(const char *text, char *out, size_t size)
+{
+    size_t used = 0;
+    while (*text) {
+        bool server = strncmp(text, "SERVER", 6) == 0, folder = strncmp(text, "FOLDER", 6) == 0;
+        used += (size_t)snprintf(out + used, size - used, server || folder ? "%s" : "%.1s",
+                                 server   ? around.address
+                                 : folder ? around.folder
+                                          : text);
+        assert_true(used < size);
+        text += server || folder ? 6 : 1;
+    }
+}
+
+/* What is tried. */
+struct trial {
+    const char *text;
+    bool simulated;
+    bool opening;     /* nothing fails after that */
+    int64_t patience; /* with who answers: how long until it is told to end; 0: as it is usual */
+};
 
 /* ---- One run ---------------------------------------------------------------------------------------------------- */
 
@@ -100,11 +198,12 @@ static void check_accounts(struct pipeline *pipeline)
 }
 
 /* Until it ends by itself, or is told to: a source may have no end, or have lost whom it asks. */
-static uint64_t run(struct pipeline *pipeline, const struct failing *failing, bool simulated)
+static uint64_t run(struct pipeline *pipeline, const struct failing *failing, const struct trial *trial)
 {
-    int64_t patience = simulated ? 60 * CLOCK_SECOND : 20 * CLOCK_MILLISECOND;
+    int64_t patience = trial->simulated ? 60 * CLOCK_SECOND : 20 * CLOCK_MILLISECOND;
+    patience = trial->patience ? trial->patience : patience;
     int ended = pipeline_start(pipeline) < 0 ? 1 : pipeline_wait(pipeline, pipeline_now(pipeline) + patience);
-    uint64_t made = end(failing); /* who waited for memory has some now */
+    uint64_t made = failing_end(failing); /* who waited for memory has some now */
     if (!ended) {
         pipeline_stop(pipeline);
         ended = pipeline_wait(pipeline, pipeline_now(pipeline) + patience);
@@ -125,41 +224,43 @@ static int serve(struct weir_context *context, void *owner)
 
 /* Opens, runs and closes. What surrounds the pipeline does not fail when it is made. Returns how many calls there were.
  */
-static uint64_t try(const char *text, const struct failing *failing, bool simulated)
+static uint64_t try(const struct trial *trial, const struct failing *failing)
 {
     const struct server_options serving = {.workers = 4, .service = {.mean_ns = CLOCK_MILLISECOND}, .dimensions = 4};
-    struct network *network = simulated ? network_new(7) : NULL;
+    struct network *network = trial->simulated ? network_new(7) : NULL;
     struct server *server = NULL;
     struct pipeline *pipeline = NULL;
     struct plan *plan = NULL;
     struct weir_error error = {0};
     uint64_t made = 0;
+    char text[1024];
+    put_in(trial->text, text, sizeof text);
     if (conf_parse("test.yaml", text, strlen(text), NULL, &plan, &error) < 0)
         fail_msg("%s", error.text);
-    struct pipeline_options options = {.simulated = simulated, .seed = 3, .network = network};
-    if (simulated) {
+    struct pipeline_options options = {.simulated = trial->simulated, .seed = 3, .network = network};
+    if (trial->simulated) {
         assert_int_equal(server_new(&serving, &server), 0);
         network_lead_to(network, 80);
         options.peer = serve;
         options.peer_owner = server;
     }
-    if (failing->opening)
-        begin(failing);
+    if (trial->opening)
+        failing_begin(failing);
     int code = pipeline_open(plan, &options, &pipeline, &error);
-    if (failing->opening)
-        made = end(failing);
+    if (trial->opening)
+        made = failing_end(failing);
     if (code < 0) {
         assert_true(error.text[0] != 0);
-    } else if (!failing->opening) {
-        begin(failing);
-        made = run(pipeline, failing, simulated);
+    } else if (!trial->opening) {
+        failing_begin(failing);
+        made = run(pipeline, failing, trial);
     }
     if (code == 0)
         pipeline_close(pipeline);
     server_free(server);
     network_free(network);
     plan_free(plan);
-    if (code < 0 && !failing->opening)
+    if (code < 0 && !trial->opening)
         fail_msg("%s", error.text);
     return made;
 }
@@ -173,47 +274,58 @@ static bool thoroughly(void)
 }
 
 /* Once without a failure, to see how many calls there are; then each of them, or as many as there is time for. */
-static void sweep(const char *text, struct failing failing, bool simulated)
+static void sweep(const struct trial *trial, struct failing failing)
 {
     failing.nth = UINT64_MAX;
-    uint64_t calls = try(text, &failing, simulated);
-    uint64_t step = calls / RUNS_TRIED + 1;
+    uint64_t calls = try(trial, &failing);
+    uint64_t tried = trial->patience ? SERVED_TRIED : RUNS_TRIED;
+    uint64_t step = trial->opening || thoroughly() ? 1 : calls / tried + 1;
     uint32_t before = test_open_descriptors();
-    if (failing.opening || thoroughly())
-        step = 1;
-    if (simulated)
+    if (trial->simulated)
         assert_true(calls > 10);
     for (failing.nth = 1; failing.nth <= calls + 1; failing.nth += step) {
-        (void)try(text, &failing, simulated);
+        (void)try(trial, &failing);
         assert_int_equal(test_open_descriptors(), before);
     }
 }
 
+static void sweep_all(const char *const *texts, size_t count, struct trial trial, struct failing failing)
+{
+    for (size_t i = 0; i < count; i++) {
+        trial.text = texts[i];
+        sweep(&trial, failing);
+    }
+}
+#define SWEEP(texts, trial, ...) sweep_all(texts, sizeof(texts) / sizeof *(texts), trial, (struct failing){__VA_ARGS__})
+
+static const struct trial opening_simulated = {.simulated = true, .opening = true}, simulated = {.simulated = true};
+static const struct trial opening = {.opening = true}, running = {.opening = false};
+static const struct trial conversing = {.patience = PATIENCE};
+
 static void test_allocations_on_the_way_to_open(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof in_memory / sizeof *in_memory; i++)
-        sweep(in_memory[i], (struct failing){.opening = true}, true);
-    for (size_t i = 0; i < sizeof on_threads / sizeof *on_threads; i++)
-        sweep(on_threads[i], (struct failing){.opening = true}, false);
+    SWEEP(in_memory, opening_simulated, .forever = false);
+    SWEEP(on_threads, opening, .forever = false);
+    SWEEP(served, opening, .forever = false);
 }
 
 static void test_allocations_of_a_run(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof in_memory / sizeof *in_memory; i++) {
-        sweep(in_memory[i], (struct failing){.forever = false}, true);
-        sweep(in_memory[i], (struct failing){.forever = true}, true);
-    }
+    SWEEP(in_memory, simulated, .forever = false);
+    SWEEP(in_memory, simulated, .forever = true);
+    SWEEP(served, conversing, .forever = false);
 }
 
 static void test_system_calls(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof on_threads / sizeof *on_threads; i++) {
-        sweep(on_threads[i], (struct failing){.error = EMFILE, .opening = true}, false);
-        sweep(on_threads[i], (struct failing){.error = ENOMEM}, false);
-    }
+    SWEEP(on_threads, opening, .error = EMFILE);
+    SWEEP(on_threads, running, .error = ENOMEM);
+    SWEEP(served, opening, .error = EMFILE);
+    SWEEP(served, conversing, .error = EMFILE);
+    SWEEP(served, conversing, .error = ECONNRESET);
 }
 
 int main(void)
@@ -223,5 +335,5 @@ int main(void)
         cmocka_unit_test(test_allocations_of_a_run),
         cmocka_unit_test(test_system_calls),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, surround, clear_away);
 }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/system.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -392,7 +393,8 @@ int pipeline_open(const struct plan *plan, const struct pipeline_options *option
     pthread_mutex_init(&pipeline->lock, NULL);
     pthread_mutex_init(&pipeline->notice_lock, NULL);
     waiter_init(&pipeline->waiter);
-    pipeline->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    pipeline->cancel_fd = SYSTEM_CALL(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    int woken = pipeline->cancel_fd < 0 ? -errno : 0;
     count_kinds(pipeline);
     pipeline->lane_count = choose_lanes(pipeline);
     share_memory(pipeline);
@@ -400,8 +402,10 @@ int pipeline_open(const struct plan *plan, const struct pipeline_options *option
     prepare_event_time(pipeline);
     pipeline->started = context_clock_now(&pipeline->clock);
     pipeline->symbols = symbols_new(&pipeline->state_budget, 0);
-    int code = pipeline->symbols && pipeline->cancel_fd >= 0 ? make_machines(pipeline) : -ENOMEM;
-    if (code < 0)
+    int code = pipeline->symbols ? make_machines(pipeline) : -ENOMEM;
+    if (woken < 0)
+        code = weir_fail(error, woken, "no descriptor to be woken by: %s", strerror(-woken));
+    else if (code < 0)
         fail_memory(error);
     else
         code = open_parts(pipeline, error);

@@ -21,9 +21,8 @@
 #include "async/network.h"
 #include "async/simulated.h"
 #include "base/clock.h"
-#include "base/memory.h"
-#include "base/system.h"
 #include "base/test_descriptors.h"
+#include "base/test_failing.h"
 #include "net/http.h"
 #include "net/http_server.h"
 
@@ -137,47 +136,39 @@ static void check_good(const struct world *world, int error)
     assert_int_equal(world->bad, 0);
 }
 
+/* Each call of this kind in turn, until there are no more. Returns how many there were. */
+static uint64_t sweep(struct failing failing)
+{
+    struct world world;
+    uint64_t made;
+    int error;
+    check_good(&world, run_once(&world));
+    uint32_t before = test_open_descriptors();
+    do {
+        failing.nth++;
+        failing_begin(&failing);
+        error = run_once(&world);
+        made = failing_end(&failing);
+        assert_true(error <= 0);
+        assert_int_equal(test_open_descriptors(), before);
+    } while (made >= failing.nth);
+    check_good(&world, error);
+    return made;
+}
+
 static void test_each_system_call_fails_in_turn(void **state)
 {
     (void)state;
     static const int errors[] = {ENOMEM, EMFILE, ECONNRESET};
-    struct world world;
-    check_good(&world, run_once(&world));
-    uint32_t before = test_open_descriptors();
-    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
-        uint64_t nth = 0, made;
-        int error;
-        do {
-            system_fail_nth(++nth, errors[i]);
-            error = run_once(&world);
-            made = system_fail_nth(0, 0);
-            assert_true(error <= 0);
-            assert_int_equal(test_open_descriptors(), before);
-        } while (made >= nth);
-        check_good(&world, error);
-        assert_true(nth > 20); /* opening, connecting, accepting, reading, writing */
-    }
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        assert_true(sweep((struct failing){.error = errors[i]}) >= 20); /* opening, connecting, accepting, reading, … */
 }
 
 static void test_each_allocation_fails_in_turn(void **state)
 {
     (void)state;
-    struct world world;
-    check_good(&world, run_once(&world));
-    uint32_t before = test_open_descriptors();
-    for (int forever = 0; forever < 2; forever++) {
-        uint64_t nth = 0, made;
-        int error;
-        do {
-            memory_fail_nth(++nth, forever);
-            error = run_once(&world);
-            made = memory_fail_nth(0, false);
-            assert_true(error <= 0);
-            assert_int_equal(test_open_descriptors(), before);
-        } while (made >= nth);
-        check_good(&world, error);
-        assert_true(nth > 15);
-    }
+    assert_true(sweep((struct failing){.forever = false}) >= 15);
+    assert_true(sweep((struct failing){.forever = true}) >= 15);
 }
 
 /* ---- Many polls ---- */

@@ -9,6 +9,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/system.h"
 #include "base/units.h"
 
 enum { ROWS_FIRST = 64, NUMBER_MOST = 64 };
@@ -86,10 +87,10 @@ static bool is_number(const struct weir_buffer *cell)
 static int read_file(struct csv_table *table, const char *path, struct weir_error *error)
 {
     struct stat status = {0};
-    int fd = open(path, O_RDONLY | O_CLOEXEC), code = 0;
+    int fd = SYSTEM_CALL(open(path, O_RDONLY | O_CLOEXEC)), code = 0;
     if (fd < 0)
         return weir_fail(error, -errno, "the table %s cannot be read: %s", path, strerror(errno));
-    if (fstat(fd, &status) < 0)
+    if (SYSTEM_CALL(fstat(fd, &status)) < 0)
         code = weir_fail(error, -errno, "the table %s cannot be read: %s", path, strerror(errno));
     else if (!S_ISREG(status.st_mode) || status.st_size > CSV_TABLE_BYTES_MOST)
         code = weir_fail(error, -EINVAL, "the table %s is %s", path,
@@ -97,7 +98,7 @@ static int read_file(struct csv_table *table, const char *path, struct weir_erro
     else if (!(table->text = memory_allocate((size_t)status.st_size + 1)))
         code = weir_fail(error, -ENOMEM, "out of memory for the table %s", path);
     while (code >= 0 && table->size < (size_t)status.st_size) {
-        ssize_t got = read(fd, table->text + table->size, (size_t)status.st_size - table->size);
+        ssize_t got = SYSTEM_CALL(read(fd, table->text + table->size, (size_t)status.st_size - table->size));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)

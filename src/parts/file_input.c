@@ -13,6 +13,7 @@
 #endif
 
 #include "base/memory.h"
+#include "base/system.h"
 
 enum {
     RAW_BYTES = 64 << 10,
@@ -45,7 +46,7 @@ static ssize_t read_raw(struct file_input *input, void *data, size_t size)
         return -EAGAIN;
     input->asked = true;
     do {
-        got = read(input->fd, data, size);
+        got = SYSTEM_CALL(read(input->fd, data, size));
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         return -errno;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "base/system.h"
 #include "parts/file_rotation.h"
 
 int file_output_explain(const char *name, struct weir_env *env, int code)
@@ -54,9 +55,9 @@ int file_output_open(struct file_output *output, struct weir_env *env, const cha
 {
     struct stat status;
     int flags = O_CREAT | O_CLOEXEC | O_NOCTTY | (fresh ? O_EXCL : 0);
-    int fd = open(name, O_RDWR | flags, 0666);
+    int fd = SYSTEM_CALL(open(name, O_RDWR | flags, 0666));
     if (fd < 0 && errno == EACCES) /* devices and files that can be written but not read */
-        fd = open(name, O_WRONLY | flags, 0666);
+        fd = SYSTEM_CALL(open(name, O_WRONLY | flags, 0666));
     if (fd < 0)
         return file_output_explain(name, env, -errno);
     output->fd = fd + 1;
@@ -89,8 +90,9 @@ int file_output_write(struct file_output *output, struct weir_env *env, const ch
     int fd = output->fd - 1;
     size_t done = 0;
     while (done < size) {
-        ssize_t written = output->regular ? pwrite(fd, data + done, size - done, output->size + (off_t)done)
-                                          : write(fd, data + done, size - done);
+        ssize_t written = output->regular
+                              ? SYSTEM_CALL(pwrite(fd, data + done, size - done, output->size + (off_t)done))
+                              : SYSTEM_CALL(write(fd, data + done, size - done));
         if (written > 0) {
             done += (size_t)written;
             continue;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/system.h"
 #include "codec/codec.h"
 
 int rejects_open(struct rejects *rejects, const struct rejects_options *options, struct weir_env *env)
@@ -16,7 +17,7 @@ int rejects_open(struct rejects *rejects, const struct rejects_options *options,
     rejects->env = env;
     if (!options->path)
         return 0;
-    int fd = open(options->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
+    int fd = SYSTEM_CALL(open(options->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666));
     if (fd < 0)
         return weir_fail(env->error, -errno, "%s: %s; choose another path for `rejects`", options->path,
                          strerror(errno));
@@ -56,7 +57,7 @@ static int write_record(struct rejects *rejects, const char *data, size_t size)
 {
     int fd = rejects->fd - 1;
     for (size_t done = 0; done < size;) {
-        ssize_t written = write(fd, data + done, size - done);
+        ssize_t written = SYSTEM_CALL(write(fd, data + done, size - done));
         if (written > 0) {
             done += (size_t)written;
             continue;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/system.h"
 #include "codec/codec.h"
 #include "parts/file_follow.h"
 #include "parts/file_input.h"
@@ -283,7 +284,7 @@ static int open_input(struct whole *whole)
         whole->input.fd = STDIN_FILENO;
         whole->reader.name = "stdin";
     } else {
-        whole->input.fd = open(whole->reader.name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+        whole->input.fd = SYSTEM_CALL(open(whole->reader.name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
         if (whole->input.fd < 0)
             return -errno;
     }

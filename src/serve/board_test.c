@@ -9,9 +9,8 @@
 
 #include "base/clock.h"
 #include "base/histogram.h"
-#include "base/memory.h"
-#include "base/system.h"
 #include "base/test_descriptors.h"
+#include "base/test_failing.h"
 #include "flow/plan.h"
 #include "serve/board.h"
 #include "serve/server.h"
@@ -99,16 +98,13 @@ static void test_starting_fails_anywhere(void **state)
     uint32_t before = test_open_descriptors();
     for (int calls = 0; calls < 2; calls++) {
         int code = -1;
-        for (uint64_t nth = 1; code < 0; nth++) {
-            assert_true(nth < 20);
+        struct failing failing = {.nth = 1, .error = calls ? EMFILE : 0};
+        for (; code < 0; failing.nth++) {
+            assert_true(failing.nth < 20);
             error = (struct weir_error){0};
-            if (calls)
-                system_fail_nth(nth, EMFILE);
-            else
-                memory_fail_nth(nth, false);
+            failing_begin(&failing);
             code = server_start("127.0.0.1:0", board, &server, &error);
-            uint64_t made = calls ? system_fail_nth(0, 0) : memory_fail_nth(0, false);
-            assert_true((code == 0) == (made < nth));
+            assert_true((code == 0) == (failing_end(&failing) < failing.nth));
             assert_true(code == 0 || strstr(error.text, "serve: ") == error.text);
             if (code == 0)
                 server_stop(server);
