@@ -15,7 +15,7 @@ enum { COLUMN_CHUNK = 256, COLUMN_WINDOWS = 4 };
 /* Sums are made afresh after so many rounds of the ring, and after so many records at least: a walk over the window is
  * then a small part of the work, and rounding errors have no time to add up. */
 enum { REFRESH_LAPS = 4, REFRESH_RECORDS = 1024 };
-enum { ROLLING_LINE = 64, ROLLING_LINES_LEAST = 16 * ROLLING_LINE };
+enum { ROLLING_LINE = 64, ROLLING_PADDING_SHARE = 15 }; /* one in so many bytes at most */
 
 #define ASKED(statistic) (1u << (statistic))
 #define ASKED_SUMS (ASKED(ROLLING_SUM) | ASKED(ROLLING_MEAN) | ASKED(ROLLING_VAR) | ASKED(ROLLING_STDDEV))
@@ -386,7 +386,8 @@ int rolling_kernel_init(struct rolling_kernel *kernel, const struct rolling_opti
     const bool keeps = options->lag || options->step > 1;
     const bool slow = keeps || options->recompute || (asked & ASKED_ENDS);
     const bool sums_only = !slow && !(asked & (ASKED(ROLLING_MIN) | ASKED(ROLLING_MAX)));
-    size_t ring = sizeof(double) * options->window, end = sizeof(struct rolling_head) + ring;
+    kernel->compact = sums_only && options->window <= ROLLING_ODD_MOST;
+    size_t ring = sizeof(double) * options->window, end = rolling_head_size(kernel->compact) + ring;
     bool suffixes = options->window > SCAN_MOST && !options->recompute;
     if (suffixes && (asked & ASKED(ROLLING_MIN))) {
         kernel->suffix_min = end;
@@ -403,12 +404,14 @@ int rolling_kernel_init(struct rolling_kernel *kernel, const struct rolling_opti
         end += offsetof(struct tail, since);
     else if (kernel->suffix_min || kernel->suffix_max)
         end += offsetof(struct tail, first);
-    else if (sums_only && options->window <= ROLLING_ODD_MOST)
+    else if (kernel->compact)
         kernel->tail = 0; /* none: the head has room for it */
     else
         end += offsetof(struct tail, least);
     /* Whole cache lines, so that no head lies across two, where that adds little to the bytes. */
-    kernel->state_size = end < ROLLING_LINES_LEAST ? end : (end + ROLLING_LINE - 1) / ROLLING_LINE * ROLLING_LINE;
+    kernel->state_size = (end + ROLLING_LINE - 1) / ROLLING_LINE * ROLLING_LINE;
+    if ((kernel->state_size - end) * ROLLING_PADDING_SHARE > end)
+        kernel->state_size = end;
     kernel->refresh_records = REFRESH_LAPS * options->window;
     if (kernel->refresh_records < REFRESH_RECORDS)
         kernel->refresh_records = REFRESH_RECORDS;

@@ -107,12 +107,6 @@ WORK(avx512)
 /* ---- Around it ----------------------------------------------------------------------------------------------------
  */
 
-static struct key key_of(const struct rolling_kernel *kernel, const struct rolling_rows *rows)
-{
-    char *base = (char *)rows->states[0] + kernel->state_offset;
-    return (struct key){(void *)base, (void *)(base + sizeof(struct rolling_head))};
-}
-
 /* For how many records the one-by-one kernel has the word, when a block could begin; 0: it can. */
 static uint32_t alone_for(const struct rolling_kernel *kernel, const struct key *key)
 {
@@ -364,7 +358,10 @@ static uint32_t process_blocks(const struct rolling_kernel *kernel, const struct
 void rolling_column_process(const struct rolling_kernel *kernel, const struct rolling_rows *rows)
 {
     struct rolling_column *column = rows->column;
-    const struct key key = key_of(kernel, rows);
+    char *base = (char *)rows->states[0] + kernel->state_offset;
+    struct rolling_head space;
+    const struct key key = {.head = rolling_open(kernel->compact, base, &space),
+                            .ring = (void *)(base + rolling_head_size(kernel->compact))};
     uint32_t most = CHUNK;
     for (uint32_t at = 0, count; at < rows->count; at += count) {
         if (!column->pending && !column->wait) {
@@ -378,8 +375,11 @@ void rolling_column_process(const struct rolling_kernel *kernel, const struct ro
         }
         count = alone_now(column, rows, at, kernel->options.window);
         settle(column, key.head);
+        rolling_close(kernel->compact, base, key.head);
         process_alone(kernel, rows, at, count);
+        rolling_open(kernel->compact, base, key.head);
     }
+    rolling_close(kernel->compact, base, key.head);
 }
 
 rolling_column_work *rolling_column_choose(const struct rolling_options *options)

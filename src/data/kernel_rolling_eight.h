@@ -57,18 +57,34 @@ EIGHT_INLINE bool eight_step(__m512i *places, __m512i limits)
     return (reached & 0x6666) == 0x2222;
 }
 
+/* The same of eight compact heads; each lane is what one has in its last eight bytes. */
+EIGHT_INLINE bool eight_step_compact(__m512i *rest, uint32_t window, uint32_t refresh_records)
+{
+    const __m512i size = _mm512_set1_epi64(window), low = _mm512_set1_epi64(0xff);
+    const __m512i moved = _mm512_add_epi64(*rest, _mm512_set1_epi64(1 | INT64_C(1) << ROLLING_SINCE_AT));
+    const __mmask8 round = _mm512_cmpeq_epi64_mask(_mm512_and_si512(moved, low), size);
+    *rest = _mm512_mask_sub_epi64(moved, round, moved, size);
+    const __m512i counts = _mm512_and_si512(moved, _mm512_set1_epi64(0xff << ROLLING_FINITE_AT));
+    const __m512i since = _mm512_and_si512(moved, _mm512_set1_epi64(INT64_C(0xffff) << ROLLING_SINCE_AT));
+    return _mm512_cmpeq_epi64_mask(counts, _mm512_slli_epi64(size, ROLLING_FINITE_AT)) == 0xff &&
+           _mm512_cmpeq_epi64_mask(since, _mm512_set1_epi64((int64_t)refresh_records << ROLLING_SINCE_AT)) == 0;
+}
+
 /* Without a gather: it would wait for all of the heads before it began. */
-EIGHT_INLINE __m512d eight_old(char *const *heads)
+EIGHT_INLINE __m512d eight_old(char *const *heads, const bool compact)
 {
     double old[8];
-    for (int k = 0; k < 8; k++)
-        old[k] = ((const double *)(heads[k] + sizeof(struct rolling_head)))[((struct rolling_head *)heads[k])->next];
+    for (int k = 0; k < 8; k++) {
+        const uint32_t next = compact ? ((struct rolling_compact *)heads[k])->rest & 0xff
+                                      : ((struct rolling_head *)heads[k])->next;
+        old[k] = ((const double *)(heads[k] + rolling_head_size(compact)))[next];
+    }
     return _mm512_setr_pd(old[0], old[1], old[2], old[3], old[4], old[5], old[6], old[7]);
 }
 
 /* What rolling_take_fours does, for eight. */
 EIGHT_INLINE bool eight_take(void *const *states, size_t offset, uint32_t window, uint32_t refresh_records,
-                             const double *values, struct rolling_notes *notes, uint32_t at)
+                             const double *values, struct rolling_notes *notes, uint32_t at, const bool compact)
 {
     const __m512i limits = _mm512_broadcast_i32x4(
         _mm_setr_epi32((int32_t)window, (int32_t)window, (int32_t)refresh_records, -1));
@@ -83,16 +99,24 @@ EIGHT_INLINE bool eight_take(void *const *states, size_t offset, uint32_t window
     even = eight_piece(heads, 16), odd = eight_piece(heads + 1, 16);
     const __m512d squares = _mm512_unpacklo_pd(even, odd), peak = _mm512_unpackhi_pd(even, odd);
     even = eight_piece(heads, 32), odd = eight_piece(heads + 1, 32);
-    const __m512d anchor = _mm512_unpacklo_pd(even, odd), scale = _mm512_unpackhi_pd(even, odd);
-    __m512i places = _mm512_castpd_si512(eight_piece(heads, 48));
-    __m512i places_odd = _mm512_castpd_si512(eight_piece(heads + 1, 48));
-    const __m512i next = _mm512_and_si512(_mm512_unpacklo_epi64(places, places_odd), _mm512_set1_epi64(0xffffffff));
-    const __m512i slots = _mm512_add_epi64(_mm512_slli_epi64(next, 3), heads_at);
+    const __m512d anchor = _mm512_unpacklo_pd(even, odd);
+    __m512d scale = _mm512_unpackhi_pd(even, odd);
+    __m512i places = _mm512_castpd_si512(scale), places_odd = places, next;
     bool fine = eight_differ(heads_at);
-    fine &= eight_step(&places, limits) & eight_step(&places_odd, limits);
+    if (compact) {
+        scale = _mm512_castsi512_pd(_mm512_and_si512(places, _mm512_set1_epi64((int64_t)ROLLING_SCALE_BITS)));
+        next = _mm512_and_si512(places, _mm512_set1_epi64(0xff));
+        fine &= eight_step_compact(&places, window, refresh_records);
+    } else {
+        places = _mm512_castpd_si512(eight_piece(heads, 48));
+        places_odd = _mm512_castpd_si512(eight_piece(heads + 1, 48));
+        next = _mm512_and_si512(_mm512_unpacklo_epi64(places, places_odd), _mm512_set1_epi64(0xffffffff));
+        fine &= eight_step(&places, limits) & eight_step(&places_odd, limits);
+    }
+    const __m512i slots = _mm512_add_epi64(_mm512_slli_epi64(next, 3), heads_at);
 
     const __m512d value = _mm512_loadu_pd(values);
-    const __m512d old = eight_old(heads);
+    const __m512d old = eight_old(heads, compact);
     const __m512d scaled = value * scale, scaled_old = old * scale;
     const __m512d difference = scaled - scaled_old, back = difference - scaled;
     const __m512d error = (scaled - (difference - back)) - (scaled_old + back);
@@ -111,9 +135,15 @@ EIGHT_INLINE bool eight_take(void *const *states, size_t offset, uint32_t window
     eight_put(heads + 1, 0, _mm512_unpackhi_pd(total, new_low));
     eight_put(heads, 16, _mm512_unpacklo_pd(new_squares, new_peak));
     eight_put(heads + 1, 16, _mm512_unpackhi_pd(new_squares, new_peak));
-    eight_put(heads, 48, _mm512_castsi512_pd(places));
-    eight_put(heads + 1, 48, _mm512_castsi512_pd(places_odd));
-    _mm512_i64scatter_pd((char *)sizeof(struct rolling_head), slots, value, 1);
+    if (compact) {
+        const __m512d rest = _mm512_castsi512_pd(places);
+        eight_put(heads, 32, _mm512_unpacklo_pd(anchor, rest));
+        eight_put(heads + 1, 32, _mm512_unpackhi_pd(anchor, rest));
+    } else {
+        eight_put(heads, 48, _mm512_castsi512_pd(places));
+        eight_put(heads + 1, 48, _mm512_castsi512_pd(places_odd));
+    }
+    _mm512_i64scatter_pd((char *)rolling_head_size(compact), slots, value, 1);
     _mm512_storeu_pd(&notes->sum[at], total);
     _mm512_storeu_pd(&notes->sum_low[at], new_low);
     _mm512_storeu_pd(&notes->squares[at], new_squares);
@@ -162,7 +192,8 @@ static __attribute__((noinline)) uint32_t rolling_take_eights(const struct rolli
     for (; i + 8 <= count; i += 8) {
         void *const *states = rows->states + begin + i;
         rolling_prefetch_eight(kernel, states, far ? rows->count - begin - i : 0);
-        if (!eight_take(states, offset, window, refresh_records, values + i, notes, at + i))
+        if (!(kernel->compact ? eight_take(states, offset, window, refresh_records, values + i, notes, at + i, true)
+                              : eight_take(states, offset, window, refresh_records, values + i, notes, at + i, false)))
             break;
     }
     return i;

@@ -6,8 +6,9 @@
 #include "data/kernel_rolling.h"
 #include "data/kernel_rolling_sums.h"
 
-/* First the head is asked for, then, when that has come, the place in the ring that it names. */
-enum { ROLLING_FETCH_HEAD = 32, ROLLING_FETCH_RING = 16 };
+/* First the head is asked for, then, when that has come, the place in the ring that it names. A state of few cache
+ * lines is asked for as a whole: to wait for its head would take longer than to bring a line in vain. */
+enum { ROLLING_FETCH_HEAD = 32, ROLLING_FETCH_RING = 16, ROLLING_FETCH_LINE = 64, ROLLING_FETCH_WHOLE = 192 };
 /* Keys whose states lie within so many bytes are near anyway, and asking for them is what would take time. */
 enum { ROLLING_NEAR = 512 << 10, ROLLING_FETCH_SAMPLES = 16 };
 
@@ -30,24 +31,39 @@ static inline bool rolling_far(const struct rolling_rows *rows)
     return most - least > ROLLING_NEAR;
 }
 
-/* Of a row at least ROLLING_FETCH_HEAD before the last. */
-static inline void rolling_prefetch_both(const struct rolling_kernel *kernel, void *const *states)
+/* These are inlined whatever happens: gcc 12 takes a function that only asks ahead for one without effect, and leaves
+ * calls of it out.
+ *
+ * Of a row at least ROLLING_FETCH_HEAD before the last. */
+static inline __attribute__((always_inline)) void rolling_prefetch_both(const struct rolling_kernel *kernel,
+                                                                        void *const *states)
 {
     char *ahead = (char *)states[ROLLING_FETCH_HEAD] + kernel->state_offset;
     __builtin_prefetch(ahead, 1);
-    __builtin_prefetch(ahead + sizeof(struct rolling_head) - 1, 1); /* it may lie across two cache lines */
-    struct rolling_head *head = (void *)((char *)states[ROLLING_FETCH_RING] + kernel->state_offset);
-    __builtin_prefetch((double *)(head + 1) + head->next, 1);
+    if (kernel->state_size <= ROLLING_FETCH_WHOLE) {
+        __builtin_prefetch(ahead + ROLLING_FETCH_LINE, 1);
+        if (kernel->state_size > 2 * ROLLING_FETCH_LINE)
+            __builtin_prefetch(ahead + 2 * ROLLING_FETCH_LINE, 1);
+        return;
+    }
+    char *near = (char *)states[ROLLING_FETCH_RING] + kernel->state_offset;
+    const size_t size = rolling_head_size(kernel->compact);
+    const uint32_t next = kernel->compact ? ((struct rolling_compact *)(void *)near)->rest & 0xff
+                                          : ((struct rolling_head *)(void *)near)->next;
+    __builtin_prefetch(ahead + size - 1, 1); /* it may lie across two cache lines */
+    __builtin_prefetch(near + size + next * sizeof(double), 1);
 }
 
 /* Of the next eight rows, as long as that is so. left: rows that there are yet, 0: none is to be asked for. */
-static inline void rolling_prefetch_eight(const struct rolling_kernel *kernel, void *const *states, uint32_t left)
+static inline __attribute__((always_inline)) void rolling_prefetch_eight(const struct rolling_kernel *kernel,
+                                                                         void *const *states, uint32_t left)
 {
     for (uint32_t k = 0; k < 8 && left >= 8 + ROLLING_FETCH_HEAD; k++)
         rolling_prefetch_both(kernel, states + k);
 }
 
-static inline void rolling_prefetch(const struct rolling_kernel *kernel, const struct rolling_rows *rows, uint32_t i)
+static inline __attribute__((always_inline)) void rolling_prefetch(const struct rolling_kernel *kernel,
+                                                                   const struct rolling_rows *rows, uint32_t i)
 {
     if (i + ROLLING_FETCH_HEAD < rows->count)
         rolling_prefetch_both(kernel, rows->states + i);

@@ -53,6 +53,10 @@ typedef int32_t rolling_words_loose __attribute__((vector_size(16), aligned(8), 
         *(rolling_two *)((heads)[3] + (piece)) = __builtin_shufflevector(odd_, odd_, 2, 3);                            \
     } while (0)
 
+_Static_assert(offsetof(struct rolling_compact, sum) == 0 && offsetof(struct rolling_compact, sum_low) == 8 &&
+                   offsetof(struct rolling_compact, squares) == 16 && offsetof(struct rolling_compact, peak) == 24 &&
+                   offsetof(struct rolling_compact, anchor) == 32 && offsetof(struct rolling_compact, rest) == 40,
+               "a compact one too");
 _Static_assert(offsetof(struct rolling_head, sum) == 0 && offsetof(struct rolling_head, sum_low) == 8 &&
                    offsetof(struct rolling_head, squares) == 16 && offsetof(struct rolling_head, peak) == 24 &&
                    offsetof(struct rolling_head, anchor) == 32 && offsetof(struct rolling_head, scale) == 40 &&
@@ -92,15 +96,29 @@ static inline __attribute__((always_inline)) bool rolling_step_four(char *const 
     return (all[1] & ~any[2]) != 0;
 }
 
+/* The same of compact heads: a lane is what one has in its last eight bytes. */
+static inline __attribute__((always_inline)) bool rolling_step_compact(rolling_mask *rest, uint32_t window,
+                                                                       uint32_t refresh_records)
+{
+    const rolling_mask none = {0, 0, 0, 0}, size = none + (int64_t)window, due = none + (int64_t)refresh_records;
+    rolling_mask moved = *rest + (1 | INT64_C(1) << ROLLING_SINCE_AT);
+    moved -= size & ((moved & 0xff) == size);
+    const rolling_mask fine = ((moved >> ROLLING_FINITE_AT & 0xff) == size) &
+                              ((moved >> ROLLING_SINCE_AT & 0xffff) != due);
+    *rest = moved;
+    return fine[0] & fine[1] & fine[2] & fine[3];
+}
+
 /*
  * Takes in values[0 … 4 · fours − 1] of as many keys and notes them from `at` on. False: nothing is changed; go on one
  * by one. The conditions are those of rolling_take's fast way, and that the keys differ. Two fours at once keep the
  * processor busy while it waits for results.
  */
-static inline __attribute__((always_inline)) bool rolling_take_fours(const int fours, void *const *states,
-                                                                     size_t offset, uint32_t window,
-                                                                     uint32_t refresh_records, const double *values,
-                                                                     struct rolling_notes *notes, uint32_t at)
+static inline __attribute__((always_inline)) bool rolling_take_fours(const int fours, const bool compact,
+                                                                     void *const *states, size_t offset,
+                                                                     uint32_t window, uint32_t refresh_records,
+                                                                     const double *values, struct rolling_notes *notes,
+                                                                     uint32_t at)
 {
     const rolling_words limits = {(int32_t)window, (int32_t)window, (int32_t)refresh_records, -1};
     const double count = window;
@@ -108,17 +126,26 @@ static inline __attribute__((always_inline)) bool rolling_take_fours(const int f
     double *slots[8];
     rolling_words places[8];
     rolling_four sum[2], low[2], squares[2], peak[2], anchor[2], scale[2];
+    rolling_mask rest[2];
     bool fine = rolling_differ(states, fours);
     for (int k = 0; k < 4 * fours; k++) {
         heads[k] = (char *)states[k] + offset;
-        slots[k] = (double *)(heads[k] + sizeof(struct rolling_head)) + ((struct rolling_head *)heads[k])->next;
+        const uint32_t next = compact ? ((struct rolling_compact *)heads[k])->rest & 0xff
+                                      : ((struct rolling_head *)heads[k])->next;
+        slots[k] = (double *)(heads[k] + rolling_head_size(compact)) + next;
     }
     rolling_mask sound = {-1, -1, -1, -1};
     for (int g = 0; g < fours; g++) {
-        fine &= rolling_step_four(heads + 4 * g, limits, places + 4 * g);
         ROLLING_SPLIT(heads + 4 * g, 0, sum[g], low[g]);
         ROLLING_SPLIT(heads + 4 * g, 16, squares[g], peak[g]);
         ROLLING_SPLIT(heads + 4 * g, 32, anchor[g], scale[g]);
+        if (compact) {
+            rest[g] = (rolling_mask)scale[g];
+            scale[g] = (rolling_four)(rest[g] & (int64_t)ROLLING_SCALE_BITS);
+            fine &= rolling_step_compact(&rest[g], window, refresh_records);
+        } else {
+            fine &= rolling_step_four(heads + 4 * g, limits, places + 4 * g);
+        }
         double *const *slot = slots + 4 * g;
         rolling_four scaled = *(const rolling_four_loose *)(values + 4 * g) * scale[g];
         rolling_four scaled_old = (rolling_four){*slot[0], *slot[1], *slot[2], *slot[3]} * scale[g];
@@ -141,6 +168,8 @@ static inline __attribute__((always_inline)) bool rolling_take_fours(const int f
     for (int g = 0; g < fours; g++) {
         ROLLING_JOIN(heads + 4 * g, 0, sum[g], low[g]);
         ROLLING_JOIN(heads + 4 * g, 16, squares[g], peak[g]);
+        if (compact)
+            ROLLING_JOIN(heads + 4 * g, 32, anchor[g], (rolling_four)rest[g]);
         *(rolling_four_loose *)&notes->sum[at + 4 * g] = sum[g];
         *(rolling_four_loose *)&notes->sum_low[at + 4 * g] = low[g];
         *(rolling_four_loose *)&notes->squares[at + 4 * g] = squares[g];
@@ -149,7 +178,8 @@ static inline __attribute__((always_inline)) bool rolling_take_fours(const int f
                                                                             (rolling_mask)scale[g]);
     }
     for (int k = 0; k < 4 * fours; k++) {
-        *(rolling_words_loose *)(heads[k] + offsetof(struct rolling_head, next)) = places[k];
+        if (!compact)
+            *(rolling_words_loose *)(heads[k] + offsetof(struct rolling_head, next)) = places[k];
         *slots[k] = values[k];
     }
     return true;

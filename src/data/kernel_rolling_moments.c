@@ -21,15 +21,23 @@ enum { TOGETHER_LEAST = 8 }; /* fewer rows of a key in a row are not worth it */
 #define ASKED_MEAN_STDDEV (ASKED(ROLLING_MEAN) | ASKED(ROLLING_STDDEV))
 
 struct key {
-    struct rolling_head *head;
+    struct rolling_head *head, space;
     double *ring;
     struct rolling_infinite *infinite;
 };
-static inline struct key key_of(const struct rolling_kernel *kernel, void *state)
+
+static inline __attribute__((always_inline)) void open_key(const struct rolling_kernel *kernel, void *state,
+                                                           struct key *key)
 {
     char *base = (char *)state + kernel->state_offset;
-    return (struct key){(void *)base, (void *)(base + sizeof(struct rolling_head)),
-                        kernel->tail ? (void *)(base + kernel->tail) : NULL};
+    key->head = rolling_open(kernel->compact, base, &key->space);
+    key->ring = (void *)(base + rolling_head_size(kernel->compact));
+    key->infinite = kernel->tail ? (void *)(base + kernel->tail) : NULL;
+}
+
+static inline void close_key(const struct rolling_kernel *kernel, void *state, const struct key *key)
+{
+    rolling_close(kernel->compact, (char *)state + kernel->state_offset, key->head);
 }
 
 /* Nothing finite in the window, or infinities: the noted sums are such that the right thing comes out. */
@@ -182,11 +190,13 @@ static inline void write_count(const struct rolling_rows *rows, uint32_t i, cons
 static inline void gather_one(const struct rolling_kernel *kernel, const struct rolling_rows *rows, uint32_t row,
                               double value, bool counted, struct rolling_notes *notes, uint32_t i)
 {
-    struct key key = key_of(kernel, rows->states[row]);
+    struct key key;
+    open_key(kernel, rows->states[row], &key);
     rolling_take(key.head, key.ring, kernel->options.window, kernel->refresh_records, key.infinite, value);
     note(&key, kernel->options.window, notes, i);
     if (counted)
         write_count(rows, row, &key);
+    close_key(kernel, rows->states[row], &key);
 }
 
 static __attribute__((noinline)) void gather_few(const struct rolling_kernel *kernel, const struct rolling_rows *rows,
@@ -203,6 +213,17 @@ static inline void write_counts(const struct rolling_rows *rows, uint32_t begin,
         ((int64_t *)rows->columns[ROLLING_COUNT])[rows->selection ? rows->selection[i] : i] = window;
 }
 
+static inline __attribute__((always_inline)) bool take_fours(const int fours, const struct rolling_kernel *kernel,
+                                                             void *const *states, const double *values,
+                                                             struct rolling_notes *notes, uint32_t at)
+{
+    const uint32_t window = kernel->options.window, refresh_records = kernel->refresh_records;
+    const size_t offset = kernel->state_offset;
+    return kernel->compact
+               ? rolling_take_fours(fours, true, states, offset, window, refresh_records, values, notes, at)
+               : rolling_take_fours(fours, false, states, offset, window, refresh_records, values, notes, at);
+}
+
 /* Eight rows where something is out of the ordinary, or a key comes twice. */
 static inline __attribute__((always_inline)) void gather_eight(const struct rolling_kernel *kernel,
                                                                const struct rolling_rows *rows, uint32_t begin,
@@ -210,8 +231,7 @@ static inline __attribute__((always_inline)) void gather_eight(const struct roll
                                                                struct rolling_notes *notes, uint32_t at)
 {
     for (uint32_t i = 0; i < 8; i += 4) {
-        if (!rolling_take_fours(1, rows->states + begin + i, kernel->state_offset, kernel->options.window,
-                                kernel->refresh_records, values + i, notes, at + i))
+        if (!take_fours(1, kernel, rows->states + begin + i, values + i, notes, at + i))
             gather_few(kernel, rows, begin + i, 4, values + i, counted, notes, at + i);
         else if (counted)
             write_counts(rows, begin + i, 4, kernel->options.window);
@@ -233,8 +253,7 @@ static inline __attribute__((always_inline)) void gather_scattered(const struct 
                                                                    struct rolling_notes *notes, bool far,
                                                                    struct eights eights)
 {
-    const uint32_t window = kernel->options.window, refresh_records = kernel->refresh_records;
-    const size_t offset = kernel->state_offset;
+    const uint32_t window = kernel->options.window;
     uint32_t i = 0;
     for (; i + 8 <= count; i += 8) {
         void *const *states = rows->states + begin + i;
@@ -250,7 +269,7 @@ static inline __attribute__((always_inline)) void gather_scattered(const struct 
             continue;
         }
         rolling_prefetch_eight(kernel, states, far ? rows->count - begin - i : 0);
-        if (__builtin_expect(!rolling_take_fours(2, states, offset, window, refresh_records, values + i, notes, i), 0))
+        if (__builtin_expect(!take_fours(2, kernel, states, values + i, notes, i), 0))
             gather_eight(kernel, rows, begin + i, values + i, counted, notes, i);
         else if (counted)
             write_counts(rows, begin + i, 8, window);
@@ -266,21 +285,23 @@ static inline __attribute__((always_inline)) void gather_runs(const struct rolli
 {
     const uint32_t window = kernel->options.window, refresh_records = kernel->refresh_records;
     for (uint32_t i = 0; i < count;) {
-        struct key key = key_of(kernel, rows->states[begin + i]);
+        void *state = rows->states[begin + i];
+        struct key key;
+        open_key(kernel, state, &key);
         uint32_t run = one_key ? count - i : run_length(rows->states + begin + i, count - i);
         uint32_t together = advance_together(kernel, &key, values + i, run, notes, i);
         for (uint32_t j = 0; counted && j < together; j++)
             write_count(rows, begin + i + j, &key);
         i += together;
-        if (together > 0)
-            continue;
         /* So many one by one, before it is tried again. */
-        for (uint32_t end = i + (run < TOGETHER_LEAST ? run : TOGETHER_LEAST); i < end; i++) {
+        const uint32_t alone = together > 0 ? 0 : run < TOGETHER_LEAST ? run : TOGETHER_LEAST;
+        for (uint32_t end = i + alone; i < end; i++) {
             rolling_take(key.head, key.ring, window, refresh_records, key.infinite, values[i]);
             note(&key, window, notes, i);
             if (counted)
                 write_count(rows, begin + i, &key);
         }
+        close_key(kernel, state, &key);
     }
 }
 

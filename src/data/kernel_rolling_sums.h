@@ -6,6 +6,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -20,6 +21,57 @@ struct rolling_head {
     uint16_t full;        /* 1 once the ring was filled */
     uint16_t odd;         /* not 0 while there are infinities in the ring */
 };
+
+/* The same of a short window, as it lies in memory: the numbers share eight bytes with the exponent of the scale.
+ * Lowest bits first: next (8), finite (8), since (16), full (1), odd (16). */
+struct rolling_compact {
+    double sum, sum_low, squares, peak, anchor;
+    uint64_t rest;
+};
+enum { ROLLING_FINITE_AT = 8, ROLLING_SINCE_AT = 16, ROLLING_FULL_AT = 32, ROLLING_ODD_AT = 33 };
+#define ROLLING_SCALE_BITS (UINT64_C(0x7ff) << 52)
+
+static inline void rolling_unpack(const struct rolling_compact *compact, struct rolling_head *head)
+{
+    const uint64_t rest = compact->rest, scale = rest & ROLLING_SCALE_BITS;
+    memcpy(head, compact, offsetof(struct rolling_compact, rest));
+    memcpy(&head->scale, &scale, sizeof(scale));
+    head->next = rest & 0xff;
+    head->finite = rest >> ROLLING_FINITE_AT & 0xff;
+    head->since = rest >> ROLLING_SINCE_AT & 0xffff;
+    head->full = rest >> ROLLING_FULL_AT & 1;
+    head->odd = rest >> ROLLING_ODD_AT & 0xffff;
+}
+
+static inline void rolling_pack(const struct rolling_head *head, struct rolling_compact *compact)
+{
+    uint64_t rest;
+    memcpy(&rest, &head->scale, sizeof(rest));
+    rest |= head->next | (uint64_t)head->finite << ROLLING_FINITE_AT | (uint64_t)head->since << ROLLING_SINCE_AT;
+    rest |= (uint64_t)head->full << ROLLING_FULL_AT | (uint64_t)head->odd << ROLLING_ODD_AT;
+    memcpy(compact, head, offsetof(struct rolling_compact, rest));
+    compact->rest = rest;
+}
+
+static inline size_t rolling_head_size(bool compact)
+{
+    return compact ? sizeof(struct rolling_compact) : sizeof(struct rolling_head);
+}
+
+/* The head of a state: where it lies, or a copy in `space`, which rolling_close brings back. */
+static inline struct rolling_head *rolling_open(bool compact, char *base, struct rolling_head *space)
+{
+    if (!compact)
+        return (void *)base;
+    rolling_unpack((void *)base, space);
+    return space;
+}
+
+static inline void rolling_close(bool compact, char *base, const struct rolling_head *space)
+{
+    if (compact)
+        rolling_pack(space, (void *)base);
+}
 
 /* What the statistics are made of: deviation = sum / n, squares = Σ(x·scale − mean)². */
 struct rolling_moments {
@@ -117,7 +169,7 @@ void rolling_sums_some(const struct rolling_head *head, const struct rolling_mom
 struct rolling_infinite {
     uint32_t plus, minus;
 };
-enum { ROLLING_ODD_MOST = 255 }; /* the longest window that is short */
+enum { ROLLING_ODD_MOST = 255 }; /* the longest window that is short; next and finite have room for it too */
 
 static inline struct rolling_infinite rolling_infinite_of(const struct rolling_head *head,
                                                           const struct rolling_infinite *infinite)
