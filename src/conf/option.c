@@ -12,7 +12,7 @@
 #include "conf/conf.h"
 #include "expr/expr.h"
 
-enum { OPTIONS_MAX = 128 };
+enum { OPTIONS_MAX = 128, HINT_HELP = 180 };
 
 const struct weir_option *option_find(const struct weir_option *table, const char *name)
 {
@@ -424,6 +424,19 @@ static int fill_main(struct conf *conf, const struct option_target *target, cons
     return set_option(conf, target, option, value);
 }
 
+/* "compute: what of them: count, sum, …": as much of the help as fits, in whole words. */
+static void show_help(const struct weir_option *option, char *out, size_t size)
+{
+    const char *help = option->help ? option->help : "";
+    size_t length = strlen(help);
+    if (length > HINT_HELP) {
+        length = HINT_HELP;
+        while (length > 0 && help[length] != ' ')
+            length--;
+    }
+    snprintf(out, size, "%s: %.*s%s", option->name, (int)length, help, help[length] ? " …" : "");
+}
+
 int option_fill(struct conf *conf, const struct option_target *target, const struct tree *values)
 {
     bool given[OPTIONS_MAX] = {false};
@@ -438,7 +451,7 @@ int option_fill(struct conf *conf, const struct option_target *target, const str
             continue;
         if (table[i].flags & WEIR_OPTION_REQUIRED) {
             char hint[256];
-            snprintf(hint, sizeof hint, "%s: %.180s", table[i].name, table[i].help ? table[i].help : "");
+            show_help(&table[i], hint, sizeof hint);
             error = conf_fail(conf, target->at, hint, "%s needs the option \"%s\"", target->what, table[i].name);
         } else if (table[i].fallback) {
             error = set_fallback(conf, target, &table[i]);
