@@ -153,13 +153,11 @@ static int read_symbols(const struct reading *reading, uint32_t c, const struct 
     uint32_t *ids = decoder->ends;
     ids[0] = WEIR_SYMBOL_NULL;
     uint32_t full = 0;
-    for (uint32_t i = 0; i < column->strings; i++) {
-        uint32_t begin = number_at(ends, i), end = number_at(ends, i + 1);
-        ids[i + 1] = symbols_cache_intern(decoder->symbols, bytes + begin, end - begin);
-        if (ids[i + 1] == SYMBOLS_FULL) {
-            ids[i + 1] = WEIR_SYMBOL_NULL;
-            full++;
-        }
+    const char *end = reading->frame + column->offset + column->size;
+    symbols_cache_intern_many(decoder->symbols, bytes, (size_t)(end - bytes), ends, column->strings, ids + 1);
+    for (uint32_t i = 1; i <= column->strings; i++) {
+        full += ids[i] == SYMBOLS_FULL;
+        ids[i] = ids[i] == SYMBOLS_FULL ? WEIR_SYMBOL_NULL : ids[i];
     }
     for (uint32_t i = 0; i < reading->rows; i++) {
         room[i] = ids[number_at(places, i)];

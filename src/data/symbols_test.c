@@ -82,6 +82,38 @@ static void odd_strings(void **state)
     symbols_free(NULL);
 }
 
+/* Many at once are what they are one by one: of all lengths, few different letters, the last ones at the very end. */
+static void many_at_once(void **state)
+{
+    (void)state;
+    enum { MANY = 300, LONGEST = 20 };
+    struct random random = random_start();
+    struct weir_symbols *symbols = symbols_new(NULL, 0);
+    struct symbols_cache *cache = symbols_cache_new(symbols), *other = symbols_cache_new(symbols);
+    for (int round = 0; round < 200; round++) {
+        uint32_t count = (uint32_t)random_below(&random, MANY + 1), ends[MANY + 1] = {0}, ids[MANY];
+        char *text = memory_allocate(MANY * LONGEST + 1), odd[sizeof ends + 1];
+        for (uint32_t i = 0; i < count; i++) {
+            ends[i + 1] = ends[i] + (uint32_t)random_below(&random, round % 2 ? LONGEST : 9);
+            for (uint32_t at = ends[i]; at < ends[i + 1]; at++) {
+                text[at] = (char)(random_below(&random, 3) * 127);
+            }
+        }
+        char *exact = memory_allocate(ends[count] ? ends[count] : 1u); /* not a byte more may be read */
+        memcpy(exact, text, ends[count]);
+        memcpy(odd + 1, ends, sizeof ends);
+        symbols_cache_intern_many(cache, exact, ends[count], odd + 1, count, ids);
+        for (uint32_t i = 0; i < count; i++) {
+            assert_int_equal(ids[i], symbols_cache_intern(other, text + ends[i], ends[i + 1] - ends[i]));
+        }
+        memory_free(exact);
+        memory_free(text);
+    }
+    symbols_cache_free(other);
+    symbols_cache_free(cache);
+    symbols_free(symbols);
+}
+
 static void limits_refuse_only_what_is_new(void **state)
 {
     (void)state;
@@ -200,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(strings_come_back),
         cmocka_unit_test(odd_strings),
+        cmocka_unit_test(many_at_once),
         cmocka_unit_test(limits_refuse_only_what_is_new),
         cmocka_unit_test(failing_allocations_lose_nothing),
         cmocka_unit_test(threads_agree),

@@ -34,7 +34,7 @@ struct edge {
     pthread_mutex_t lock;
     struct stream *streams;
     struct turn *first, *last; /* ready */
-    _Atomic size_t bytes;
+    _Atomic size_t limit, bytes;
     _Atomic bool blocked; /* a producer found no credit */
     size_t peak;
     uint64_t turns, dropped, blocked_ns, taken, waited_ns;
@@ -80,6 +80,7 @@ struct edge *edge_new(const struct edge_options *options)
         return NULL;
     edge->options = *options;
     edge->options.parts = NULL;
+    atomic_store_explicit(&edge->limit, options->limit, memory_order_relaxed);
     pthread_mutex_init(&edge->lock, NULL);
     edge->streams = memory_zeroed(options->sources ? options->sources : 1, sizeof *edge->streams);
     if (!edge->streams || init_streams(edge, options) < 0) {
@@ -161,7 +162,7 @@ static void wake_one(const struct waiters *waiters)
 
 bool edge_full(const struct edge *edge)
 {
-    return edge->options.policy == PLAN_BLOCK && atomic_load(&edge->bytes) >= edge->options.limit;
+    return edge->options.policy == PLAN_BLOCK && atomic_load(&edge->bytes) >= edge->limit;
 }
 
 bool edge_credit(struct edge *edge)
@@ -174,13 +175,22 @@ bool edge_credit(struct edge *edge)
 
 static void note_fullness(struct edge *edge)
 {
-    bool full = atomic_load_explicit(&edge->bytes, memory_order_relaxed) >= edge->options.limit;
+    bool full = atomic_load_explicit(&edge->bytes, memory_order_relaxed) >= edge->limit;
     if (full == (edge->full_since != 0))
         return;
     int64_t now = clock_monotonic();
     if (!full)
         edge->blocked_ns += (uint64_t)(now - edge->full_since);
     edge->full_since = full ? now : 0;
+}
+
+void edge_narrow(struct edge *edge, size_t most)
+{
+    size_t limit = edge->options.limit < most ? edge->options.limit : most;
+    pthread_mutex_lock(&edge->lock);
+    atomic_store(&edge->limit, limit);
+    note_fullness(edge);
+    pthread_mutex_unlock(&edge->lock);
 }
 
 static size_t data_bytes(const struct turn *turn)
@@ -211,13 +221,13 @@ static void drop_data(struct edge *edge, struct turn *turn, struct turn **droppe
 
 static void make_room(struct edge *edge, struct turn *newest, struct turn **dropped)
 {
-    if (edge->options.policy == PLAN_BLOCK || atomic_load(&edge->bytes) <= edge->options.limit)
+    if (edge->options.policy == PLAN_BLOCK || atomic_load(&edge->bytes) <= edge->limit)
         return;
     if (edge->options.policy == PLAN_DROP_NEWEST) {
         drop_data(edge, newest, dropped);
         return;
     }
-    for (struct turn *turn = edge->first; turn && atomic_load(&edge->bytes) > edge->options.limit; turn = turn->next)
+    for (struct turn *turn = edge->first; turn && atomic_load(&edge->bytes) > edge->limit; turn = turn->next)
         if (turn->bytes && turn != newest)
             drop_data(edge, turn, dropped);
 }
@@ -397,7 +407,7 @@ struct turn *edge_take(struct edge *edge)
     pthread_mutex_unlock(&edge->lock);
     if (turn && (over || (more && edge->consumers.count > 1)))
         wake_all(&edge->consumers);
-    if (turn && atomic_load(&edge->bytes) < edge->options.limit && atomic_exchange(&edge->blocked, false))
+    if (turn && atomic_load(&edge->bytes) < edge->limit && atomic_exchange(&edge->blocked, false))
         wake_all(&edge->producers);
     return turn;
 }
@@ -436,7 +446,7 @@ void edge_look(struct edge *edge, struct edge_view *view)
     *view = (struct edge_view){.from = edge->options.from,
                                .to = edge->options.to,
                                .bytes = atomic_load(&edge->bytes),
-                               .limit = edge->options.limit,
+                               .limit = edge->limit,
                                .peak = edge->peak,
                                .turns = edge->turns,
                                .dropped = edge->dropped,

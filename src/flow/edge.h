@@ -46,6 +46,9 @@ void edge_free(struct edge *edge);                         /* what is left in it
 int edge_add_consumer(struct edge *edge, struct weir_waiter *waiter);
 int edge_add_producer(struct edge *edge, struct weir_waiter *waiter);
 
+/* From now on it is full at `most` bytes, or its own limit if that is less. The producer's thread. */
+void edge_narrow(struct edge *edge, size_t most);
+
 /* True when there is room. False: the caller is noted as blocked and its waiter woken later. Any producer. */
 bool edge_credit(struct edge *edge);
 /* The same without noting anything. */

@@ -293,12 +293,37 @@ static void test_free_with_turns(void **state)
     pool_close(pool);
 }
 
+/* Its limit can be made lower, and then as it was, but no higher. */
+static void test_narrow(void **state)
+{
+    (void)state;
+    struct world world;
+    struct weir_pool *pool = pool_new(NULL, 1 << 20);
+    open_world(&world, PLAN_BLOCK, 3 * SLAB, 1, 1);
+    edge_submit(world.edge, new_turn(&world, pool, 0, 0, 0, false), 0, pool);
+    edge_submit(world.edge, new_turn(&world, pool, 0, 1, 0, false), 0, pool);
+    assert_true(edge_credit(world.edge));
+    edge_narrow(world.edge, SLAB);
+    assert_false(edge_credit(world.edge));
+    struct edge_view view;
+    edge_look(world.edge, &view);
+    assert_int_equal(view.limit, SLAB);
+    assert_true(view.full);
+    edge_narrow(world.edge, SIZE_MAX);
+    assert_true(edge_credit(world.edge));
+    edge_look(world.edge, &view);
+    assert_int_equal(view.limit, 3 * SLAB);
+    close_world(&world, 0, 2 * ROWS);
+    pool_close(pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_parts_from_threads),
         cmocka_unit_test(test_policies),
         cmocka_unit_test(test_free_with_turns),
+        cmocka_unit_test(test_narrow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

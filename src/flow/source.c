@@ -15,6 +15,9 @@
 enum { GRAIN_NS = 5 * 1000 * 1000, RECORD_BYTES = 64 };
 enum { SLAB_LEAST = 4096 };             /* what the smallest block really occupies */
 enum { BYTES_MOST = 256 * 1024 - 256 }; /* with its header and padding a block fills a slab of the pool */
+/* A source that only waits for us need not be far ahead: so much for each lane, and as much again. What waits no longer
+ * than that is still in the caches. */
+enum { AHEAD_BYTES = 256 * 1024 };
 
 /* What is in flight has grown beyond what its raw bytes promised (many columns, much text): then nothing is added to
  * it. Some batch of each source may always be on its way, so this ends. */
@@ -453,7 +456,12 @@ void weir_emit_offered(struct weir_emitter *out, double records_per_second)
 
 void weir_emit_unhurried(struct weir_emitter *out, bool full_speed)
 {
-    atomic_store_explicit(&out->source->full_speed, full_speed, memory_order_relaxed);
+    struct source *source = out->source;
+    const struct plan_node *plan = source->node.plan;
+    size_t ahead = (size_t)AHEAD_BYTES * (source->machine.pipeline->lane_count + 1);
+    atomic_store_explicit(&source->full_speed, full_speed, memory_order_relaxed);
+    if (!plan->queue_bytes && plan->when_full == PLAN_BLOCK)
+        edge_narrow(source->edge, full_speed ? ahead : SIZE_MAX);
 }
 
 void weir_emit_late_by(struct weir_emitter *out, int64_t ns, uint64_t records)
