@@ -151,6 +151,9 @@ struct weir_spead_receive_options {
     uint64_t socket_buffer;
     int64_t idle_ns; /* a partial heap of which nothing more comes is given up; 0: 10 s; < 0: never */
     int64_t spin_ns; /* look again for so long before the thread sleeps; costs processor time */
+    /* UDP: while packets come in quicker succession than this, they gather for so long before the thread looks again:
+     * it need not be woken for each, and more come by one call. 0: 100 us, or none where it spins; < 0: none. */
+    int64_t gather_ns;
     enum weir_spead_stop stop;
     bool joint;           /* the endpoints are one stream: with STOP_ANY the first stop item ends them all */
     bool in_order;        /* a packet must begin where the one before it ended: no packet of a heap can be late */

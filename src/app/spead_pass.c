@@ -107,7 +107,9 @@ static struct weir_spead_receiver *start_receiver(const struct spead_pass_option
     const struct weir_spead_receive_options receive = {
         .ring_heaps = options->ring_heaps,
         .socket_buffer = options->receive_buffer,
-        .ready_heaps = 4 * options->senders,
+        /* All that there may be, as the first use of memory in a burst would lose some of it; of many senders' heaps,
+         * those that begin at once. */
+        .ready_heaps = options->senders > 1 ? 4 * options->senders : 4 + options->ring_heaps + 4,
         .ready_bytes = options->heap_size,
         .max_sources = SPEAD_PASS_SENDERS_MAX,
         .stop = options->senders > 1 ? WEIR_SPEAD_STOP_NEVER : WEIR_SPEAD_STOP_ANY,

@@ -25,6 +25,9 @@ enum {
      * does not run; and what is too little to go without a word. */
     RECEIVE_SOCKET_BUFFER = 64 << 20,
     RECEIVE_SOCKET_BUFFER_LEAST = 8 << 20,
+    RECEIVE_GATHER_BUFFER = 2 << 20, /* packets gather where there is this much room for them, */
+    RECEIVE_GATHER_NS = 100000,
+    RECEIVE_GATHER_NS_MAX = 1000000, /* and no longer than this */
 };
 
 /* What the thread can receive from. service() takes what is there without waiting: 1: there may be more; 0: nothing
@@ -73,6 +76,8 @@ struct weir_spead_receiver {
     struct weir_error failure;
     char warning[512];
     uint64_t datagrams, receive_calls, sleeps;
+    uint64_t datagrams_before; /* before the last sleep, and how long that was */
+    int64_t waited_ns;
     uint64_t drops, drop_buffers;  /* by the kernel: packets, and what it counts */
     uint32_t message_packets;      /* most in one message */
     uint64_t buffer;               /* of the sockets, the smallest */
