@@ -87,7 +87,9 @@ const char *weir_spead_explain(int result)
                "txqueuelen";
     case -ENETUNREACH:
     case -EHOSTUNREACH:
-        return "there is no route to the destination: check the address, and for multicast the interface";
+        return "there is no route to the destination: check the address, and for multicast name the interface (--bind, "
+               "or "
+               "`local` of a sink)";
     case -EPERM:
     case -EACCES:
         return "the system forbids it: a firewall rule, or a broadcast address";

@@ -39,6 +39,20 @@ int receive_resolve(const char *text, bool tcp, struct sockaddr_storage *ret, so
     return 0;
 }
 
+const char *receive_bind_advice(int code)
+{
+    switch (code) {
+    case EADDRINUSE:
+        return "; another program receives there";
+    case EADDRNOTAVAIL:
+        return "; it is no address of this machine: ip address lists them, and :PORT alone means all of them";
+    case EACCES:
+        return "; ports below 1024 are for root";
+    default:
+        return "";
+    }
+}
+
 void receive_set_buffer(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint, uint64_t wanted)
 {
     int size = wanted == 0 ? RECEIVE_SOCKET_BUFFER : wanted > INT32_MAX / 2 ? INT32_MAX / 2 : (int)wanted;

@@ -152,7 +152,7 @@ int receive_open_tcp(struct weir_spead_receiver *receiver, const struct weir_spe
     if (endpoint->fd < 0 || SYSTEM_CALL(bind(endpoint->fd, (struct sockaddr *)&address, length)) < 0 ||
         listen(endpoint->fd, BACKLOG) < 0) {
         failed = weir_fail(error, -errno, "cannot listen at %s: %s%s", wanted->address, strerror(errno),
-                           errno == EADDRINUSE ? "; another program receives there" : "");
+                           receive_bind_advice(errno));
     } else {
         failed = receive_add_endpoint(receiver, endpoint);
     }

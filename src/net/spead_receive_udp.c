@@ -211,7 +211,9 @@ static int join(int fd, const struct sockaddr_storage *group, socklen_t length,
     }
     if (failed < 0)
         return weir_fail(error, -errno, "cannot join the group of %s: %s%s", endpoint->address, strerror(errno),
-                         errno == ENODEV ? "; say which interface has it" : "");
+                         errno == ENODEV
+                             ? "; no route says which interface has it: name one (--bind, or `interface` of a source)"
+                             : "");
     return 0;
 }
 
@@ -237,7 +239,7 @@ static int open_socket(struct weir_spead_receiver *receiver, const struct weir_s
         setsockopt(endpoint->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (SYSTEM_CALL(bind(endpoint->fd, (struct sockaddr *)&address, length)) < 0)
         return weir_fail(error, -errno, "cannot listen at %s: %s%s", wanted->address, strerror(errno),
-                         errno == EADDRINUSE ? "; another program receives there" : "");
+                         receive_bind_advice(errno));
     return multicast ? join(endpoint->fd, &address, length, wanted, error) : 0;
 }
 

@@ -105,6 +105,8 @@ int receive_open_capture(struct weir_spead_receiver *receiver, const struct weir
 /* The address to listen at: "8888", ":8888", "host:8888", "[::1]:8888". */
 int receive_resolve(const char *text, bool tcp, struct sockaddr_storage *ret, socklen_t *ret_length,
                     struct weir_error *error);
+/* What to do when a socket cannot be bound: words that begin with "; ", or none. */
+const char *receive_bind_advice(int code);
 /* Asks for a buffer (0: for as much as is of use), reads back what was granted; a warning when it is less than was
  * asked for, or than is needed. */
 void receive_set_buffer(struct weir_spead_receiver *receiver, struct receive_endpoint *endpoint, uint64_t wanted);

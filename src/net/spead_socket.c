@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <weir/spead_send.h>
 
 #include "base/error.h"
 #include "base/system.h"
@@ -264,10 +265,14 @@ int spead_open_out(const struct spead_address *to, const struct spead_out_option
     int code = prepare(descriptor, address, options, ret_buffer, error);
     if (!code && connect(descriptor, (const struct sockaddr *)&address->storage, address->length) < 0) {
         code = -errno;
+        const char *advice = code == -ENETUNREACH || code == -EHOSTUNREACH || code == -EACCES || code == -EPERM
+                                 ? weir_spead_explain(code)
+                                 : NULL;
         if (options->tcp && code == -ECONNREFUSED)
             weir_fail(error, code, "%s refuses the connection: start the receiver first", name);
         else
-            weir_fail(error, code, "cannot reach %s: %s", name, strerror(-code));
+            weir_fail(error, code, "cannot reach %s: %s%s%s", name, strerror(-code), advice ? "; " : "",
+                      advice ? advice : "");
     }
     if (code) {
         close(descriptor);

@@ -186,6 +186,26 @@ def test_a_receive_buffer_over_the_limit():
         receiving.communicate()
 
 
+def in_own_network(script, *arguments):
+    if not shutil.which("unshare") or subprocess.run(["unshare", "-rn", "ip", "link", "set", "lo", "up"],
+                                                     capture_output=True).returncode:
+        pytest.skip("no network of its own is permitted here")
+    return subprocess.run(["unshare", "-rn", "sh", "-c", script, *arguments], capture_output=True, text=True,
+                          timeout=60 * SLOWNESS)
+
+
+@pytest.mark.parametrize("command, place, words", [
+    ("send", "239.1.2.3:7148", "Network is unreachable; there is no route to the destination: check the address"),
+    ("send", "10.9.9.9:7148", "Network is unreachable; there is no route to the destination: check the address"),
+    ("recv", "239.1.2.3:7148", "no route says which interface has it: name one (--bind"),
+    ("recv", "10.9.9.9:7148", "no address of this machine: ip address lists them"),
+])
+def test_no_way_to_the_place(command, place, words):
+    """In a network of its own, that has nothing but loopback and no route to anywhere."""
+    outcome = in_own_network('ip link set lo up && timeout 20 "$0" spead "$1" "$2"', BINARY, command, place)
+    assert outcome.returncode == 1 and words in outcome.stderr, outcome
+
+
 @pytest.mark.parametrize("address, packet, fits", [("127.0.0.1", "8872", 1472), ("[::1]", "1472", 1448),
                                                    ("127.0.0.1", "1472", None)])
 def test_packets_over_the_mtu_are_said(address, packet, fits):
@@ -193,11 +213,7 @@ def test_packets_over_the_mtu_are_said(address, packet, fits):
     script = ('ip link set lo up mtu 1500 && (timeout 20 "$0" spead recv --quiet --verify --heaps 3 "$1" & sleep "$3"; '
               '"$0" spead send --heaps 3 --heap-size 40000 --verify --rate 0.05 --packet "$2" "$1"; wait $!)')
     arguments = [BINARY, f"{address}:7148", packet, f"{0.3 * SLOWNESS}"]
-    if not shutil.which("unshare") or subprocess.run(["unshare", "-rn", "ip", "link", "set", "lo", "up"],
-                                                     capture_output=True).returncode:
-        pytest.skip("no network of its own is permitted here")
-    outcome = subprocess.run(["unshare", "-rn", "sh", "-c", script, *arguments], capture_output=True, text=True,
-                             timeout=60 * SLOWNESS)
+    outcome = in_own_network(script, *arguments)
     assert outcome.returncode == 0 and "Received 3 heaps" in outcome.stdout, outcome
     assert ("the MTU of the way is 1500" in outcome.stderr) == (fits is not None), outcome
     assert fits is None or f"packets of {fits} bytes fit" in outcome.stderr, outcome
