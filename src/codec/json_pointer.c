@@ -65,6 +65,31 @@ bool json_text_value(const char **p, const char *end, struct json_text *ret)
     return true;
 }
 
+static bool is_scalar(struct json_text value)
+{
+    static const char *const words[] = {"true", "false", "null"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (value.size == strlen(words[i]) && memcmp(value.data, words[i], value.size) == 0)
+            return true;
+    bool digits = false;
+    for (size_t i = 0; i < value.size; i++) {
+        char c = value.data[i];
+        digits |= c >= '0' && c <= '9';
+        if (!(c >= '0' && c <= '9') && !(c == '-' && i == 0) && (i == 0 || !memchr("+-.eE", c, 5)))
+            return false;
+    }
+    return digits;
+}
+
+bool json_text_whole(struct json_text json)
+{
+    const char *p = json.data, *end = json.data + json.size;
+    struct json_text value;
+    if (!json.size || !json_text_value(&p, end, &value) || skip_blanks(p, end) != end)
+        return false;
+    return memchr("{[\"", value.data[0], 3) || is_scalar(value);
+}
+
 bool json_text_element(struct json_text array, const char **state, struct json_text *ret)
 {
     const char *end = array.data + array.size, *p = *state;

@@ -17,6 +17,9 @@ struct json_text {
 
 /* The value that begins at or behind blanks at *p; moves *p behind it. False: there is none, or it does not end. */
 bool json_text_value(const char **p, const char *end, struct json_text *ret);
+/* Is it one value with nothing but blanks around it? Looks at brackets, quotes and what stands alone, not at each
+ * comma: what a page of HTML or an empty answer is, is told from JSON. */
+bool json_text_whole(struct json_text json);
 /* RFC 6901: "" is the whole, "/a/0/b" a member of an element of a member; ~1 is a slash, ~0 a tilde. False: no such
  * value. Names are compared as they are written: one with escapes is not found by its meaning. */
 bool json_text_find(struct json_text json, const char *pointer, struct json_text *ret);

@@ -73,9 +73,24 @@ static void test_elements_of_an_array(void **state)
     assert_false(json_text_element((struct json_text){"{}", 2}, &at, &element));
 }
 
+static void test_what_is_no_json_at_all(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"{}", " [1, {\"a\": \"]\"}]\r\n", "\"a b\"", "-1.5e+3", "0", "true", "null "};
+    static const char *const bad[] = {"",     " ",     "<html>", "{",      "[1,2",     "OK",   "nan", "1 2",
+                                      "{} x", "trueX", "-",      "\"open", "Error: 5", "1.5x", ".5"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (!json_text_whole((struct json_text){good[i], strlen(good[i])}))
+            fail_msg("%s is not taken", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        if (json_text_whole((struct json_text){bad[i], strlen(bad[i])}))
+            fail_msg("%s is taken", bad[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_is_no_json_at_all),
         cmocka_unit_test(test_the_standard_s_examples),
         cmocka_unit_test(test_what_is_not_there),
         cmocka_unit_test(test_elements_of_an_array),

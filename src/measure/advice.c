@@ -345,10 +345,13 @@ static void put_losses(const struct pipeline_snapshot *snapshot, struct weir_buf
             continue;
         begin(out, start);
         text_count(records, lost, sizeof lost);
-        text_count(calls ? (uint64_t)calls->value : 0, failed, sizeof failed);
-        buffer_format(out, "%s %s %s record%s; the last of its %s failed call%s: %s.", fact->part,
+        buffer_format(out, "%s %s %s record%s", fact->part,
                       is_sink(snapshot, fact->part) ? "did not deliver" : "had no answer for", lost,
-                      records == 1 ? "" : "s", failed, calls && calls->value == 1 ? "" : "s", fact->text);
+                      records == 1 ? "" : "s");
+        if (calls && calls->value > 0)
+            buffer_format(out, "; the last of its %s failed call%s",
+                          text_count((uint64_t)calls->value, failed, sizeof failed), calls->value == 1 ? "" : "s");
+        buffer_format(out, ": %s.", fact->text);
     }
 }
 

@@ -202,6 +202,8 @@ static void test_losses(void **state)
     CHECK(&run, "connection refused. ask had no answer for 1 record; the last of its 1 failed call: no answer.");
     lacks(&run, "bottleneck");
     lacks(&run, "sources");
+    run.facts[2].value = 0;
+    CHECK(&run, "ask had no answer for 1 record: no answer.");
     snapshot.counter_count = 0;
     CHECK(&run, "Why each record was refused or dropped is counted by part and reason.");
 }

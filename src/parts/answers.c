@@ -12,6 +12,7 @@
 #include "data/pool.h"
 #include "data/symbols.h"
 #include "data/time_text.h"
+#include "net/http_url.h"
 #include "parts/values.h"
 
 enum { NUMBER_MOST = 64 };
@@ -147,6 +148,22 @@ struct weir_batch *answers_batch(const struct answers *answers, struct weir_env 
 }
 
 /* ---- Values ------------------------------------------------------------------------------------------------------ */
+
+bool answers_check(const char *url, struct json_text answer, char *words, size_t size)
+{
+    char shown[256], begins[32] = "";
+    if (json_text_whole(answer))
+        return true;
+    size_t length = answer.size < sizeof begins - 1 ? answer.size : sizeof begins - 1;
+    for (size_t i = 0; i < length; i++)
+        begins[i] = answer.data[i] >= ' ' && answer.data[i] < 0x7f ? answer.data[i] : '.';
+    http_url_show(url, shown, sizeof shown);
+    if (answer.size)
+        snprintf(words, size, "%s: the answer is no JSON; it begins with \"%s\"", shown, begins);
+    else
+        snprintf(words, size, "%s: the answer is empty, and no JSON", shown);
+    return false;
+}
 
 void answers_find(const struct answers *answers, struct json_text answer, struct json_text *values)
 {

@@ -45,6 +45,8 @@ int answers_bind(struct answers *answers, struct weir_env *env, struct weir_sche
 /* A batch as `in` with these columns, all null. NULL: out of memory. */
 struct weir_batch *answers_batch(const struct answers *answers, struct weir_env *env, struct weir_batch *in);
 
+/* Is the answer of this server JSON? False: `words` say what it is instead. */
+bool answers_check(const char *url, struct json_text answer, char *words, size_t size);
 /* The texts that the pointers find in an answer; data NULL: nothing there. */
 void answers_find(const struct answers *answers, struct json_text answer, struct json_text *values);
 /* Puts found texts into a physical row. 0 or -ENOMEM. */

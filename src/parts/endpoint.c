@@ -219,8 +219,41 @@ static int fail_open_circuit(struct endpoint *endpoint, const struct endpoint_qu
     return -EAGAIN;
 }
 
+/* Where it has moved to, when it was not followed there. */
+static int show_move(const struct http_reply *reply, char *out, size_t size)
+{
+    char location[256], shown[256];
+    size_t length = 0;
+    const char *field = http_reply_field(reply, "location", &length);
+    if (!field || reply->status < 300 || reply->status > 399)
+        return 0;
+    snprintf(location, sizeof location, "%.*s", (int)(length < sizeof location ? length : sizeof location - 1), field);
+    return snprintf(out, size, ", that it has moved to %s; give that address",
+                    http_url_show(location, shown, sizeof shown));
+}
+
+char *endpoint_explain(const struct http_request *request, const struct http_reply *reply, char *out, size_t size)
+{
+    char limit[32];
+    bool known = request->bearer || request->user;
+    http_explain(request, reply, out, size);
+    size_t used = strlen(out);
+    char *rest = out + used;
+    size -= used;
+    if (reply->outcome == HTTP_TOO_LARGE && reply->fault == HTTP_FAULT_BODY_SIZE)
+        snprintf(rest, size, " of %s; raise `body_max`, if it is to be taken",
+                 units_show_bytes(request->body_most, limit, sizeof limit));
+    else if (reply->outcome == HTTP_BAD_STATUS && reply->status == 401)
+        snprintf(rest, size,
+                 known ? "; it does not take these credentials"
+                       : "; it wants to know who asks: give `token`, or `user` and `password`");
+    else if (reply->outcome == HTTP_BAD_STATUS)
+        (void)show_move(reply, rest, size);
+    return out;
+}
+
 /* "GET http://host/: connection refused" has its reason behind the address, in which there is no space. */
-static void keep_reason(struct endpoint *endpoint, const char *words)
+void endpoint_keep_reason(struct endpoint *endpoint, const char *words)
 {
     const char *reason = strstr(words, ": ");
     pthread_mutex_lock(&endpoint->lock);
@@ -256,9 +289,9 @@ static int ask_once(struct weir_context *context, struct endpoint *endpoint, con
     int error = http_request(context, endpoint->client, &request, deadline, &answer->reply);
     tell_breaker(context, endpoint, &answer->reply);
     if (error < 0)
-        http_explain(&request, &answer->reply, answer->words, sizeof answer->words);
+        endpoint_explain(&request, &answer->reply, answer->words, sizeof answer->words);
     if (error < 0 && error != -ECANCELED)
-        keep_reason(endpoint, answer->words);
+        endpoint_keep_reason(endpoint, answer->words);
     return error;
 }
 

@@ -121,5 +121,10 @@ void endpoint_close(struct endpoint *endpoint);
 int endpoint_ask(struct weir_context *context, struct endpoint *endpoint, const struct endpoint_question *question,
                  struct endpoint_answer *answer);
 
+/* http_explain, with what the user can do about it: an option of parts with these options. */
+char *endpoint_explain(const struct http_request *request, const struct http_reply *reply, char *out, size_t size);
+
+/* For the report: why a call went wrong although it was answered. */
+void endpoint_keep_reason(struct endpoint *endpoint, const char *words);
 void endpoint_report(struct endpoint *endpoint, struct weir_facts *facts);
 #endif

@@ -222,8 +222,9 @@ static int ask(struct weir_context *context, struct request *request, int64_t de
     buffer_free(&list);
     if (error == -ECANCELED)
         return error;
-    /* What it says beyond 2xx does not matter: it may be of any size. */
-    if (error == 0 || (status >= 200 && status < 300 && answer->reply.outcome == HTTP_TOO_LARGE))
+    /* What it says beyond 2xx does not matter: it may be of any size, or packed. */
+    bool whatever = answer->reply.outcome == HTTP_TOO_LARGE || answer->reply.outcome == HTTP_ENCODED;
+    if (error == 0 || (status >= 200 && status < 300 && whatever))
         return DELIVERED;
     if (status == 413 && request->records > 1)
         return DELIVER_HALVES;

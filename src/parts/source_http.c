@@ -158,7 +158,7 @@ static int read_sensor(struct weir_context *context, struct sensor *sensor)
             http_reply_release(&reply);
             return error;
         }
-        http_explain(&request, &reply, words, sizeof words);
+        endpoint_explain(&request, &reply, words, sizeof words);
         enum http_outcome outcome = reply.outcome;
         bool again = worth_again(outcome, reply.status) && attempt < retry.attempts;
         http_reply_release(&reply);

@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "codec/codec.h"
+#include "net/http_url.h"
 #include "parts/answers.h"
 #include "parts/calls.h"
 #include "parts/endpoint.h"
@@ -225,14 +226,19 @@ static int take_results(struct stage_call *self, const struct calls_piece *piece
 {
     struct json_text found, element;
     const char *pointer = self->records_at ? self->records_at : "", *state = NULL;
-    char words[256];
+    const struct json_text answer = {reply->body, reply->body_size};
+    char words[ENDPOINT_WORDS], url[256];
     uint32_t wanted = 0;
     int error = 0;
     for (uint32_t p = 0; p < count; p++)
         wanted += pieces[p].count;
-    if (!json_text_find((struct json_text){reply->body, reply->body_size}, pointer, &found)) {
-        snprintf(words, sizeof words,
-                 *pointer ? "the answer has nothing at `records: %.100s`" : "the answer is no JSON", pointer);
+    if (!answers_check(self->url, answer, words, sizeof words)) {
+        endpoint_keep_reason(&self->endpoint, words);
+        return give_up(self, pieces, count, words);
+    }
+    http_url_show(self->url, url, sizeof url);
+    if (!json_text_find(answer, pointer, &found)) {
+        snprintf(words, sizeof words, "%s: the answer has nothing at `records: %.100s`", url, pointer);
         return give_up(self, pieces, count, words);
     }
     if (!self->list)
@@ -240,9 +246,9 @@ static int take_results(struct stage_call *self, const struct calls_piece *piece
     uint32_t results = found.data[0] == '[' ? count_elements(found) : 0;
     if (found.data[0] != '[' || results != wanted) {
         if (found.data[0] == '[')
-            snprintf(words, sizeof words, "the answer to %u records has %u results", wanted, results);
+            snprintf(words, sizeof words, "%s: the answer to %u records has %u results", url, wanted, results);
         else
-            snprintf(words, sizeof words, "the answer to %u records is no list of results%s", wanted,
+            snprintf(words, sizeof words, "%s: the answer to %u records is no list of results%s", url, wanted,
                      self->records_at ? "" : "; say with `records` where in it that is");
         return give_up(self, pieces, count, words);
     }

@@ -228,6 +228,13 @@ static int fetch_answer(struct weir_context *context, struct wanted *wanted, con
     int error = endpoint_ask(context, &self->endpoint, &question, &answer);
     int status = answer.reply.status;
     *wanted->outcome = answer.limit;
+    bool json = status == 204 || error < 0 ||
+                answers_check(url, (struct json_text){answer.reply.body, answer.reply.body_size}, answer.words,
+                              sizeof answer.words);
+    if (!json) {
+        error = -EBADMSG;
+        endpoint_keep_reason(&self->endpoint, answer.words);
+    }
     if (error == 0 && status != 204) {
         answers_find(&self->answers, (struct json_text){answer.reply.body, answer.reply.body_size}, found);
         answers_pack(&self->answers, found, value);

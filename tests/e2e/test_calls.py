@@ -111,7 +111,7 @@ def test_a_run_that_is_to_stop_says_why(weir, tmp_path):
 
 
 @pytest.mark.parametrize("body, words", [
-    ("[1]", "the answer to 2 records has 1 results"), ('{"a": 1}', "no list of results"), ("<html>", "no list"),
+    ("[1]", "the answer to 2 records has 1 results"), ('{"a": 1}', "no list of results"), ("<html>", "no JSON"),
     ("", "no JSON")])
 def test_an_answer_that_does_not_fit(pipeline, body, words):
     with http_peer(lambda asked: (200, body)) as peer:

@@ -110,7 +110,7 @@ class RawServer:
                 if not data:
                     return
                 request += data
-            name = request.split(b" ")[1].decode().lstrip("/")
+            name = request.split(b" ")[1].decode().lstrip("/").split("?")[0]
             if name.startswith("good"):
                 connection.sendall(GOOD)
             elif name.startswith("hops"):
@@ -186,6 +186,62 @@ def test_the_rate_counts_answers(pipeline):
     found = facts(report)
     assert found["answers"] == 10 and found["failed"] == 10
     assert found["achieved"] < 0.7 * found["wanted"], found
+
+
+CAREFUL = "breaker: 0, retries: 0, timeout: 600ms, body_max: 64KiB"
+ONE = "sources: {in: {type: generate, rate: unlimited, count: 1}}\n"
+TOO_LARGE = "its body is larger than the limit of 64.0 KiB; raise `body_max`, if it is to be taken"
+MOVED = "the server answered 302 Found, that it has moved to %s; give that address"
+
+
+def test_lookups_of_bad_answers(pipeline, tmp_path):
+    """All of them in one run; each refused with its reason."""
+    (tmp_path / "names.csv").write_text("name\n" + "\n".join(BAD) + "\ngood\n")
+    with RawServer() as server:
+        report = pipeline(f"""sources: {{in: {{type: file, path: names.csv, fields: {{name: symbol}}}}}}
+stages: [{{lookup: {{url: "http://127.0.0.1:{server.port}/{{name}}", values: {{x: /value}}, {CAREFUL},
+                    concurrency: fixed, most: 100}}}}]
+sinks: {{out: {{type: file, path: out.ndjson}}}}
+""")
+    assert [json.loads(line) for line in (tmp_path / "out.ndjson").read_text().splitlines()] == [
+        {"name": "good", "x": 20}]
+    assert report["records_refused"] == len(BAD)
+    assert f"lookup had no answer for {len(BAD)} records" in report["advice"], report["advice"]
+
+
+@pytest.mark.parametrize("name, words", [
+    ("forever", TOO_LARGE), ("loop", MOVED % "/loop"), ("astray", MOVED % "ftp://h/"),
+    ("not-json", 'the answer is no JSON; it begins with "<html"'), ("empty", "the answer is empty, and no JSON"),
+    ("zipped", "compressed, which was not asked for"), ("end", "closed without a reply")])
+def test_calls_that_are_answered_badly(pipeline, name, words):
+    with RawServer() as server:
+        url = f"http://127.0.0.1:{server.port}/{name}"
+        report = pipeline(ONE + f'stages: [{{call: {{url: "{url}", values: {{x: /value}}, {CAREFUL}}}}}]\n'
+                          "sinks: {out: {type: 'null'}}\n")
+    told = report["outcome"].stderr
+    assert report["records_refused"] == 1 and url in told and words in told, told
+    assert report["verdict"] == "nothing delivered" and words in report["advice"]
+
+
+@pytest.mark.parametrize("name", ["forever", "zipped", "empty", "not-json"])
+def test_what_the_server_of_a_sink_says_beyond_2xx_does_not_matter(pipeline, name):
+    with RawServer() as server:
+        report = pipeline(ONE + f'sinks: {{out: {{type: http, url: "http://127.0.0.1:{server.port}/{name}", '
+                          f"{CAREFUL}}}}}\n")
+    assert report["records_stored"] == 1, report["outcome"].stderr
+
+
+def test_who_asks(pipeline):
+    """The remedy is said; where it moved is shown without what is secret in it."""
+    with http_peer(lambda asked: (401, "") if "login" in asked.path else
+                   (302, "", {"Location": "http://u:hunter2@h/x?token=hunter2"})) as peer:
+        for path, more, words in (("login", "", "it wants to know who asks: give `token`, or `user` and `password`"),
+                                  ("login", ", token: hunter2", "it does not take these credentials"),
+                                  ("moved", "", "that it has moved to http://***@h/x?token=***; give that address")):
+            report = pipeline(ONE + f'sinks: {{out: {{type: http, url: "http://127.0.0.1:{peer.port}/{path}", '
+                              f"timeout: 600ms, give_up: 1s{more}}}}}\n", status=None)
+            told = report["outcome"].stderr
+            assert words in told and "hunter2" not in told, told
 
 
 SECRETS = ("hunter2", "open%20sesame", "s3cr3t", "Zm9v")
