@@ -97,7 +97,7 @@ def read_fleet(bench, address, sensors, count, *options, timeout="10s"):
     times = collections.defaultdict(list)
     with open(out, encoding="utf-8") as file:
         for record in csv.DictReader(file):
-            times[record["sensor"]].append(datetime.datetime.fromisoformat(record["ts"][:26]))
+            times[record["sensor"]].append(datetime.datetime.fromisoformat(record["ts"]))
     discard(out)
     return report, [[(later - earlier).total_seconds() for earlier, later in itertools.pairwise(sorted(its))]
                     for its in times.values()]
