@@ -56,7 +56,8 @@ void sample_free(struct sample *sample)
 }
 
 /* The table was made by CODEC_READ_OPTIONS if its rows lie as far apart as the fields do. */
-const struct codec_read_options *sample_read_options(const struct weir_part *part, const void *options)
+/* The options with which a part reads bytes (CODEC_READ_OPTIONS), inside its options; NULL if it has none. */
+static const struct codec_read_options *read_options(const struct weir_part *part, const void *options)
 {
     const struct weir_option *format = option_find(part->options, "format");
     const struct weir_option *delimiter = option_find(part->options, "delimiter");
@@ -109,7 +110,7 @@ const char *sample_missing(const struct plan_node *source)
 
 int sample_schema(const struct plan_node *source, struct weir_schema **ret, struct weir_error *error)
 {
-    const struct codec_read_options *options = sample_read_options(source->part, source->options);
+    const struct codec_read_options *options = read_options(source->part, source->options);
     char *path = options ? first_file(source) : NULL;
     struct sample sample = {0};
     struct weir_error unread = {0}; /* weir run says it better, with the part's own words */

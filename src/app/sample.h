@@ -15,9 +15,6 @@ struct sample {
 int sample_read(const char *path, size_t most, struct sample *ret, struct weir_error *error);
 void sample_free(struct sample *sample);
 
-/* The options with which a part reads bytes (CODEC_READ_OPTIONS), inside its options; NULL if it has none. */
-const struct codec_read_options *sample_read_options(const struct weir_part *part, const void *options);
-
 /* The schema of the records of a source, from its first file: 0 and *ret a reference, or *ret NULL when it cannot be
  * known yet (no file, a stream). Negative: a mistake, with words. */
 int sample_schema(const struct plan_node *source, struct weir_schema **ret, struct weir_error *error);

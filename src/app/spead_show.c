@@ -27,7 +27,8 @@ static void show_format(struct weir_buffer *out, const struct spead_descriptor *
         buffer_string(out, " big-endian");
 }
 
-void spead_show_type(struct weir_buffer *out, const struct spead_descriptor *descriptor)
+/* "u16 (1000, ?)": the type and shape of a descriptor. */
+static void show_type(struct weir_buffer *out, const struct spead_descriptor *descriptor)
 {
     show_format(out, descriptor);
     if (descriptor->dimensions == 0)
@@ -61,7 +62,7 @@ void spead_show_book(struct weir_buffer *out, const struct spead_book *book)
     for (uint32_t i = 0; i < book->count; i++) {
         const struct spead_descriptor *entry = book->entries[i];
         type.size = 0;
-        spead_show_type(&type, entry);
+        show_type(&type, entry);
         buffer_format(out, "0x%04llx   %-20s %-24.*s ", (unsigned long long)entry->id, entry->name.data, (int)type.size,
                       type.data ? type.data : "");
         show_text(out, entry->description);
@@ -154,7 +155,7 @@ static void show_value(struct weir_buffer *out, const struct spead_book *book, c
     const struct spead_descriptor *descriptor = spead_book_find(book, value->id);
     struct weir_buffer type = {0};
     if (descriptor)
-        spead_show_type(&type, descriptor);
+        show_type(&type, descriptor);
     size_t begin = out->size;
     buffer_format(out, "  0x%04llx   %-20s %-24.*s ", (unsigned long long)value->id,
                   descriptor && descriptor->name.length ? descriptor->name.data : well_known(value), (int)type.size,

@@ -5,8 +5,6 @@
 #include "base/buffer.h"
 #include "net/spead_book.h"
 
-/* "u16 (1000, ?)": the type and shape of a descriptor. */
-void spead_show_type(struct weir_buffer *out, const struct spead_descriptor *descriptor);
 /* "heap 7: 8000 bytes in 6 packets, 64-48, from 127.0.0.1:40312", and a line for each item unless `brief`. */
 void spead_show_heap(struct weir_buffer *out, const struct weir_spead_heap *heap, const struct spead_book *book,
                      const char *source, bool brief);

@@ -129,7 +129,6 @@ bool task_park(struct weir_task *task, int64_t deadline);
 void task_breathe(struct weir_task *task);
 int task_spawn(struct loop *loop, struct weir_scope *scope, const char *name, weir_task_run *run, void *argument);
 void task_free_all(struct loop *loop);
-void event_remove(struct weir_event *event, struct weir_task *task);
 
 /* ---- scope.c ---- */
 

@@ -27,7 +27,7 @@ static void event_append(struct weir_event *event, struct weir_task *task)
     event->last = task;
 }
 
-void event_remove(struct weir_event *event, struct weir_task *task)
+static void remove_waiter(struct weir_event *event, struct weir_task *task)
 {
     if (task->wait_previous)
         task->wait_previous->wait_next = task->wait_next;
@@ -87,7 +87,7 @@ void task_wake(struct weir_task *task, int result)
     if (task->state != TASK_WAITING)
         return;
     if (task->event)
-        event_remove(task->event, task);
+        remove_waiter(task->event, task);
     task->event = NULL;
     if (task->timed)
         timers_clear(&task->loop->timers, task->timer);

@@ -28,19 +28,19 @@ static int64_t bucket_width(uint32_t bucket)
     return bucket < 2 * SUB ? 1 : INT64_C(1) << (bucket / SUB - 1);
 }
 
-int64_t histogram_bucket_least(uint32_t bucket)
+static int64_t bucket_least(uint32_t bucket)
 {
     return bucket < 2 * SUB ? (int64_t)bucket : (int64_t)(SUB + bucket % SUB) * bucket_width(bucket);
 }
 
 int64_t histogram_bucket_most(uint32_t bucket)
 {
-    return histogram_bucket_least(bucket) + bucket_width(bucket) - 1;
+    return bucket_least(bucket) + bucket_width(bucket) - 1;
 }
 
 static int64_t bucket_middle(uint32_t bucket)
 {
-    return histogram_bucket_least(bucket) + bucket_width(bucket) / 2;
+    return bucket_least(bucket) + bucket_width(bucket) / 2;
 }
 
 static inline uint64_t get(const _Atomic uint64_t *counter)

@@ -24,7 +24,6 @@ int64_t histogram_quantile(const struct histogram *histogram, double q);
 double histogram_mean(const struct histogram *histogram);
 double histogram_deviation(
     const struct histogram *histogram); /* standard deviation, of the buckets' middles; 0: empty */
-/* The least and the largest value that bucket `bucket` (below HISTOGRAM_BUCKETS) stands for. */
-int64_t histogram_bucket_least(uint32_t bucket);
+/* The largest value that bucket `bucket` (below HISTOGRAM_BUCKETS) stands for. */
 int64_t histogram_bucket_most(uint32_t bucket);
 #endif

@@ -4,6 +4,8 @@
 #include <endian.h>
 #include <string.h>
 
+enum { SHA256_SIZE = 32 };
+
 /* The first 32 bits of the fractional parts of the cube roots of the first 64 primes. */
 static const uint32_t constants[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -46,7 +48,7 @@ static void add_block(uint32_t state[8], const uint8_t *block)
         state[i] += a[i];
 }
 
-void sha256(const void *data, size_t size, uint8_t digest[SHA256_SIZE])
+static void digest_of(const void *data, size_t size, uint8_t digest[SHA256_SIZE])
 {
     uint32_t state[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
                          0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
@@ -71,7 +73,7 @@ void sha256(const void *data, size_t size, uint8_t digest[SHA256_SIZE])
 void sha256_hex(const void *data, size_t size, char hex[SHA256_HEX])
 {
     uint8_t digest[SHA256_SIZE];
-    sha256(data, size, digest);
+    digest_of(data, size, digest);
     for (int i = 0; i < SHA256_SIZE; i++) {
         hex[2 * i] = "0123456789abcdef"[digest[i] >> 4];
         hex[2 * i + 1] = "0123456789abcdef"[digest[i] & 15];

@@ -5,8 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SHA256_SIZE = 32, SHA256_HEX = 65 };
-void sha256(const void *data, size_t size, uint8_t digest[SHA256_SIZE]);
+enum { SHA256_HEX = 65 };
 /* The digest as 64 hexadecimal digits and a NUL. */
 void sha256_hex(const void *data, size_t size, char hex[SHA256_HEX]);
 #endif

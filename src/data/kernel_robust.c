@@ -77,7 +77,8 @@ static void replace(struct key *key, double old, double new)
 
 /* ---- Median and MAD -------------------------------------------------------------------------------------------- */
 
-double robust_median(const double *sorted, uint32_t count)
+/* Of `count` values in order; NaN when there is none. */
+static double median_of(const double *sorted, uint32_t count)
 {
     if (!count)
         return NAN;
@@ -86,7 +87,8 @@ double robust_median(const double *sorted, uint32_t count)
 
 /* Distances to the median, from the middle outwards: left(i) = median − sorted[half − 1 − i], right(j) = sorted[half +
  * j] − median. Of the `rank` + 1 smallest of both, `lefts` are on the left. */
-double robust_deviation(const double *sorted, uint32_t count, double median)
+/* MAD */
+static double deviation_of(const double *sorted, uint32_t count, double median)
 {
     if (!count || !isfinite(median))
         return NAN;
@@ -120,8 +122,8 @@ double robust_deviation(const double *sorted, uint32_t count, double median)
 
 static double score(const struct key *key, double value)
 {
-    double median = robust_median(key->sorted, key->head->sorted);
-    double divisor = ROBUST_SCALE * robust_deviation(key->sorted, key->head->sorted, median);
+    double median = median_of(key->sorted, key->head->sorted);
+    double divisor = ROBUST_SCALE * deviation_of(key->sorted, key->head->sorted, median);
     return divisor > 0 && divisor < INFINITY ? (value - median) / divisor : NAN;
 }
 

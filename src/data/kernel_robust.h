@@ -46,8 +46,4 @@ struct robust_rows {
 size_t robust_state_size(const struct robust_options *options);
 
 void robust_process(const struct robust_options *options, struct robust_rows *rows);
-
-/* Of `count` values in order; NaN when there is none. */
-double robust_median(const double *sorted, uint32_t count);
-double robust_deviation(const double *sorted, uint32_t count, double median); /* MAD */
 #endif

@@ -99,22 +99,3 @@ enum weir_type expr_type(const struct expr *expr)
 {
     return (enum weir_type)expr->program.result.type;
 }
-
-size_t expr_columns(const struct expr *expr, const char **names, size_t most)
-{
-    size_t count = 0;
-
-    for (uint32_t i = 0; i < expr->count && count < most; i++) {
-        size_t k = 0;
-        if (expr->nodes[i].kind != NODE_COLUMN) {
-            continue;
-        }
-        while (k < count && strcmp(names[k], expr->nodes[i].text.data) != 0) {
-            k++;
-        }
-        if (k == count) {
-            names[count++] = expr->nodes[i].text.data;
-        }
-    }
-    return count;
-}

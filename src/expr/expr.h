@@ -29,9 +29,6 @@ int expr_parse(struct weir_quoted source, struct expr **ret, struct weir_error *
 int expr_bind(struct expr *expr, const struct weir_schema *schema, struct weir_symbols *symbols,
               struct weir_error *error);
 enum weir_type expr_type(const struct expr *expr);
-/* The names of columns that the expression uses, each once and at most `most`; they live as long as expr. Returns how
- * many. For `weir check` before types are known. */
-size_t expr_columns(const struct expr *expr, const char **names, size_t most);
 /* Evaluates over all rows of a batch (its schema is the bound one): `out` is an array of batch->rows values of
  * expr_type. Rows outside the selection get some value. Scratch memory is kept in the expr: one thread at a time. 0, or
  * -ENOMEM. */

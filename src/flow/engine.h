@@ -331,7 +331,6 @@ enum step sink_step(struct machine *machine);
 /* Rows of a written batch are not to be settled as stored with the next commit. */
 void sink_forget(struct sink *sink, const struct weir_batch *batch, const uint32_t *rows, uint32_t count);
 int64_t sink_encode(void *owner, struct turn *turn); /* the sink edge's `complete` */
-void lane_count_cost(struct pipeline *pipeline, int64_t busy_ns, uint64_t records);
 
 /* room.c: memory for a turn of this input, before it is taken; when it has run, what it took from the lane's pool */
 bool room_take(struct lane *lane, const struct input *input, const struct edge_next *next);

@@ -225,7 +225,7 @@ static int open_pending(struct lane *lane, const struct input *input, const stru
     return 0;
 }
 
-void lane_count_cost(struct pipeline *pipeline, int64_t busy_ns, uint64_t records)
+static void count_cost(struct pipeline *pipeline, int64_t busy_ns, uint64_t records)
 {
     if (!records)
         return;
@@ -362,7 +362,7 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
     input->piece = 0;
     atomic_store(&input->halved_ticket, UINT64_MAX);
     turn_free(turn);
-    lane_count_cost(pipeline, weir_now(&lane->machine.context) - start, records);
+    count_cost(pipeline, weir_now(&lane->machine.context) - start, records);
     return STEP_RAN;
 }
 

@@ -149,15 +149,6 @@ uint32_t level_bad_statuses(const struct load_level *level, const struct load_ta
     return count;
 }
 
-bool level_nobody(const struct load_level *level)
-{
-    uint64_t all = 0, nobody = level_ended(level, LOAD_REFUSED) + level_ended(level, LOAD_CONNECT) +
-                               level_ended(level, LOAD_TLS) + level_ended(level, LOAD_OTHER);
-    for (int i = 0; i < LOAD_ENDS; i++)
-        all += level_ended(level, (enum load_end)i);
-    return all > 0 && nobody == all;
-}
-
 /* ---- Which level to use ------------------------------------------------------------------------------------------ */
 
 static bool good_enough(const struct load_level *level, const struct judge_limits *limits)

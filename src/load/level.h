@@ -52,8 +52,6 @@ struct level_status {
 };
 uint32_t level_bad_statuses(const struct load_level *level, const struct load_target *target, struct level_status *out,
                             uint32_t most);
-/* No reply at all: all attempts ended without a connection. */
-bool level_nobody(const struct load_level *level);
 
 /* ---- Which level to use ------------------------------------------------------------------------------------------ */
 

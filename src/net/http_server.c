@@ -216,7 +216,7 @@ static void describe(struct http_question *question, struct http_slot *slot, siz
 
 /* ---- Answers ---------------------------------------------------------------------------------------------------- */
 
-const char *http_status_words(int status)
+static const char *status_words(int status)
 {
     static const struct {
         int status;
@@ -258,7 +258,7 @@ int http_answer(struct weir_context *context, struct http_question *question, in
         return -ENOMEM;
     struct weir_buffer *out = &slot->bytes;
     bool bodiless = status == 204 || status == 304;
-    buffer_format(out, "HTTP/1.1 %d %s\r\n", status, http_status_words(status));
+    buffer_format(out, "HTTP/1.1 %d %s\r\n", status, status_words(status));
     if (!bodiless)
         buffer_format(out, "Content-Type: %s\r\nContent-Length: %zu\r\n", content_type, size);
     if (!question->keep_alive)

@@ -80,7 +80,6 @@ void http_question_forget(struct http_question *question);
 bool http_question_is(const struct http_question *question, const char *method, const char *path);
 /* The value of a parameter of the query, percent-decoded into out; false: not there, or too long. */
 bool http_question_parameter(const struct http_question *question, const char *name, char *out, size_t size);
-const char *http_status_words(int status); /* "Not Found"; static */
 
 struct http_server_counters {
     uint64_t accepted, turned_away, requests, malformed, bytes_received, bytes_sent;

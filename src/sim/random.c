@@ -71,11 +71,6 @@ int distribution_named(const char *name, enum distribution_kind *ret)
     return -EINVAL;
 }
 
-const char *distribution_name(enum distribution_kind kind)
-{
-    return names[kind];
-}
-
 int64_t distribution_draw(const struct distribution *distribution, struct random *random)
 {
     double mean = (double)distribution->mean_ns, spread = (double)distribution->spread_ns, drawn = mean;

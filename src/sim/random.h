@@ -33,7 +33,6 @@ struct distribution {
 };
 /* 0, or -EINVAL: no such name. */
 int distribution_named(const char *name, enum distribution_kind *ret);
-const char *distribution_name(enum distribution_kind kind);                                /* "lognormal"; static */
 int64_t distribution_draw(const struct distribution *distribution, struct random *random); /* ≥ 0 */
 
 #endif
