@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What waiting costs: tasks beside asyncio, and a fleet of HTTP sensors beside aiohttp and a bare epoll loop, all of
-them against one server (weir simulate fleet); neighbours of broken sensors; the adaptive limit."""
+them against one server (weir simulate fleet); neighbours of broken sensors; the adaptive limit; a simulated day."""
 import collections
 import contextlib
 import csv
@@ -12,6 +12,7 @@ import re
 import signal
 import statistics
 import subprocess
+import time
 
 from harness import HERE, PYTHON, Failed, discard, median
 from table import Row, nanoseconds
@@ -202,4 +203,38 @@ def limits(bench):
         return [failed("adaptive limit", failure)]
 
 
-SECTIONS = {"tasks": tasks, "fleet": fleet, "limit": limits}
+# ---- Simulated ------------------------------------------------------------------------------------------------------
+
+DAY = """\
+sources:
+  fleet: {type: http, url: "http://plant.example/sensor/{0..99}", every: 60s, timeout: 2s}
+sinks:
+  none: {type: "null"}
+"""
+# One hangs, three reset, one talks garbage, all fail and stall now and then, and every half hour nobody listens.
+FAULTS = ("sensor=0", "mode=hang", "sensor=1..3", "mode=reset", "sensor=4", "mode=garbage", "fail=0.01", "stall=0.001",
+          "stall_time=30s", "restart_every=30min", "down=30s")
+
+
+def day(bench):
+    job, goal = "24 simulated hours of 100 sensors with faults, read every minute", "≤ 10 s, all accounted for"
+    faults = [word for fault in FAULTS for word in ("--fleet", fault)]
+
+    def run():
+        began = time.monotonic()
+        report = bench.pipeline(DAY, "--simulated", "--seed", "7", "--duration", "24h", *faults)
+        took = time.monotonic() - began
+        facts = {fact["name"]: fact.get("value") for fact in report["facts"]}
+        if report["records_stored"] != facts["answers"]:
+            raise Failed(f"{facts['answers']} answers, but {report['records_stored']} records")
+        return took, facts
+
+    runs = bench.in_turns({"a day": run})["a day"]
+    if isinstance(runs, Failed):
+        return [failed(job, runs, goal)]
+    took, facts = median([run[0] for run in runs]), runs[0][1]
+    return [Row(job, f"{took:.1f} s", f"{facts['answers']:,.0f} answers, {facts['failed']:,.0f} readings failed",
+                goal=goal, met=took <= 10, figures={"seconds": took})]
+
+
+SECTIONS = {"tasks": tasks, "fleet": fleet, "limit": limits, "day": day}

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """The http source against a simulated fleet on real sockets, and weir compare."""
+import contextlib
 import json
+import os
 import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +98,39 @@ def test_compare_is_interrupted_while_it_reads_one_after_the_other(tmp_path, fle
         process.send_signal(signal.SIGINT)
         _, words = process.communicate(timeout=30)
     assert "interrupted" in words
+
+
+def resident_and_descriptors(process):
+    folder = Path("/proc") / str(process.pid)
+    pages = int((folder / "statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE"), len(list((folder / "fd").iterdir()))
+
+
+@pytest.mark.parametrize("polls", [10_000, pytest.param(1_000_000, marks=pytest.mark.soak)])
+def test_many_polls_over_sockets_leave_nothing_behind(tmp_path, polls):
+    """Of ten sensors, whose server fails now and then and is gone every half second, so that they connect again."""
+    sensors = 10
+    path = tmp_path / "p.yaml"
+    with simulated("fleet", "--sensors", sensors, "--latency", "0s", "--set", "fail=0.0005", "--set",
+                   "restart_every=500ms", "--set", "down=10ms") as port:
+        path.write_text(f"""
+            sources:
+              f: {{type: http, url: "http://127.0.0.1:{port}/sensor/{{0..{sensors - 1}}}", every: 0s, spread: 0,
+                   count: {polls // sensors}}}
+            sinks:
+              none: {{type: "null"}}
+        """)
+        seen = []
+        with subprocess.Popen([str(BINARY), "run", str(path), "--json", "--quiet"], stdout=subprocess.PIPE, text=True,
+                              env=environment()) as process:
+            while process.poll() is None:
+                with contextlib.suppress(OSError):  # it ends just now
+                    seen.append(resident_and_descriptors(process))
+                time.sleep(0.02)
+            report = json.loads(process.stdout.read())
+        assert process.returncode == 0
+    facts = {fact["name"]: fact.get("value") for fact in report["facts"] if fact["part"] == "f"}
+    assert report["records_stored"] == facts["answers"] and facts["answers"] + facts["failed"] == polls
+    assert max(descriptors for _, descriptors in seen) <= sensors + 24
+    third = len(seen) // 3
+    assert max(size for size, _ in seen[-third:]) <= max(size for size, _ in seen[third:2 * third]) + 2 * 2**20
