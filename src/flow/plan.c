@@ -29,18 +29,22 @@ static struct weir_mark mark_of(const struct plan_node *node, const char *key)
 int plan_no_key(const struct plan_node *node, const struct weir_schema *in, const char *key, struct weir_error *error)
 {
     const char *names[NAMES_MAX];
-    struct weir_buffer list = {0};
+    struct weir_buffer words = {0};
     uint32_t count = in->count < NAMES_MAX ? in->count : NAMES_MAX;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count; i++)
         names[i] = in->fields[i].name;
-        buffer_format(&list, "%s%s", i ? ", " : "", names[i]);
-    }
     const char *near = error_nearest(key, names, count);
-    const bool listed = !list.failed && list.size;
-    int code = weir_fail_at(error, -EINVAL, mark_of(node, key), "%s: no column \"%s\" to group by%s%s%s%s%.*s%s",
-                            node->name, key, near ? "; did you mean \"" : "; ", near ? near : "", near ? "\"? " : "",
-                            near ? "There are: " : "there are: ", listed ? (int)list.size : 0, listed ? list.data : "",
-                            in->count > count ? ", ..." : "");
-    buffer_free(&list);
+    if (near)
+        buffer_format(&words, "; did you mean \"%s\"? There are: ", near);
+    else
+        buffer_string(&words, "; there are: ");
+    for (uint32_t i = 0; i < count; i++)
+        buffer_format(&words, "%s%s", i ? ", " : "", names[i]);
+    if (in->count > count)
+        buffer_string(&words, ", ...");
+    buffer_append(&words, "", 1);
+    int code = weir_fail_at(error, -EINVAL, mark_of(node, key), "%s: no column \"%s\" to group by%s", node->name, key,
+                            words.failed ? "" : words.data);
+    buffer_free(&words);
     return code;
 }

@@ -59,7 +59,8 @@ static void put_head(const struct plot *plot, struct weir_buffer *out)
     buffer_format(out,
                   "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
                   "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" "
-                  "role=\"img\" font-family=\"sans-serif\" font-size=\"13\">\n<title>",
+                  "style=\"max-width:100%%;height:auto\" role=\"img\" font-family=\"sans-serif\" font-size=\"13\">\n"
+                  "<title>",
                   WIDTH, HEIGHT, WIDTH, HEIGHT);
     put_text(out, plot->title);
     buffer_format(out,
