@@ -136,6 +136,7 @@ def rendered(tmp_path_factory):
     (folder / "page.html").write_text(f"{page}<pre id='found'></pre><script>{MEASURE}</script>", encoding="utf-8")
     done = subprocess.run([CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
                            "--disable-extensions", "--disable-background-networking", "--disable-dev-shm-usage",
+                           "--window-size=1000,800",  # a picture shrinks to a narrower one
                            f"--user-data-dir={folder / 'browser'}", "--dump-dom", (folder / "page.html").as_uri()],
                           capture_output=True, timeout=120 * SLOWNESS, check=False)
     text = done.stdout.decode("utf-8", "replace")
