@@ -70,7 +70,8 @@ def test_to_itself(variant):
 
 def test_one_number_in_each_heap_is_verified():
     """They go in the item's pointer. The receiver ends with the first stop item."""
-    received = check(transfer(WEIR_RECV, WEIR_SEND, f"127.0.0.1:{free_port()}", ["--heap-size", "4"], ["--quiet"], STOPS))
+    received = check(transfer(WEIR_RECV, WEIR_SEND, f"127.0.0.1:{free_port()}", ["--heap-size", "4"], ["--quiet"],
+                              STOPS))
     assert received.startswith("Received 20 heaps in ") and ", 20 verified\n" in received
 
 
