@@ -261,7 +261,10 @@ struct weir_stage {
      * stage with several inputs leaves *out NULL while it cannot say yet, for want of the others' schemas; each of its
      * inputs is bound before the first batch of it. */
     int (*bind)(void *self, struct weir_env *env, struct weir_schema *in, struct weir_schema **out);
-    /* `in` belongs to the caller and is immutable; in->count > 0. Emits any number of batches. Does not wait. */
+    /* `in` belongs to the caller and is immutable; in->count > 0. Emits any number of batches. Does not wait. Where
+     * much is to be emitted it may return 1 after a part of it: then it is called again with the same batch, when there
+     * is room for more and before anything else of the stage is. If it fails then, it has settled what is left itself.
+     */
     int (*process)(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out);
     /* Event time has come to time_ns (INT64_MAX: the end of the stream), in all that this instance is given; all that
      * the parts in front emit at this time has come. Each lane's instance is told: a stage that has this and no key is

@@ -9,18 +9,28 @@
 /* Turns of a source on the way: its batches, whose number its account limits; as many that say it is idle; its end. */
 enum { EDGE_WINDOW = 2 * ACCOUNT_WINDOW + 8 };
 
+enum { AHEAD_MOST = 2 }; /* pieces of a part that wait while others of its turn are not as far */
+
 struct slot {                      /* of a turn */
-    uint32_t piece;                /* that is collected now */
+    uint32_t piece;                /* that comes out next */
     bool combining;                /* somebody puts it together, and will look for the next */
     struct turn *combined, **last; /* pieces whose turn is not yet the next */
     bool complete;                 /* the last one is among them */
 };
 
+struct part {           /* of a turn */
+    struct turn *queue; /* pieces by their numbers */
+    struct turn *held;  /* what was taken off it and has not gone out yet */
+    uint32_t piece;     /* that is taken off next */
+    bool sated;         /* what is held lies behind what others bring: no more is taken off yet */
+    bool done;          /* all of it has gone out */
+};
+
 struct stream { /* of one source */
     struct slot *slots;
-    struct turn **part_memory; /* for each part a list of pieces, and what is taken off it to be combined */
-    bool *part_done;           /* it brought its last piece */
-    uint64_t next;             /* sequence that becomes ready next */
+    struct part *part_memory;   /* for each slot and part */
+    struct turn **taken_memory; /* for each slot what is combined at last */
+    uint64_t next;              /* sequence that becomes ready next */
     uint32_t parts;
 };
 
@@ -44,14 +54,9 @@ struct edge {
 };
 
 /* The parts of a slot. Slots are not prepared: those that no turn ever comes to cost no memory. */
-static struct turn **slot_parts(const struct stream *stream, const struct slot *slot)
+static struct part *slot_parts(const struct stream *stream, const struct slot *slot)
 {
-    return stream->part_memory + (size_t)(slot - stream->slots) * 2 * stream->parts;
-}
-
-static bool *slot_done(const struct stream *stream, const struct slot *slot)
-{
-    return stream->part_done + (size_t)(slot - stream->slots) * stream->parts;
+    return stream->part_memory + (size_t)(slot - stream->slots) * stream->parts;
 }
 
 static int init_streams(struct edge *edge, const struct edge_options *options)
@@ -65,9 +70,9 @@ static int init_streams(struct edge *edge, const struct edge_options *options)
         if (!options->ordered)
             continue;
         stream->slots = memory_zeroed(EDGE_WINDOW, sizeof *stream->slots);
-        stream->part_memory = memory_zeroed((size_t)EDGE_WINDOW * 2 * stream->parts, sizeof *stream->part_memory);
-        stream->part_done = memory_zeroed((size_t)EDGE_WINDOW * stream->parts, sizeof *stream->part_done);
-        if (!stream->slots || !stream->part_memory || !stream->part_done)
+        stream->part_memory = memory_zeroed((size_t)EDGE_WINDOW * stream->parts, sizeof *stream->part_memory);
+        stream->taken_memory = memory_zeroed((size_t)EDGE_WINDOW * stream->parts, sizeof(struct turn *));
+        if (!stream->slots || !stream->part_memory || !stream->taken_memory)
             return -1;
     }
     return 0;
@@ -108,12 +113,14 @@ void edge_free(struct edge *edge)
         struct stream *stream = &edge->streams[i];
         for (size_t j = 0; stream->slots && j < EDGE_WINDOW; j++) {
             discard(stream->slots[j].combined);
-            for (uint32_t part = 0; part < stream->parts && stream->part_memory; part++)
-                discard(stream->part_memory[j * 2 * stream->parts + part]);
+            for (uint32_t k = 0; k < stream->parts && stream->part_memory; k++) {
+                discard(stream->part_memory[j * stream->parts + k].queue);
+                discard(stream->part_memory[j * stream->parts + k].held);
+            }
         }
         memory_free(stream->slots);
         memory_free(stream->part_memory);
-        memory_free(stream->part_done);
+        memory_free(stream->taken_memory);
     }
     memory_free(edge->streams);
     memory_free(edge->consumers.items);
@@ -294,67 +301,162 @@ static void add_piece(struct turn **link, struct turn *turn)
     *link = turn;
 }
 
-/* Takes the piece that is collected off the parts, if it is whole. Returns in how many parts it comes; 0: not yet. */
-static uint32_t take_pieces(struct stream *stream, struct slot *slot, struct turn ***ret)
+/* ---- Pieces ----------------------------------------------------------------------------------------------------- */
+
+/* Is there what is needed for the next piece to come out: of each part that may have something in front of the others,
+ * its next? */
+static bool pieces_ready(const struct stream *stream, const struct slot *slot)
 {
-    struct turn **parts = slot_parts(stream, slot), **taken = parts + stream->parts;
-    bool *done = slot_done(stream, slot);
-    uint32_t count = 0;
+    const struct part *parts = slot_parts(stream, slot);
     for (uint32_t i = 0; i < stream->parts; i++)
-        if (!done[i] && !(parts[i] && parts[i]->piece == slot->piece))
-            return 0;
-    for (uint32_t i = 0; i < stream->parts; i++) {
-        if (done[i])
-            continue;
-        taken[count] = parts[i];
-        parts[i] = parts[i]->next;
-        taken[count]->next = NULL;
-        done[i] = !taken[count++]->more;
-    }
-    *ret = taken;
-    return count;
+        if (!parts[i].done && !parts[i].sated && !(parts[i].queue && parts[i].queue->piece == parts[i].piece))
+            return false;
+    return true;
 }
 
-/* One turn of a piece's parts; the last one if no part has more. */
-static struct turn *combine_pieces(struct turn **parts, uint32_t count, struct weir_pool *pool)
+/* Takes them off the queues. Returns how many parts have more behind what is held. */
+static uint32_t pull_pieces(const struct stream *stream, const struct slot *slot)
 {
-    uint32_t piece = parts[0]->piece;
-    bool more = false;
+    struct part *parts = slot_parts(stream, slot);
+    uint32_t more = 0;
+    for (uint32_t i = 0; i < stream->parts; i++) {
+        struct part *part = &parts[i];
+        if (part->done)
+            continue;
+        if (!part->sated) {
+            struct turn *piece = part->queue;
+            part->queue = piece->next;
+            part->piece = piece->more ? part->piece + 1 : 0;
+            part->sated = true;
+            piece->next = NULL;
+            part->held = part->held ? turn_join(part->held, piece) : piece;
+        }
+        more += part->held->more;
+    }
+    return more;
+}
+
+/* How far the rows may go out that are held, when some parts have more: up to the position at which the first of those
+ * parts will go on; of the parts behind that one, up to what is before it. */
+struct reach {
+    uint64_t until;
+    uint32_t part;
+};
+
+static struct reach find_reach(const struct part *parts, uint32_t count)
+{
+    struct reach reach = {UINT64_MAX, UINT32_MAX};
     for (uint32_t i = 0; i < count; i++)
-        more = more || parts[i]->more;
-    for (uint32_t i = 0; more && i < count; i++)
-        turn_drop_control(parts[i]);
-    struct turn *turn = turn_combine(parts, count, pool);
-    turn->piece = piece;
-    turn->more = more;
-    return turn;
+        if (!parts[i].done && parts[i].held->more && (reach.part == UINT32_MAX || parts[i].held->until < reach.until))
+            reach = (struct reach){parts[i].held->until, i};
+    return reach;
+}
+
+/* The next piece of what the parts hold, or NULL: nothing can go out yet. */
+static struct turn *combine_front(const struct stream *stream, struct slot *slot, struct weir_pool *pool)
+{
+    struct part *parts = slot_parts(stream, slot);
+    const struct reach reach = find_reach(parts, stream->parts);
+    struct turn *model = parts[reach.part].held, *front = turn_new(model->source, model->sequence);
+    if (front) {
+        front->receipt = receipt_hold(model->receipt);
+        front->ticket = model->ticket;
+        front->grain = model->grain;
+        front->until = reach.until;
+        front->more = true;
+    }
+    for (uint32_t i = 0; i < stream->parts; i++) {
+        struct part *part = &parts[i];
+        if (part->done)
+            continue;
+        if (front)
+            turn_move_front(part->held, front, reach.until, i <= reach.part, pool);
+        part->sated = part->held->more && (part->held->until > reach.until || (!front && i != reach.part));
+        if (part->held->more)
+            continue;
+        part->done = !turn_has(part->held, MESSAGE_DATA);
+        part->sated = !part->done;
+        if (part->done) { /* its times are those of the parts that have more */
+            turn_free(part->held);
+            part->held = NULL;
+        }
+    }
+    if (!front || !front->first) {
+        turn_free(front);
+        return NULL;
+    }
+    return turn_combine(&front, 1, pool);
+}
+
+/* All that is left of a turn. */
+static struct turn *combine_rest(const struct stream *stream, struct slot *slot, struct weir_pool *pool)
+{
+    struct part *parts = slot_parts(stream, slot);
+    struct turn **taken = stream->taken_memory + (size_t)(slot - stream->slots) * stream->parts;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < stream->parts; i++) {
+        if (parts[i].held)
+            taken[count++] = parts[i].held;
+        parts[i].held = NULL;
+        parts[i].piece = 0;
+        parts[i].sated = parts[i].done = false;
+    }
+    for (uint32_t i = 0; i < count; i++)
+        turn_leave_gone(taken[i], pool);
+    return turn_combine(taken, count, pool);
 }
 
 /* Called with the lock, which is let go meanwhile. */
 static int64_t collect(struct edge *edge, struct stream *stream, struct slot *slot, struct weir_pool *pool,
                        struct turn **dropped)
 {
-    struct turn **parts;
-    uint32_t count;
+    const bool combine = stream->parts > 1 || edge->options.merge;
     int64_t spent = 0;
-    while (!slot->combining && (count = take_pieces(stream, slot, &parts))) {
+    while (!slot->combining && pieces_ready(stream, slot)) {
+        const bool last = pull_pieces(stream, slot) == 0;
+        struct part *parts = slot_parts(stream, slot);
+        struct turn *turn = NULL;
         slot->combining = true;
         pthread_mutex_unlock(&edge->lock);
-        bool combine = stream->parts > 1 || edge->options.merge;
-        struct turn *turn = combine ? combine_pieces(parts, count, pool) : parts[0];
-        spent += finish(edge, turn);
+        if (!combine) {
+            turn = parts[0].held;
+            parts[0].held = NULL;
+            parts[0].sated = false;
+        } else {
+            turn = last ? combine_rest(stream, slot, pool) : combine_front(stream, slot, pool);
+        }
+        if (turn) {
+            turn->piece = slot->piece;
+            turn->more = !last;
+            spent += finish(edge, turn);
+        }
         pthread_mutex_lock(&edge->lock);
         slot->combining = false;
-        slot->piece = turn->more ? slot->piece + 1 : 0;
-        bool last = !turn->more;
-        add_combined(slot, turn);
-        if (last)
-            memset(slot_done(stream, slot), 0, stream->parts * sizeof(bool));
-        release_ready(edge, stream, dropped);
+        if (turn) {
+            slot->piece = last ? 0 : slot->piece + 1;
+            add_combined(slot, turn);
+            release_ready(edge, stream, dropped);
+        }
         if (last)
             break;
     }
     return spent;
+}
+
+bool edge_ahead(struct edge *edge, uint32_t source, uint64_t sequence, uint32_t part)
+{
+    const struct stream *stream = &edge->streams[source];
+    uint32_t count = 0;
+    if (!edge->options.ordered || stream->parts < 2)
+        return false;
+    pthread_mutex_lock(&edge->lock);
+    const struct part *parts = slot_parts(stream, &stream->slots[sequence % EDGE_WINDOW]);
+    for (const struct turn *turn = parts[part].queue; turn && count < AHEAD_MOST; turn = turn->next)
+        count++;
+    if (count == AHEAD_MOST)
+        atomic_store(&edge->blocked, true);
+    pthread_mutex_unlock(&edge->lock);
+    return count == AHEAD_MOST;
 }
 
 int64_t edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct weir_pool *pool)
@@ -362,6 +464,7 @@ int64_t edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct 
     struct stream *stream = &edge->streams[turn->source];
     struct turn *dropped = NULL;
     int64_t spent = 0;
+    bool wake = false; /* those who were ahead of others */
     bool whole = !edge->options.ordered || (stream->parts == 1 && !edge->options.merge && !turn->more && !turn->piece);
     if (whole)
         spent = finish(edge, turn);
@@ -374,14 +477,18 @@ int64_t edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct 
             add_combined(slot, turn);
             release_ready(edge, stream, &dropped);
         } else {
-            add_piece(&slot_parts(stream, slot)[part], turn);
+            const bool pieces = turn->piece || turn->more;
+            add_piece(&slot_parts(stream, slot)[part].queue, turn);
             spent = collect(edge, stream, slot, pool, &dropped);
+            wake = pieces && stream->parts > 1 && atomic_exchange(&edge->blocked, false);
         }
     }
     bool ready = edge->first != NULL;
     pthread_mutex_unlock(&edge->lock);
     if (ready)
         wake_one(&edge->consumers);
+    if (wake)
+        wake_all(&edge->producers);
     discard(dropped);
     return spent;
 }

@@ -10,8 +10,9 @@
  * Whoever brings the last part combines them (outside the lock, on its own thread). The limit in bytes is asked
  * before a producer starts on a turn and may be overshot by what is being worked on at that moment, one turn each.
  *
- * What came of a turn may be too much to be handed in at once: then it comes in pieces (turn->more), which are combined
- * and become ready one by one, as soon as each part has brought its own; the last has the times and the end.
+ * What came of a turn may be too much to be handed in at once: then each part comes in pieces of its own (turn->more),
+ * in the order of position. They are merged as they come: what lies before all that is still to come goes out, in
+ * pieces again; the rest is held until then. The last piece has the times and the end.
  *
  * When full: `block` gives no credit; `drop_newest` settles the data of what comes as dropped; `drop_oldest` that of
  * what has waited longest. Control messages are never dropped.
@@ -51,8 +52,10 @@ void edge_narrow(struct edge *edge, size_t most);
 
 /* True when there is room. False: the caller is noted as blocked and its waiter woken later. Any producer. */
 bool edge_credit(struct edge *edge);
-/* The same without noting anything. */
-bool edge_full(const struct edge *edge);
+/* True: this part of a turn has brought more pieces than can go out before others have brought theirs; noted as above.
+ */
+bool edge_ahead(struct edge *edge, uint32_t source, uint64_t sequence, uint32_t part);
+bool edge_full(const struct edge *edge); /* as edge_credit, without noting anything */
 
 /* Hands in part `part` of a turn; takes it over. `pool`: the calling thread's, for combining. Returns the time that
  * `complete` took, if this call made it; else 0. */

@@ -83,6 +83,14 @@ struct weir_out { /* what process gets as `out` */
     struct async_turn *turn; /* of an asynchronous stage: where what its call emits is collected; else NULL */
 };
 
+/* A batch of which a stage has emitted a part; or that came after such a one. */
+struct waiting {
+    struct waiting *next;
+    struct weir_batch *batch, *replaced; /* replaced: by weir_key_states */
+    uint32_t input, mark;
+    bool begun;
+};
+
 struct weir_engine_node {
     struct pipeline *pipeline;
     const struct plan_node *plan;
@@ -110,6 +118,8 @@ struct weir_engine_node {
     uint32_t sources;  /* how many lead here */
     int64_t watermark; /* the least of them */
     bool told;         /* of it; false: the stage has more to emit at this time */
+    struct waiting *waiting;
+    uint64_t emitted_until; /* position of the last row that it emitted */
 };
 
 /* ---- Lanes ----------------------------------------------------------------------------------------------------- */
@@ -153,8 +163,9 @@ struct input { /* of a lane: an edge and the tree behind it */
     struct turn *halved;
     const struct message *at; /* its message whose time is being told; NULL: `latest` is */
     uint32_t at_node;
-    int64_t latest; /* event time by the turn's own data; INT64_MIN: none */
-    uint32_t piece;
+    int64_t latest;                 /* event time by the turn's own data; INT64_MIN: none */
+    uint32_t *pieces;               /* of each source: how many of the turn's went out so far */
+    int64_t ahead_since;            /* what went out of it waits for other lanes; 0: does not */
     _Atomic uint64_t halved_ticket; /* for other lanes; UINT64_MAX: there is none */
     uint64_t grown[ROOM_SIZES];     /* how many bytes turns took lately, by how many they had; 0: not known yet */
 };
@@ -179,6 +190,7 @@ struct lane {
     uint64_t refused_before;      /* of the budget for batches, when the turn began */
     uint32_t current_source;
     uint32_t current_mark;    /* of nodes' marks: the input and source of the turn that runs */
+    uint32_t waiting;         /* batches that nodes have not emitted all of */
     uint64_t child_ns;        /* time in children of the node that runs: to be taken off its own */
     struct histogram latency; /* of records stored on the lane */
     _Atomic uint64_t records_stored;
@@ -365,6 +377,9 @@ int node_bind(struct weir_engine_node *node, uint32_t input, struct weir_schema 
 void node_schema(struct weir_engine_node *node, uint32_t input, struct weir_schema *schema);
 /* True: the stage emitted a piece of what it has to at this time: to be called again, with room for the next. */
 bool node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_ns);
+/* Is there a batch that came by `mark` and was not emitted whole? Goes on with the first of those. */
+bool node_waits(const struct weir_engine_node *node, uint32_t mark);
+void node_continue(struct weir_engine_node *node);
 void fanout_data(struct lane *lane, struct fanout *fanout, struct weir_batch *batch); /* borrows */
 void fanout_schema(struct lane *lane, struct fanout *fanout, struct weir_schema *schema);
 /* Charges the sink, or the lane's end of it, with the time that the observer takes. */

@@ -12,7 +12,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum { STUCK_MOST_S = 10 }; /* without memory for a block although others may still give some back */
+enum { STUCK_MOST_S = 10 };  /* without memory for a block although others may still give some back */
+enum { AHEAD_MOST_MS = 50 }; /* how long a lane waits for the pieces of others before it brings more of its own */
 
 /* ---- Decoding -------------------------------------------------------------------------------------------------- */
 
@@ -219,8 +220,9 @@ static int open_pending(struct lane *lane, const struct input *input, const stru
         output->pending->sequence = turn->sequence;
         output->pending->ticket = turn->ticket;
         output->pending->grain = turn->grain;
-        output->pending->piece = turn->piece + input->piece;
+        output->pending->piece = input->pieces[turn->source];
         output->pending->more = turn->more;
+        output->pending->until = turn->until;
     }
     return 0;
 }
@@ -318,14 +320,55 @@ static uint64_t run_data(struct lane *lane, struct input *input, struct turn *tu
     return records;
 }
 
+static bool lane_waits(const struct lane *lane, const struct input *input)
+{
+    for (uint32_t i = 0; lane->waiting && i < input->node_count; i++)
+        if (node_waits(input->nodes[i], lane->current_mark))
+            return true;
+    return false;
+}
+
+/* Goes on with a batch that a node has not emitted all of: the one nearest the sinks. True: that is not the last. */
+static bool continue_nodes(struct lane *lane, const struct input *input)
+{
+    for (uint32_t i = input->node_count; lane->waiting && i-- > 0;)
+        if (node_waits(input->nodes[i], lane->current_mark)) {
+            node_continue(input->nodes[i]);
+            break;
+        }
+    return lane_waits(lane, input);
+}
+
+/* What comes of the turn later has this position, or later ones. */
+static uint64_t find_until(const struct lane *lane, const struct input *input, const struct turn *turn)
+{
+    uint64_t until = turn->more ? turn->until : UINT64_MAX;
+    bool waits = false;
+    for (uint32_t i = 0; lane->waiting && i < input->node_count; i++) {
+        const struct weir_engine_node *node = input->nodes[i];
+        if (!node_waits(node, lane->current_mark))
+            continue;
+        until = node->emitted_until < until ? node->emitted_until : until;
+        waits = true;
+    }
+    if (!waits && input->nodes[input->at_node]->emitted_until < until)
+        until = input->nodes[input->at_node]->emitted_until;
+    return until;
+}
+
 /* What there is so far goes out, and the turn waits for room for more. */
 static enum step halve(struct lane *lane, struct input *input, struct turn *turn)
 {
-    for (uint32_t i = 0; i < input->use_count; i++)
-        lane->outputs[input->uses[i].output].pending->more = true;
+    const uint64_t until = find_until(lane, input, turn);
+    for (uint32_t i = 0; i < input->use_count; i++) {
+        struct turn *pending = lane->outputs[input->uses[i].output].pending;
+        pending->more = true;
+        pending->until = until;
+    }
     submit_outputs(lane, input);
-    input->piece++;
+    input->pieces[turn->source]++;
     input->halved = turn;
+    input->ahead_since = 0;
     atomic_store(&input->halved_ticket, turn->ticket);
     return STEP_RAN;
 }
@@ -353,13 +396,15 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
         count_decoding(lane, turn, weir_now(&lane->machine.context) - start);
     if (begins)
         records = run_data(lane, input, turn);
-    if (!advance_times(lane, input, turn))
+    if ((begins ? lane_waits(lane, input) : continue_nodes(lane, input)) || !advance_times(lane, input, turn)) {
+        room_learn(lane, input, turn, pool_taken(lane->machine.pool) - taken);
         return halve(lane, input, turn);
+    }
     pass_control(lane, input, turn, input->latest);
     submit_outputs(lane, input);
     room_learn(lane, input, turn, pool_taken(lane->machine.pool) - taken);
     input->halved = NULL;
-    input->piece = 0;
+    input->pieces[turn->source] = turn->more ? input->pieces[turn->source] + 1 : 0;
     atomic_store(&input->halved_ticket, UINT64_MAX);
     turn_free(turn);
     count_cost(pipeline, weir_now(&lane->machine.context) - start, records);
@@ -375,12 +420,59 @@ static enum step run_measured(struct lane *lane, struct input *input, struct tur
     return step;
 }
 
-static bool has_credit(struct lane *lane, const struct input *input)
+/* Of a turn in pieces, other lanes are to bring theirs too before there are many of this one. Not for ever: with
+ * several sources they may wait the other way round. */
+static bool is_ahead(struct lane *lane, struct input *input)
+{
+    const struct turn *turn = input->halved;
+    bool ahead = false;
+    for (uint32_t i = 0; turn && i < input->use_count && !ahead; i++) {
+        const struct output_use *use = &input->uses[i];
+        ahead = edge_ahead(lane->outputs[use->output].edge, turn->source, turn->sequence, use->parts[turn->source]);
+    }
+    if (!ahead)
+        return false;
+    const int64_t now = weir_now(&lane->machine.context);
+    if (!input->ahead_since)
+        input->ahead_since = now;
+    const int64_t until = input->ahead_since + AHEAD_MOST_MS * CLOCK_MILLISECOND;
+    if (lane->machine.deadline > until)
+        lane->machine.deadline = until;
+    return now < until;
+}
+
+static bool has_credit(struct lane *lane, struct input *input)
 {
     for (uint32_t i = 0; i < input->use_count; i++)
         if (!edge_credit(lane->outputs[input->uses[i].output].edge))
             return false;
-    return true;
+    return !is_ahead(lane, input);
+}
+
+static bool shares_nodes(const struct input *a, const struct input *b)
+{
+    for (uint32_t i = 0, j = 0; i < a->node_count && j < b->node_count;) {
+        if (a->nodes[i] == b->nodes[j])
+            return true;
+        if (a->nodes[i]->index < b->nodes[j]->index)
+            i++;
+        else
+            j++;
+    }
+    return false;
+}
+
+/* Is the turn of another input between two pieces, at stages that this one leads to as well? They are done with that
+ * one first; unless it waits for room behind them, which this one may have to make. */
+static bool must_wait(struct lane *lane, const struct input *input)
+{
+    for (uint32_t i = 0; i < lane->input_count; i++) {
+        struct input *other = &lane->inputs[i];
+        if (other != input && other->halved && shares_nodes(other, input) &&
+            !(input->exchange && input->index < other->index && !has_credit(lane, other)))
+            return true;
+    }
+    return false;
 }
 
 /* In a sequential run nothing is consumed before all was produced, unless a source cannot go on before. */
@@ -409,7 +501,7 @@ enum step lane_step(struct machine *machine)
     }
     for (uint32_t i = 0; i < lane->input_count; i++) {
         struct input *input = &lane->inputs[i];
-        if (!pipeline_aborting(machine->pipeline) && !has_credit(lane, input)) {
+        if ((!pipeline_aborting(machine->pipeline) && !has_credit(lane, input)) || must_wait(lane, input)) {
             blocked = open = true;
             continue;
         }

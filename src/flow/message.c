@@ -106,7 +106,7 @@ uint64_t turn_records(const struct turn *turn)
     uint64_t records = 0;
     for (const struct message *message = turn->first; message; message = message->next) {
         if (message->kind == MESSAGE_DATA)
-            records += message->batch->count;
+            records += message->batch->count - message->gone;
         if (message->kind == MESSAGE_BLOCK)
             records += count_lines(&message->block);
     }
@@ -132,13 +132,23 @@ struct message *turn_take_data(struct turn *turn)
     return data;
 }
 
+static void settle_left(const struct message *message, enum outcome outcome)
+{
+    if (!message->gone)
+        receipt_settle_all(message->batch, outcome);
+    for (uint32_t i = message->gone; message->gone && i < message->batch->count; i++) {
+        uint32_t row = weir_batch_row(message->batch, i);
+        receipt_settle(message->batch, &row, 1, outcome);
+    }
+}
+
 uint64_t turn_discard_data(struct turn *turn, enum outcome outcome)
 {
     uint64_t records = turn_records(turn);
     for (struct message *message = turn_take_data(turn), *next; message; message = next) {
         next = message->next;
         if (message->kind == MESSAGE_DATA) {
-            receipt_settle_all(message->batch, outcome);
+            settle_left(message, outcome);
         } else {
             uint64_t lines = count_lines(&message->block);
             (void)receipt_set_records(message->receipt, lines, 0);
@@ -162,6 +172,119 @@ void turn_drop_control(struct turn *turn)
             turn->last = message;
             link = &message->next;
         }
+    }
+}
+
+/* ---- Pieces ----------------------------------------------------------------------------------------------------- */
+
+struct turn *turn_join(struct turn *turn, struct turn *next)
+{
+    if (turn->last)
+        turn->last->next = next->first;
+    else
+        turn->first = next->first;
+    turn->last = next->last ? next->last : turn->last;
+    turn->more = next->more;
+    turn->until = next->until;
+    next->first = next->last = NULL;
+    turn_free(next);
+    return turn;
+}
+
+/* A batch of the selected rows [first, end) of another; NULL: no memory. */
+static struct weir_batch *cut_rows(struct weir_batch *batch, uint32_t first, uint32_t end, struct weir_pool *pool)
+{
+    struct weir_batch *cut = weir_batch_derive(pool, batch, batch->schema);
+    uint32_t *rows = cut ? weir_batch_allocate(cut, (end - first) * sizeof *rows) : NULL;
+    if (!rows) {
+        weir_batch_release(cut);
+        return NULL;
+    }
+    for (uint32_t i = first; i < end; i++)
+        rows[i - first] = weir_batch_row(batch, i);
+    weir_batch_select(cut, rows, end - first);
+    return cut;
+}
+
+/* Up to which of its selected rows a message goes to the front. */
+static uint32_t find_cut(const struct message *message, uint64_t until, bool at)
+{
+    const struct weir_batch *batch = message->batch;
+    uint32_t low = message->gone, high = batch->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        uint64_t position = weir_batch_position(batch, weir_batch_row(batch, middle));
+        if (position < until || (at && position == until))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Rows of a message, some of which stay or have gone before, as a message of their own; NULL: none, or no memory, which
+ * makes them wait for the next piece. */
+static struct message *take_front(struct message *message, uint32_t end, struct weir_pool *pool)
+{
+    struct message *front = end > message->gone ? memory_zeroed(1, sizeof *front) : NULL;
+    struct weir_batch *rows = front ? cut_rows(message->batch, message->gone, end, pool) : NULL;
+    if (!rows) {
+        memory_free(front);
+        return NULL;
+    }
+    front->batch = rows;
+    front->way = message->way;
+    message->gone = end;
+    return front;
+}
+
+void turn_move_front(struct turn *turn, struct turn *front, uint64_t until, bool at, struct weir_pool *pool)
+{
+    turn->last = NULL;
+    for (struct message **link = &turn->first; *link;) {
+        struct message *message = *link, *moved = NULL;
+        bool all = message->kind == MESSAGE_SCHEMA;
+        if (message->kind == MESSAGE_DATA) {
+            uint32_t end = find_cut(message, until, at);
+            all = end == message->batch->count && !message->gone;
+            moved = all ? NULL : take_front(message, end, pool);
+        }
+        if (moved)
+            append(front, moved, MESSAGE_DATA);
+        if (all || (message->kind == MESSAGE_DATA && message->gone == message->batch->count)) {
+            *link = message->next;
+            message->next = NULL;
+            if (all)
+                append(front, message, message->kind);
+            else
+                message_free(message);
+        } else {
+            turn->last = message;
+            link = &message->next;
+        }
+    }
+}
+
+void turn_leave_gone(struct turn *turn, struct weir_pool *pool)
+{
+    turn->last = NULL;
+    for (struct message **link = &turn->first; *link;) {
+        struct message *message = *link;
+        struct weir_batch *rest = NULL;
+        if (message->kind == MESSAGE_DATA && message->gone) {
+            rest = cut_rows(message->batch, message->gone, message->batch->count, pool);
+            if (!rest) { /* no memory to tell them from those that have gone */
+                settle_left(message, OUTCOME_REFUSED);
+                *link = message->next;
+                message_free(message);
+                continue;
+            }
+            weir_batch_release(message->batch);
+            message->batch = rest;
+            message->gone = 0;
+        }
+        turn->last = message;
+        link = &message->next;
     }
 }
 
@@ -263,16 +386,11 @@ static struct message *take_run(struct ways *ways, uint32_t way, uint64_t until,
     while (end < batch->count && weir_batch_position(batch, weir_batch_row(batch, end)) < until)
         end++;
     struct message *message = memory_zeroed(1, sizeof *message);
-    struct weir_batch *run = message ? weir_batch_derive(pool, batch, batch->schema) : NULL;
-    uint32_t *rows = run ? weir_batch_allocate(run, (end - first) * sizeof *rows) : NULL;
-    if (!rows) {
-        weir_batch_release(run);
+    struct weir_batch *run = message ? cut_rows(batch, first, end, pool) : NULL;
+    if (!run) {
         memory_free(message);
         return NULL;
     }
-    for (uint32_t i = first; i < end; i++)
-        rows[i - first] = weir_batch_row(batch, i);
-    weir_batch_select(run, rows, end - first);
     message->kind = MESSAGE_DATA;
     message->batch = run;
     message->way = ways->places[way]->way;

@@ -34,6 +34,7 @@ struct message {
         struct weir_block block;
         int64_t time;
     };
+    uint32_t gone; /* DATA: of the selected rows, the first so many have gone out already */
     uint32_t way;  /* DATA: plan index of what emitted it; of two records with one position the lower comes first */
     size_t shared; /* DATA: bytes; its part of what it shares with messages to other lanes */
     struct receipt *receipt;       /* BLOCK */
@@ -48,6 +49,7 @@ struct turn {
     struct message *first, *last;
     uint32_t piece;   /* of what a turn became where that was too much for one: from 0 */
     bool more;        /* another piece comes: of this source, with this sequence, by the same part */
+    uint64_t until;   /* more: what comes then has this position or later ones */
     uint64_t ticket;  /* of the source's batch: those of all sources are numbered as they set out; for room.c */
     uint32_t grain;   /* rows of the source's batch, as far as it knew: for room.c; 0: none */
     size_t bytes;     /* what it holds, for the limits of edges */
@@ -77,6 +79,14 @@ struct message *turn_take_data(struct turn *turn);
 
 /* Takes out what only the last piece of a turn has to tell: times and the end. */
 void turn_drop_control(struct turn *turn);
+
+/* For pieces of a part. Puts what `next` has behind what `turn` has; takes over both. */
+struct turn *turn_join(struct turn *turn, struct turn *next);
+/* Moves the rows that come before position `until` to the end of `front`, and those that have it too if `at` says so.
+ */
+void turn_move_front(struct turn *turn, struct turn *front, uint64_t until, bool at, struct weir_pool *pool);
+/* Forgets the rows that turn_move_front took. `pool`: the calling thread's. */
+void turn_leave_gone(struct turn *turn, struct weir_pool *pool);
 
 /* Makes one turn of its parts, which it takes over: batches are put in the order of position, those of one schema as
  * one batch, those of several piece by piece; of records with the same position the one of the lower way comes first.

@@ -47,8 +47,20 @@ int node_open(struct weir_engine_node *node, struct machine *machine)
     return error < 0 ? error : 0;
 }
 
+static void free_waiting(struct weir_engine_node *node)
+{
+    struct waiting *first = node->waiting;
+    node->waiting = first->next;
+    weir_batch_release(first->batch);
+    weir_batch_release(first->replaced);
+    memory_free(first);
+    node->lane->waiting--;
+}
+
 void node_close(struct weir_engine_node *node)
 {
+    while (node->waiting)
+        free_waiting(node);
     if (node->opened && node->plan->part->close)
         node->plan->part->close(node->self, &node->env);
     node->opened = false;
@@ -148,6 +160,8 @@ static void tell_schema(struct weir_engine_node *node, struct weir_schema *in)
 
 void node_schema(struct weir_engine_node *node, uint32_t input, struct weir_schema *schema)
 {
+    if (node->waiting)
+        return; /* batches of another are not done yet: the next ones bring it */
     if (node_bind(node, input, schema) < 0) {
         pipeline_fail(node->pipeline, &node->error);
         return;
@@ -201,37 +215,103 @@ static int rebind(struct weir_engine_node *node, uint32_t input, struct weir_sch
     return error;
 }
 
-void node_receive(struct weir_engine_node *node, uint32_t input, struct weir_batch *batch)
+/* Gives the stage what is at hand. True: it has emitted a part of it, and is to be called again. */
+static bool process(struct weir_engine_node *node, const struct waiting *work)
 {
-    struct lane *lane = node->lane;
-    if (!batch->count)
-        return;
-    if (pipeline_aborting(node->pipeline)) {
+    struct weir_batch *batch = work->batch;
+    if (!work->begun && pipeline_aborting(node->pipeline)) {
         receipt_settle_all(batch, OUTCOME_DROPPED);
-        return;
+        return false;
     }
-    if (node->in[input] != batch->schema && rebind(node, input, batch->schema) < 0) {
+    if (node->in[work->input] != batch->schema && rebind(node, work->input, batch->schema) < 0) {
         pipeline_fail(node->pipeline, &node->error);
         receipt_settle_all(batch, OUTCOME_REFUSED);
-        return;
+        return false;
     }
-    node->env.input = input;
-    node->env.source_watermark = node->marks[lane->current_mark];
+    node->env.input = work->input;
+    node->env.source_watermark = node->marks[work->mark];
     if (node->env.source_watermark == WATERMARK_IDLE) /* it has begun to speak again */
         node->env.source_watermark = INT64_MIN;
+    node->replaced = work->replaced;
     struct stopwatch watch = start_watch(node);
-    int error = stage_ops(node->plan->part)->process(node->self, &node->env, batch, &node->out);
+    int more = stage_ops(node->plan->part)->process(node->self, &node->env, batch, &node->out);
     stop_watch(node, &watch);
     count_up(&node->counters.calls, 1);
-    count_up(&node->counters.records_in, batch->count);
+    if (!work->begun)
+        count_up(&node->counters.records_in, batch->count);
     if (node->keyed)
         atomic_store_explicit(&node->counters.keys, keyed_count(node->keyed), memory_order_relaxed);
-    if (error < 0) { /* rows that weir_key_states took out are settled already */
-        fail_node(node, error, batch->count);
-        receipt_settle_all(node->replaced ? node->replaced : batch, OUTCOME_REFUSED);
+    if (more < 0) { /* rows that weir_key_states took out are settled already; all, if it was not the first call */
+        fail_node(node, more, batch->count);
+        if (!work->begun)
+            receipt_settle_all(node->replaced ? node->replaced : batch, OUTCOME_REFUSED);
     }
+    return more > 0;
+}
+
+static void release_replaced(struct weir_engine_node *node)
+{
     weir_batch_release(node->replaced);
     node->replaced = NULL;
+}
+
+/* False: no memory to let it wait. */
+static bool let_wait(struct weir_engine_node *node, const struct waiting *work)
+{
+    struct waiting **link = &node->waiting, *waiting = memory_zeroed(1, sizeof *waiting);
+    if (!waiting)
+        return false;
+    while (*link)
+        link = &(*link)->next;
+    *waiting = *work;
+    waiting->batch = weir_batch_reference(work->batch);
+    *link = waiting;
+    node->lane->waiting++;
+    return true;
+}
+
+bool node_waits(const struct weir_engine_node *node, uint32_t mark)
+{
+    return node->waiting && node->waiting->mark == mark;
+}
+
+void node_continue(struct weir_engine_node *node)
+{
+    struct waiting *first = node->waiting;
+    bool more = process(node, first);
+    first->begun = true;
+    first->replaced = node->replaced;
+    node->replaced = NULL;
+    if (!more)
+        free_waiting(node);
+}
+
+/* What came by another mark goes out before anything else of this one comes: as it must, though in the middle of a
+ * turn. */
+static void finish_waiting(struct weir_engine_node *node, uint32_t mark)
+{
+    while (node->waiting && node->waiting->mark != mark)
+        node_continue(node);
+}
+
+void node_receive(struct weir_engine_node *node, uint32_t input, struct weir_batch *batch)
+{
+    struct waiting work = {.batch = batch, .input = input, .mark = node->lane->current_mark};
+    if (!batch->count)
+        return;
+    finish_waiting(node, work.mark);
+    if (node->waiting && let_wait(node, &work))
+        return;
+    while (node->waiting) /* no memory to wait in */
+        node_continue(node);
+    while (process(node, &work)) {
+        work.begun = true;
+        work.replaced = node->replaced;
+        node->replaced = NULL;
+        if (let_wait(node, &work))
+            return;
+    }
+    release_replaced(node);
 }
 
 static void advance_mark(struct weir_engine_node *node, uint32_t mark, int64_t time_ns)
@@ -263,6 +343,7 @@ bool node_watermark(struct weir_engine_node *node, uint32_t mark, int64_t time_n
     advance_mark(node, mark, time_ns);
     if (node->told)
         return false;
+    finish_waiting(node, mark);
     node->told = true;
     if (!stage->on_watermark || !node->bound || pipeline_aborting(node->pipeline))
         return false;
@@ -281,6 +362,8 @@ void weir_out_emit(struct weir_out *out, struct weir_batch *batch)
     if (!batch)
         return;
     count_up(&node->counters.records_out, batch->count);
+    if (batch->count)
+        node->emitted_until = weir_batch_position(batch, weir_batch_row(batch, batch->count - 1));
     if (out->turn) {
         async_turn_emit(out->turn, batch);
         return;

@@ -11,10 +11,10 @@
 #include "parts/grouping.h"
 #include "parts/numeric.h"
 #include "parts/parts.h"
+#include "parts/pieces.h"
 #include "parts/verdicts.h"
 #include "parts/windows.h"
 
-enum { ROWS_MOST = 4096 }; /* of a batch that goes out */
 enum { VALUES_MOST = 1 << 30 };
 enum { START, END, HEAD }; /* the first columns that go out */
 #define SPAN_MOST 3.2e17   /* ns: ten years */
@@ -468,16 +468,17 @@ static int aggregate_on_watermark(void *self, struct weir_env *env, int64_t time
 {
     struct aggregate *aggregate = self;
     struct windows *windows = &aggregate->windows;
+    const uint32_t most = pieces_rows(aggregate->out);
     aggregate->watermark = time_ns;
     int error = 0;
     if (aggregate->out_next == windows->out_count) { /* else some are on their way out still */
         aggregate->out_next = 0;
-        error = windows_close(windows, time_ns, ROWS_MOST);
+        error = windows_close(windows, time_ns, most);
         if (error >= 0)
             error = windows_sort(windows);
     }
     size_t left = error < 0 ? 0 : windows->out_count - aggregate->out_next;
-    uint32_t rows = left < ROWS_MOST ? (uint32_t)left : ROWS_MOST;
+    uint32_t rows = left < most ? (uint32_t)left : most;
     struct weir_batch *batch = rows ? make_batch(aggregate, env, aggregate->out_next, rows) : NULL;
     if (rows && !batch)
         error = -ENOMEM;

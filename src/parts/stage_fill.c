@@ -15,13 +15,15 @@
 #include <string.h>
 
 #include "data/symbols.h"
+#include "parts/fill_gaps.h"
 #include "parts/fill_line.h"
 #include "parts/grouping.h"
 #include "parts/numeric.h"
 #include "parts/parts.h"
+#include "parts/pieces.h"
 #include "parts/values.h"
 
-enum { FIELDS_MOST = LINE_FIELDS_MOST, LIMIT_MOST = 10000, ROWS_MOST = 4096 };
+enum { FIELDS_MOST = LINE_FIELDS_MOST, LIMIT_MOST = 10000 };
 #define SPAN_MOST 3.2e17 /* ns: ten years */
 
 static const char *const methods[] = {"forward", "linear", "none", NULL};
@@ -38,11 +40,6 @@ struct fill_key { /* state of a key */
     struct last lasts[];
 };
 
-struct missing { /* a record that is put in before `row` */
-    uint32_t row;
-    int64_t time;
-};
-
 struct place { /* of a record that goes out */
     uint64_t position;
     uint32_t entry;
@@ -57,15 +54,22 @@ struct fill {
     uint32_t columns[FIELDS_MOST];
     void **states;
     size_t states_capacity;
-    struct missing *missing;
-    size_t missing_count, missing_capacity;
-    uint64_t *values; /* a value for each missing record and field */
-    size_t values_capacity;
+    struct gaps gaps; /* but linear */
+
+    /* A batch that goes out in pieces: */
+    struct weir_batch *made; /* its rows that have a key; forward: with filled columns */
+    uint32_t next, out_next; /* of them, that is looked at next (linear); that goes out next */
+    int failed;              /* so that what was settled is not again */
 
     struct line line; /* linear */
     struct weir_schema *schema;
     uint32_t *nulls, *passing; /* rows */
-    struct place *order;       /* of what goes out */
+    uint32_t null_count, null_at, passing_count;
+    struct kept_rows *null_rows; /* copies of the rows with a null */
+    struct weir_batch *passed;   /* the rows that passed, of those that were looked at */
+    uint32_t passed_next;        /* of them, that goes out next */
+    size_t released_next;
+    struct place *order; /* of what goes out */
     size_t nulls_capacity, passing_capacity, order_capacity;
     struct kept_row *from;
     size_t from_capacity;
@@ -102,9 +106,21 @@ static int fill_open(void *self, struct weir_env *env)
     return 0;
 }
 
+/* The batch is done, or given up. */
+static void end_batch(struct fill *fill, struct weir_env *env)
+{
+    for (; fill->null_rows && fill->null_at < fill->null_count; fill->null_at++)
+        kept_rows_release(env, fill->null_rows);
+    fill->null_rows = NULL;
+    weir_batch_release(fill->made);
+    fill->made = NULL;
+}
+
 static void fill_close(void *self, struct weir_env *env)
 {
     struct fill *fill = self;
+    end_batch(fill, env);
+    weir_batch_release(fill->passed);
     line_free(&fill->line, env);
     weir_schema_release(fill->schema);
     memory_free(fill->nulls);
@@ -113,8 +129,7 @@ static void fill_close(void *self, struct weir_env *env)
     memory_free(fill->from);
     grouping_free(&fill->grouping);
     memory_free(fill->states);
-    memory_free(fill->missing);
-    memory_free(fill->values);
+    gaps_free(&fill->gaps);
 }
 
 static int find_field(struct fill *fill, struct weir_env *env, const struct weir_schema *in, uint32_t f)
@@ -174,6 +189,10 @@ static int fill_bind(void *self, struct weir_env *env, struct weir_schema *in, s
             &(struct weir_key_options){.size = fill->method == LINEAR ? line_key_size((uint32_t)fill->fields.count)
                                                                       : sizeof(struct fill_key) +
                                                                             fill->fields.count * sizeof(struct last)});
+    fill->gaps.fields = (uint32_t)fill->fields.count;
+    fill->gaps.columns = fill->columns;
+    fill->gaps.grouping = &fill->grouping;
+    fill->gaps.every = fill->every;
     if (!error)
         *out = weir_schema_reference(in);
     return error;
@@ -195,42 +214,33 @@ static int64_t missing_between(const struct fill *fill, struct weir_env *env, in
     return count > 0 ? count : 0;
 }
 
-/* Notes the records that should have come between the key's newest and `row`. */
-static int fill_gap(struct fill *fill, struct weir_env *env, const struct weir_batch *in, uint32_t row,
+/* Notes the records that should have come between the key's newest and the selected row `index`. */
+static int fill_gap(struct fill *fill, struct weir_env *env, const struct weir_batch *in, uint32_t index,
                     const struct fill_key *key, int64_t time)
 {
-    const size_t fields = fill->fields.count;
     int64_t count = missing_between(fill, env, key->time, time);
     if (!count)
         return 0;
-    size_t needed = fill->missing_count + (size_t)count;
-    if ((needed > fill->missing_capacity &&
-         numeric_reserve(&fill->missing, &fill->missing_capacity, 2 * needed, sizeof *fill->missing) < 0) ||
-        (needed * fields > fill->values_capacity &&
-         numeric_reserve(&fill->values, &fill->values_capacity, 2 * needed * fields, sizeof *fill->values) < 0))
+    uint64_t *values = gaps_add(&fill->gaps, &(struct gap){index, (uint32_t)count, key->time});
+    if (!values)
         return -ENOMEM;
-    for (int64_t i = 1; i <= count; i++) {
-        int64_t when = key->time + i * fill->every;
-        uint64_t *values = fill->values + fill->missing_count * fields;
-        fill->missing[fill->missing_count++] = (struct missing){row, when};
-        for (uint32_t f = 0; f < fields; f++) {
-            const struct weir_field *field = &in->schema->fields[fill->columns[f]];
-            const struct last *last = &key->lasts[f];
-            values[f] = value_null_of(field->type);
-            if (fill->method == FORWARD && last->known)
-                values[f] = last->bits;
-        }
+    fill->put_in += (uint64_t)count;
+    for (uint32_t f = 0; f < fill->fields.count; f++) {
+        const struct last *last = &key->lasts[f];
+        values[f] = value_null_of(in->schema->fields[fill->columns[f]].type);
+        if (fill->method == FORWARD && last->known)
+            values[f] = last->bits;
     }
     return 0;
 }
 
-static int fill_row(struct fill *fill, struct weir_env *env, const struct weir_batch *in, uint32_t row,
+static int fill_row(struct fill *fill, struct weir_env *env, const struct weir_batch *in, uint32_t index, uint32_t row,
                     struct fill_key *key, void *const *columns)
 {
     int64_t time = in->columns[in->schema->time].i64[row];
     if (time == WEIR_TIME_NULL || (key->begun && time < key->time))
         return 0;
-    int error = key->begun ? fill_gap(fill, env, in, row, key, time) : 0;
+    int error = key->begun ? fill_gap(fill, env, in, index, key, time) : 0;
     for (uint32_t f = 0; !error && f < fill->fields.count; f++) {
         const struct weir_field *field = &in->schema->fields[fill->columns[f]];
         uint64_t bits = value_read_bits(field, in->columns[fill->columns[f]].data, row);
@@ -261,49 +271,33 @@ static int copy_columns(const struct fill *fill, const struct weir_batch *in, st
     return 0;
 }
 
-/* The records that are put in: time, key, the fields; all else is null. */
-static struct weir_batch *make_missing(const struct fill *fill, struct weir_env *env, const struct weir_batch *in)
+/* What is made of other rows and those that go out beside them, in one batch. Takes over both; NULL: no memory. */
+static struct weir_batch *put_together(struct weir_env *env, struct weir_batch *others, struct weir_batch *rows)
 {
-    const uint32_t count = (uint32_t)fill->missing_count, fields = (uint32_t)fill->fields.count;
-    struct weir_batch *made = weir_batch_new(env->pool, in->schema, count);
-    uint64_t *positions = made ? weir_batch_allocate(made, count * sizeof *positions) : NULL;
-    if (!positions) {
-        weir_batch_release(made);
-        return NULL;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        const struct missing *missing = &fill->missing[i];
-        for (uint32_t c = 0; c < in->schema->count; c++)
-            value_set_null(&in->schema->fields[c], weir_batch_column_data(made, c), i);
-        for (uint32_t f = 0; f < fields; f++)
-            value_write_bits(&in->schema->fields[fill->columns[f]], weir_batch_column_data(made, fill->columns[f]), i,
-                             fill->values[(size_t)i * fields + f]);
-        for (uint32_t k = 0; k < fill->grouping.count; k++) {
-            uint32_t column = fill->grouping.columns[k];
-            size_t width = weir_field_width(&in->schema->fields[column]);
-            memcpy((char *)weir_batch_column_data(made, column) + i * width,
-                   (const char *)in->columns[column].data + missing->row * width, width);
-        }
-        ((int64_t *)weir_batch_column_data(made, (uint32_t)in->schema->time))[i] = missing->time;
-        positions[i] = weir_batch_position(in, missing->row);
-    }
-    made->positions = positions;
-    made->position = positions[0];
-    made->source = in->source;
-    made->sequence = in->sequence;
-    made->produced = weir_batch_produced(in, fill->missing[0].row);
-    return made;
+    struct weir_batch *both[] = {others, rows};
+    struct weir_batch *merged = others && rows ? weir_batch_merge(env->pool, both, 2) : NULL;
+    weir_batch_release(others);
+    weir_batch_release(rows);
+    return merged;
 }
 
-static int fill_batch(struct fill *fill, struct weir_env *env, struct weir_batch *in, struct weir_batch *keyed,
-                      struct weir_out *out)
+/* The next of the rows, with what is put in before them. 1: there are more. */
+static int fill_piece(struct fill *fill, struct weir_env *env, struct weir_out *out)
+{
+    struct weir_batch *piece = gaps_piece(&fill->gaps, env, fill->made, pieces_rows(fill->made->schema),
+                                          &fill->out_next);
+    if (!piece)
+        return -ENOMEM;
+    weir_out_emit(out, piece);
+    return fill->out_next < fill->made->count;
+}
+
+/* The rows that have a key; all but linear: with their columns filled, and with notes of what is to be put in. */
+static int fill_batch(struct fill *fill, struct weir_env *env, struct weir_batch *in, struct weir_batch *keyed)
 {
     void *columns[FIELDS_MOST];
     struct weir_batch *made = weir_batch_derive(env->pool, keyed->schema == in->schema ? keyed : in, in->schema);
     int error = made ? copy_columns(fill, in, made, columns) : -ENOMEM;
-    fill->missing_count = 0;
-    for (uint32_t i = 0; !error && i < keyed->count; i++)
-        error = fill_row(fill, env, in, weir_batch_row(keyed, i), fill->states[i], columns);
     if (!error && made->count != keyed->count) { /* some keys were refused */
         uint32_t *selection = weir_batch_allocate(made, keyed->count * sizeof *selection);
         error = selection ? 0 : -ENOMEM;
@@ -312,20 +306,16 @@ static int fill_batch(struct fill *fill, struct weir_env *env, struct weir_batch
         if (!error)
             weir_batch_select(made, selection, keyed->count);
     }
-    if (!error && fill->missing_count) {
-        struct weir_batch *missing = make_missing(fill, env, in), *both[] = {missing, made};
-        struct weir_batch *merged = missing ? weir_batch_merge(env->pool, both, 2) : NULL;
-        weir_batch_release(missing);
+    fill->next = fill->out_next = 0;
+    gaps_forget(&fill->gaps);
+    for (uint32_t i = 0; fill->method != LINEAR && !error && i < keyed->count; i++)
+        error = fill_row(fill, env, in, i, weir_batch_row(keyed, i), fill->states[i], columns);
+    if (error) {
         weir_batch_release(made);
-        made = merged;
-        error = made ? 0 : -ENOMEM;
-        weir_count(env, "records put in", NULL, fill->missing_count);
+        return error;
     }
-    if (error)
-        weir_batch_release(made);
-    else
-        weir_out_emit(out, made);
-    return error;
+    fill->made = made;
+    return 0;
 }
 
 /* ---- Linear ---------------------------------------------------------------------------------------------------- */
@@ -346,15 +336,15 @@ static uint64_t read_values(const struct fill *fill, const struct weir_env *env,
 
 /* Copies of the rows that have a null, which may have to wait. *ret_count of them; NULL: none, or no memory. */
 static struct kept_rows *copy_nulls(struct fill *fill, struct weir_env *env, const struct weir_batch *in,
-                                    const struct weir_batch *keyed, uint32_t *ret_count)
+                                    const struct weir_batch *made, uint32_t *ret_count)
 {
     bool wanted[WEIR_FIELDS_MAX];
     uint64_t values[FIELDS_MOST];
     uint32_t count = 0;
     memset(wanted, true, sizeof wanted);
-    for (uint32_t i = 0; i < keyed->count; i++)
-        if (read_values(fill, NULL, in, weir_batch_row(keyed, i), values))
-            fill->nulls[count++] = weir_batch_row(keyed, i);
+    for (uint32_t i = 0; i < made->count; i++)
+        if (read_values(fill, NULL, in, weir_batch_row(made, i), values))
+            fill->nulls[count++] = weir_batch_row(made, i);
     *ret_count = count;
     return count ? kept_rows_new(env, in, fill->nulls, count, wanted) : NULL;
 }
@@ -491,99 +481,163 @@ static void count_line(struct fill *fill, struct weir_env *env)
     fill->line.given_up = fill->put_in = fill->waited = 0;
 }
 
-/* Rows that pass, with the columns of `in`, merged with what was let go. */
-static int emit_line(struct fill *fill, struct weir_env *env, struct weir_batch *in, struct weir_batch *keyed,
-                     uint32_t passing, struct weir_out *out)
+/* Before the rows of a batch are looked at. */
+static int line_batch(struct fill *fill, struct weir_env *env, struct weir_batch *in)
 {
-    struct weir_batch *made = grouping_filter(env, in, keyed, fill->passing, passing);
-    int error = made ? order_released(fill) : -ENOMEM;
-    if (!error && fill->line.released_count) {
-        struct weir_batch *both[] = {make_released(fill, env, 0, (uint32_t)fill->line.released_count), made};
-        struct weir_batch *merged = both[0] ? weir_batch_merge(env->pool, both, 2) : NULL;
-        weir_batch_release(both[0]);
-        weir_batch_release(made);
-        made = merged;
-        error = made ? 0 : -ENOMEM;
-    }
-    if (error)
-        weir_batch_release(made);
-    else
-        weir_out_emit(out, made);
-    return error;
-}
-
-static int line_batch(struct fill *fill, struct weir_env *env, struct weir_batch *in, struct weir_batch *keyed,
-                      struct weir_out *out)
-{
-    uint32_t null_count = 0, at = 0, passing = 0;
+    const struct weir_batch *made = fill->made;
+    fill->null_at = fill->null_count = 0;
     int error = numeric_reserve(&fill->nulls, &fill->nulls_capacity, in->count, sizeof *fill->nulls);
     if (!error)
         error = numeric_reserve(&fill->passing, &fill->passing_capacity, in->count, sizeof *fill->passing);
     if (error)
         return error;
-    struct kept_rows *rows = copy_nulls(fill, env, in, keyed, &null_count);
-    if (null_count && !rows)
+    fill->null_rows = copy_nulls(fill, env, in, made, &fill->null_count);
+    if (fill->null_count && !fill->null_rows)
         weir_notice(env, "no room to wait",
                     "there is no memory for more records to wait for a value in: their nulls stay; give the pipeline "
                     "more with run: {memory: ...}, or lower this stage's limit or within");
     fill->source = in->source;
     fill->sequence = in->sequence;
-    for (uint32_t i = 0; i < keyed->count && !error; i++) {
-        uint32_t row = weir_batch_row(keyed, i);
-        bool null = at < null_count && fill->nulls[at] == row;
-        int waits = line_row(fill, env, in, row, fill->states[i], null ? rows : NULL, at);
-        at += null;
+    return 0;
+}
+
+/* Looks at the next rows, until they have let go of about a piece. */
+static int line_rows(struct fill *fill, struct weir_env *env, const struct weir_batch *in, uint32_t most)
+{
+    struct weir_batch *made = fill->made;
+    const uint32_t first = fill->next;
+    int error = 0;
+    fill->passing_count = 0;
+    for (; !error && fill->next < made->count && fill->line.released_count < most; fill->next++) {
+        uint32_t row = weir_batch_row(made, fill->next), at = fill->null_at;
+        bool null = at < fill->null_count && fill->nulls[at] == row;
+        int waits = line_row(fill, env, in, row, fill->states[fill->next], null ? fill->null_rows : NULL, at);
+        fill->null_at += null;
         error = waits < 0 ? waits : 0;
         fill->waited += waits > 0;
         if (waits <= 0)
-            fill->passing[passing++] = row;
-        if (waits <= 0 && null)
-            kept_rows_release(env, rows);
+            fill->passing[fill->passing_count++] = row;
+        if (waits <= 0 && null && fill->null_rows)
+            kept_rows_release(env, fill->null_rows);
     }
-    for (; at < null_count; at++)
-        kept_rows_release(env, rows);
     if (!error)
-        error = emit_line(fill, env, in, keyed, passing, out);
+        error = order_released(fill);
+    struct weir_batch *rows = error ? NULL : pieces_cut(env, made, first, fill->next);
+    fill->passed = rows ? weir_filter(env, rows, fill->passing, fill->passing_count) : NULL;
+    weir_batch_release(rows);
+    fill->passed_next = 0;
+    fill->out_next = fill->passed ? fill->next : first; /* those that wait have been settled, too */
+    return error ? error : fill->passed ? 0 : -ENOMEM;
+}
+
+static void forget_released(struct fill *fill, struct weir_env *env)
+{
     line_forget_released(&fill->line, env);
-    count_line(fill, env);
-    return error;
+    fill->released_next = 0;
+    weir_batch_release(fill->passed);
+    fill->passed = NULL;
+}
+
+/* Of what was let go of and put in order, the next, with the rows that passed meanwhile. */
+static int emit_piece(struct fill *fill, struct weir_env *env, uint32_t most, struct weir_out *out)
+{
+    const size_t left = fill->line.released_count - fill->released_next;
+    const uint32_t count = left < most ? (uint32_t)left : most, passed = fill->passed ? fill->passed->count : 0;
+    const uint64_t until = count < left ? fill->order[fill->released_next + count].position : UINT64_MAX;
+    uint32_t end = fill->passed_next;
+    while (end < passed &&
+           (count == left || weir_batch_position(fill->passed, weir_batch_row(fill->passed, end)) < until))
+        end++;
+    struct weir_batch *piece = fill->passed ? pieces_cut(env, fill->passed, fill->passed_next, end) : NULL;
+    struct weir_batch *released = count ? make_released(fill, env, (uint32_t)fill->released_next, count) : NULL;
+    const bool short_of_memory = (fill->passed && !piece) || (count && !released);
+    if (released)
+        piece = fill->passed ? put_together(env, released, piece) : released;
+    if (short_of_memory || (count && !piece)) {
+        weir_batch_release(released ? NULL : piece);
+        return -ENOMEM;
+    }
+    weir_out_emit(out, piece);
+    fill->released_next += count;
+    fill->passed_next = end;
+    if (fill->released_next == fill->line.released_count)
+        forget_released(fill, env);
+    return 0;
+}
+
+static int line_piece(struct fill *fill, struct weir_env *env, const struct weir_batch *in, struct weir_out *out)
+{
+    const uint32_t most = pieces_rows(in->schema);
+    int error = 0;
+    if (!fill->line.released_count) /* else some are on their way out still */
+        error = line_rows(fill, env, in, most);
+    if (!error)
+        error = emit_piece(fill, env, most, out);
+    return error ? error : fill->next < fill->made->count || fill->line.released_count;
+}
+
+static int fail_memory(struct weir_env *env, int error)
+{
+    return weir_fail(env->error, error, "%s: out of memory; give the pipeline more with run: {memory: ...}", env->name);
 }
 
 static int fill_on_watermark(void *self, struct weir_env *env, int64_t time_ns, struct weir_out *out)
 {
     struct fill *fill = self;
+    int error = 0;
     fill->watermark = time_ns;
     if (fill->method != LINEAR)
         return 0;
-    int error = line_expire(&fill->line, time_ns);
-    if (!error)
-        error = order_released(fill);
-    for (uint32_t first = 0; !error && first < fill->line.released_count; first += ROWS_MOST) {
-        size_t left = fill->line.released_count - first;
-        struct weir_batch *batch = make_released(fill, env, first, left < ROWS_MOST ? (uint32_t)left : ROWS_MOST);
-        error = batch ? 0 : -ENOMEM;
-        weir_out_emit(out, batch);
+    if (!fill->line.released_count) {
+        error = line_expire(&fill->line, time_ns);
+        if (!error)
+            error = order_released(fill);
     }
-    line_forget_released(&fill->line, env);
+    if (!error)
+        error = emit_piece(fill, env, pieces_rows(fill->schema), out);
+    if (error)
+        forget_released(fill, env);
     count_line(fill, env);
-    return error < 0 ? weir_fail(env->error, error, "%s: out of memory; give the pipeline more with run: {memory: ...}",
-                                 env->name)
-                     : 0;
+    return error ? fail_memory(env, error) : fill->line.released_count > 0;
+}
+
+static int begin_batch(struct fill *fill, struct weir_env *env, struct weir_batch *in)
+{
+    struct weir_batch *keyed = in;
+    int error = numeric_reserve(&fill->states, &fill->states_capacity, in->count, sizeof(void *));
+    if (!error)
+        error = grouping_states(&fill->grouping, env, &keyed, fill->states);
+    if (!error && keyed->count)
+        error = fill_batch(fill, env, in, keyed);
+    if (!error && fill->made && fill->method == LINEAR)
+        error = line_batch(fill, env, in);
+    grouping_done(&fill->grouping);
+    return error;
 }
 
 static int fill_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
 {
     struct fill *fill = self;
-    struct weir_batch *keyed = in;
-    if (numeric_reserve(&fill->states, &fill->states_capacity, in->count, sizeof(void *)) < 0)
-        return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
-    int error = grouping_states(&fill->grouping, env, &keyed, fill->states);
-    if (!error && keyed->count)
-        error = fill->method == LINEAR ? line_batch(fill, env, in, keyed, out) : fill_batch(fill, env, in, keyed, out);
-    grouping_done(&fill->grouping);
-    return error < 0 ? weir_fail(env->error, error, "%s: out of memory; give the pipeline more with run: {memory: ...}",
-                                 env->name)
-                     : 0;
+    const bool begins = !fill->made;
+    int more = begins ? begin_batch(fill, env, in) : fill->failed;
+    if (!more && fill->made)
+        more = fill->method == LINEAR ? line_piece(fill, env, in, out) : fill_piece(fill, env, out);
+    count_line(fill, env);
+    if (more > 0)
+        return more;
+    if (more < 0 && !fill->failed && fill->made && (!begins || fill->out_next)) {
+        if (fill->passed)
+            pieces_give_up(env, fill->passed, fill->passed_next);
+        pieces_give_up(env, fill->made, fill->out_next);
+        fill->failed = more;
+        if (begins)
+            return 1; /* what is settled is not to be settled by who called, as it would be after the first call */
+    }
+    if (more < 0)
+        forget_released(fill, env);
+    fill->failed = 0;
+    end_batch(fill, env);
+    return more < 0 ? fail_memory(env, more) : 0;
 }
 
 static const struct weir_option fill_options[] = {

@@ -11,9 +11,9 @@
 #include "parts/join_buffer.h"
 #include "parts/numeric.h"
 #include "parts/parts.h"
+#include "parts/pieces.h"
 #include "parts/verdicts.h"
 
-enum { ROWS_MOST = 4096 }; /* of a batch that goes out */
 enum { MOST_MOST = 1 << 24 };
 #define SPAN_MOST 3.2e17 /* ns: ten years */
 
@@ -46,8 +46,8 @@ struct join {
     struct verdicts verdicts;
     uint32_t *kept; /* rows taken in */
     size_t kept_capacity;
-    struct join_entry lefts[ROWS_MOST];                          /* on their way out */
-    struct kept_row left_rows[ROWS_MOST], right_rows[ROWS_MOST]; /* and what they meet */
+    struct join_entry lefts[PIECE_ROWS_MOST];                                /* on their way out */
+    struct kept_row left_rows[PIECE_ROWS_MOST], right_rows[PIECE_ROWS_MOST]; /* and what they meet */
 };
 
 static const char *join_key(const void *self)
@@ -384,15 +384,14 @@ static struct weir_batch *make_batch(const struct join *join, struct weir_env *e
     return batch;
 }
 
-/* The left records that event time has passed, up to a batch of them. Returns how many there were; *ret_rows go out. */
-static uint32_t take_left(struct join *join, struct weir_env *env, int64_t time_ns, uint32_t *ret_rows)
+/* The left records that event time has passed, up to `most` that go out. Returns how many do. */
+static uint32_t take_left(struct join *join, struct weir_env *env, int64_t time_ns, uint32_t most)
 {
     struct join_entry left;
-    uint32_t taken = 0, rows = 0;
+    uint32_t rows = 0;
     uint64_t unmatched = 0;
-    while (rows < ROWS_MOST && join_next(&join->buffer, time_ns, &left)) {
+    while (rows < most && join_next(&join->buffer, time_ns, &left)) {
         const struct join_entry *match = join_match(&join->buffer, &left);
-        taken++;
         unmatched += !match;
         if (!match && join->unmatched == DROP) {
             kept_rows_release(env, left.rows);
@@ -403,8 +402,7 @@ static uint32_t take_left(struct join *join, struct weir_env *env, int64_t time_
         join->right_rows[rows++] = match ? (struct kept_row){match->rows, match->row} : (struct kept_row){NULL, 0};
     }
     weir_count(env, "records unmatched", NULL, unmatched);
-    *ret_rows = rows;
-    return taken;
+    return rows;
 }
 
 /* No record ever came from the right: what goes out is the left. */
@@ -418,27 +416,25 @@ static void bind_without_right(struct join *join)
 static int join_on_watermark(void *self, struct weir_env *env, int64_t time_ns, struct weir_out *out)
 {
     struct join *join = self;
-    int error = 0;
-    uint32_t rows = 0;
     join->watermark = time_ns;
     if (join->buffer.left_count && !join->sides[JOIN_RIGHT].schema) {
         if (time_ns != INT64_MAX)
             return 0; /* what goes out cannot be said yet */
         bind_without_right(join);
     }
-    while (!error && take_left(join, env, time_ns, &rows)) {
-        struct weir_batch *batch = rows ? make_batch(join, env, rows) : NULL;
-        for (uint32_t row = 0; row < rows; row++)
-            kept_rows_release(env, join->lefts[row].rows);
-        if (rows && !batch)
-            error = -ENOMEM;
-        else
-            weir_out_emit(out, batch);
-    }
+    const uint32_t most = join->out ? pieces_rows(join->out) : PIECE_ROWS_MOST;
+    const uint32_t rows = take_left(join, env, time_ns, most);
+    struct weir_batch *batch = rows ? make_batch(join, env, rows) : NULL;
+    for (uint32_t row = 0; row < rows; row++)
+        kept_rows_release(env, join->lefts[row].rows);
+    if (rows && !batch)
+        return weir_fail(env->error, -ENOMEM, "%s: out of memory; give the pipeline more with run: {memory: ...}",
+                         env->name);
+    weir_out_emit(out, batch);
+    if (rows == most)
+        return 1; /* there may be more */
     join_forget(&join->buffer, env, time_ns);
-    return error < 0 ? weir_fail(env->error, error, "%s: out of memory; give the pipeline more with run: {memory: ...}",
-                                 env->name)
-                     : 0;
+    return 0;
 }
 
 static const struct weir_option join_options[] = {

@@ -12,8 +12,7 @@
 
 #include "parts/arrays.h"
 #include "parts/parts.h"
-
-enum { ROWS_MOST = 8192 }; /* of a batch that goes out */
+#include "parts/pieces.h"
 
 struct unpack {
     struct weir_quoted field, as, index;
@@ -27,6 +26,7 @@ struct unpack {
     struct weir_schema *in, *bare, *out; /* bare: without the array */
     uint32_t *kept;                      /* for each column of bare: the one of `in` */
     int32_t index_column, value_column, imaginary_column;
+    uint64_t from; /* of all rows that a batch becomes, where the next piece begins */
 };
 
 static int unpack_open(void *self, struct weir_env *env)
@@ -246,22 +246,27 @@ static struct weir_batch *make_piece(struct piece *piece, struct weir_pool *pool
 static int unpack_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
 {
     struct unpack *unpack = self;
-    struct piece piece = {.unpack = unpack, .in = in, .bare = weir_batch_derive(env->pool, in, unpack->bare)};
-    uint64_t all = (uint64_t)in->count * unpack->elements;
-    bool good = piece.bare != NULL;
-    for (; good && piece.from < all; piece.from += piece.count) {
-        piece.count = all - piece.from < ROWS_MOST ? (uint32_t)(all - piece.from) : ROWS_MOST;
-        struct weir_batch *made = make_piece(&piece, env->pool);
-        good = made != NULL;
-        if (good)
-            weir_out_emit(out, made);
-    }
+    const uint64_t left = (uint64_t)in->count * unpack->elements - unpack->from;
+    const uint32_t most = pieces_rows(unpack->out);
+    struct piece piece = {.unpack = unpack,
+                          .in = in,
+                          .bare = weir_batch_derive(env->pool, in, unpack->bare),
+                          .from = unpack->from,
+                          .count = left < most ? (uint32_t)left : most};
+    struct weir_batch *made = piece.bare ? make_piece(&piece, env->pool) : NULL;
     weir_batch_release(piece.bare);
-    return good ? 0
-                : weir_fail(env->error, -ENOMEM,
-                            "%s: out of memory for the samples of %u records; give the pipeline more with run: "
-                            "{memory: ...}",
-                            env->name, in->count);
+    if (!made) {
+        if (unpack->from)
+            pieces_give_up(env, in, (uint32_t)(unpack->from / unpack->elements));
+        unpack->from = 0;
+        return weir_fail(env->error, -ENOMEM,
+                         "%s: out of memory for the samples of %u records; give the pipeline more with run: "
+                         "{memory: ...}",
+                         env->name, in->count);
+    }
+    weir_out_emit(out, made);
+    unpack->from = piece.count < left ? unpack->from + piece.count : 0;
+    return unpack->from > 0;
 }
 
 #define FIELD(member) .offset = offsetof(struct unpack, member)
