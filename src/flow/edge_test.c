@@ -376,10 +376,8 @@ static void test_part_ahead(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parts_from_threads),
-        cmocka_unit_test(test_policies),
-        cmocka_unit_test(test_free_with_turns),
-        cmocka_unit_test(test_narrow),
+        cmocka_unit_test(test_parts_from_threads), cmocka_unit_test(test_policies),
+        cmocka_unit_test(test_free_with_turns),    cmocka_unit_test(test_narrow),
         cmocka_unit_test(test_part_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
