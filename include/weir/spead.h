@@ -2,7 +2,18 @@
 /*
  * SPEAD-64-XX: heaps of items, sent and received over UDP, TCP or from captures. Words as SPEAD's documents use them: a
  * heap is a set of items with one count; it travels in packets; a descriptor says an item's name, shape and type. The
- * sender's half stands in <weir/spead_send.h>.
+ * sender's half stands in <weir/spead_send.h>, words of errors in <weir/part.h>. examples/spead_heaps.c is a program of
+ * both halves; the receiver's is in short:
+ *
+ *     weir_spead_receiver_new(&options, &error, &receiver);                      // options: zeroed will do
+ *     weir_spead_receiver_add(receiver, &(struct weir_spead_endpoint){.address = ":8888"}, &error);
+ *     weir_spead_receiver_start(receiver, &error);
+ *     while (weir_spead_receiver_next(receiver, NULL, WEIR_NEVER, &heap) == 0) { // until the stop item
+ *         for (uint32_t i = 0; i < heap->value_count; i++)
+ *             look_at(&heap->values[i]);
+ *         weir_memory_release(&heap->memory);                                    // its memory is used again
+ *     }
+ *     weir_spead_receiver_free(receiver);
  */
 #ifndef WEIR_SPEAD_H
 #define WEIR_SPEAD_H
@@ -20,7 +31,7 @@ struct weir_spead_value {
     uint64_t id;
     bool immediate;
     uint64_t value;      /* immediate: the value; else the offset in the heap's payload */
-    const uint8_t *data; /* addressed: the bytes, in the heap's payload; immediate: NULL */
+    const uint8_t *data; /* addressed: the bytes, in the heap's payload, at any alignment; immediate: NULL */
     uint64_t length;     /* addressed: bytes of it; immediate: bytes of the value, that is of an address */
 };
 
@@ -212,7 +223,8 @@ struct weir_spead_source_statistics {
 
 struct weir_spead_receiver;
 
-/* All calls on a receiver come from one thread, but for _stop and _statistics. -ENOMEM with words. */
+/* Options, endpoints and the texts in them are copied: nothing of the caller's has to stay. All calls on a receiver
+ * come from one thread, but for _stop and _statistics. -ENOMEM with words. */
 int weir_spead_receiver_new(const struct weir_spead_receive_options *options, struct weir_error *error,
                             struct weir_spead_receiver **ret);
 /* Opens one more place to receive from, before the start. UDP endpoints do not go together with others. -EINVAL, or
@@ -226,7 +238,7 @@ const char *weir_spead_receiver_warning(const struct weir_spead_receiver *receiv
  * shed, whole, and counted. From TCP and captures it stops reading instead. */
 int weir_spead_receiver_start(struct weir_spead_receiver *receiver, struct weir_error *error);
 /* Waits for the next heap; the caller releases it. -EPIPE: the stream has ended and all was taken; -ETIMEDOUT;
- * -ECANCELED (the context's). `context` NULL: a plain thread, deadlines are of clock_monotonic. */
+ * -ECANCELED (the context's). `context` NULL: a plain thread; deadlines are nanoseconds of CLOCK_MONOTONIC. */
 int weir_spead_receiver_next(struct weir_spead_receiver *receiver, struct weir_context *context, int64_t deadline_ns,
                              struct weir_spead_heap **ret);
 /* Why the stream ended, if it did by an error (a damaged capture): 0 or a negative errno, with words. */
