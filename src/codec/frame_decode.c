@@ -139,6 +139,14 @@ static int read_fixed(const struct reading *reading, uint32_t c, const struct fr
     return 0;
 }
 
+static void gather_ids(uint32_t *restrict room, const uint32_t *restrict ids, const char *restrict places,
+                       uint32_t rows)
+{
+    for (uint32_t i = 0; i < rows; i++) {
+        room[i] = ids[number_at(places, i)];
+    }
+}
+
 /* The frame's strings become ids once; then a row is a look into a small table. */
 static int read_symbols(const struct reading *reading, uint32_t c, const struct frame_column *column)
 {
@@ -151,17 +159,14 @@ static int read_symbols(const struct reading *reading, uint32_t c, const struct 
         return error;
     }
     uint32_t *ids = decoder->ends;
-    ids[0] = WEIR_SYMBOL_NULL;
-    uint32_t full = 0;
     const char *end = reading->frame + column->offset + column->size;
-    symbols_cache_intern_many(decoder->symbols, bytes, (size_t)(end - bytes), ends, column->strings, ids + 1);
-    for (uint32_t i = 1; i <= column->strings; i++) {
-        full += ids[i] == SYMBOLS_FULL;
+    ids[0] = WEIR_SYMBOL_NULL;
+    uint32_t full = symbols_cache_intern_many(decoder->symbols, bytes, (size_t)(end - bytes), ends, column->strings,
+                                              ids + 1);
+    for (uint32_t i = 1; full > 0 && i <= column->strings; i++) {
         ids[i] = ids[i] == SYMBOLS_FULL ? WEIR_SYMBOL_NULL : ids[i];
     }
-    for (uint32_t i = 0; i < reading->rows; i++) {
-        room[i] = ids[number_at(places, i)];
-    }
+    gather_ids(room, ids, places, reading->rows);
     if (full > 0 && decoder->events.counted) {
         decoder->events.counted(decoder->events.owner, "symbol table full", decoder->layout->schema->fields[c].name,
                                 full);

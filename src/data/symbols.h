@@ -30,7 +30,8 @@ struct symbols_cache *symbols_cache_new(struct weir_symbols *symbols);
 void symbols_cache_free(struct symbols_cache *cache);
 uint32_t symbols_cache_intern(struct symbols_cache *cache, const char *text, size_t length);
 /* Many strings, one behind the other in `text`, of which `readable` bytes may be read; `ends`, count + 1 numbers of 32
- * bits at any address, says where each begins and the last ends. ids[i] as above. */
-void symbols_cache_intern_many(struct symbols_cache *cache, const char *text, size_t readable, const char *ends,
-                               uint32_t count, uint32_t *ids);
+ * bits at any address, says where each begins and the last ends. ids[i] as above; returns how many of them are
+ * SYMBOLS_FULL. */
+uint32_t symbols_cache_intern_many(struct symbols_cache *cache, const char *text, size_t readable, const char *ends,
+                                   uint32_t count, uint32_t *ids);
 #endif

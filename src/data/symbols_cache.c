@@ -187,31 +187,34 @@ uint32_t symbols_cache_intern(struct symbols_cache *cache, const char *text, siz
     return miss(cache, text, length, key, hash);
 }
 
-/* As symbols_key_of for up to seven bytes, of which `word` has no others, without guessing how many there are. */
+/* As symbols_key_of for up to seven bytes, of which `word` has no others; without a branch, as nobody can foresee how
+ * many there are. */
 static inline struct symbols_key key_of_word(uint64_t word, uint32_t length)
 {
     uint64_t few = (word & 0xff) | (word >> length / 2 * 8 & 0xff) << 8 | (word >> (length - 1) % 8 * 8 & 0xff) << 16;
-    uint64_t last = word >> (length - 4) % 8 * 8 & UINT32_MAX;
-    bool some = length >= 4;
-    return (struct symbols_key){some ? word & UINT32_MAX : few, some ? last : 0};
+    uint64_t last = word >> (length - 4) % 8 * 8 & UINT32_MAX, four = -(uint64_t)(length >= 4);
+    return (struct symbols_key){(word & UINT32_MAX & four) | (few & ~four), last & four};
 }
 
-void symbols_cache_intern_many(struct symbols_cache *cache, const char *text, size_t readable, const char *ends,
-                               uint32_t count, uint32_t *ids)
+uint32_t symbols_cache_intern_many(struct symbols_cache *cache, const char *text, size_t readable, const char *ends,
+                                   uint32_t count, uint32_t *ids)
 {
-    uint32_t begin = (uint32_t)symbols_read4(ends), end;
+    uint32_t begin = (uint32_t)symbols_read4(ends), end, full = 0;
     for (uint32_t i = 0; i < count; i++, begin = end) {
         end = (uint32_t)symbols_read4(ends + (i + (size_t)1) * 4);
         uint32_t length = end - begin;
-        if (__builtin_expect(length >= 8 || begin + (size_t)8 > readable, 0)) {
-            ids[i] = symbols_cache_intern(cache, text + begin, length);
-            continue;
+        if (__builtin_expect(length < 8 && begin + (size_t)8 <= readable, 1)) {
+            uint64_t word = symbols_read8(text + begin) & (((uint64_t)1 << length * 8) - 1);
+            struct symbols_key key = key_of_word(word, length);
+            const struct place *place = &cache->places[symbols_mix(key, length) >> cache->shift];
+            uint64_t other = (place->key.low ^ key.low) | (place->key.high ^ key.high) | (place->length ^ length);
+            ids[i] = place->id;
+            if (__builtin_expect(!other, 1)) {
+                continue;
+            }
         }
-        uint64_t word = symbols_read8(text + begin) & (((uint64_t)1 << length * 8) - 1);
-        struct symbols_key key = key_of_word(word, length);
-        uint64_t hash = symbols_mix(key, length);
-        const struct place *place = &cache->places[hash >> cache->shift];
-        bool first = place->key.low == key.low && place->key.high == key.high && place->length == length;
-        ids[i] = __builtin_expect(first, 1) ? place->id : symbols_cache_intern(cache, text + begin, length);
+        ids[i] = symbols_cache_intern(cache, text + begin, length);
+        full += ids[i] == SYMBOLS_FULL;
     }
+    return full;
 }
