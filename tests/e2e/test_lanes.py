@@ -76,6 +76,52 @@ def test_the_simulated_run_gives_the_same(pipeline, tmp_path):
         assert outcome(pipeline, tmp_path, 3, 500, "--simulated", "--seed", seed) == expected, seed
 
 
+# Lanes share a batch's columns in front of stages that look at their own rows only; copies go to `derive`.
+SHARED = """
+    sources:
+      file:
+        type: file
+        path: records.%s
+        format: %s
+        key: sensor
+        time: ts
+        fields: {ts: time, sensor: symbol, line: symbol, value: f64, seq: i64}
+    stages:
+      - filter: %s
+      - rolling: {field: value, window: 10, compute: [mean, stddev]}
+      - normalize: {field: value, mean: 20, stddev: 5, as: z}
+      - rolling: {field: z, window: 7, by: line, compute: [sum, max], as: line_z}
+      - filter: seq != 7
+      - rolling: {field: value, window: 5, by: seq, compute: [mean], as: odd}
+    sinks:
+      out: {type: file, path: out.ndjson}
+    run: {lanes: %s, batch: %s}
+"""
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("kept", ["value > -40 or value is null", "value > 22"])
+def test_lanes_that_share_columns(pipeline, tmp_path, kept):
+    write_records(tmp_path / "records.ndjson", 5)
+    pipeline("""
+    sources:
+      file: {type: file, path: records.ndjson, key: sensor, time: ts,
+             fields: {ts: time, sensor: symbol, line: symbol, value: f64, seq: i64}}
+    sinks:
+      out: {type: file, path: records.frame, format: frame}
+    run: {lanes: 1}
+""")
+    def lines(form, lanes, batch):
+        report = pipeline(SHARED % (form, form, kept, lanes, batch))
+        assert report["unaccounted"] == 0
+        return (tmp_path / "out.ndjson").read_bytes()
+
+    expected = lines("ndjson", 1, "auto")
+    assert expected.count(b"\n") > RECORDS / 5
+    for form, lanes, batch in (("ndjson", 3, 1000), ("frame", 2, "auto"), ("frame", 4, "auto"), ("frame", 5, "auto")):
+        assert lines(form, lanes, batch) == expected, (form, lanes, batch)
+
+
 BRANCHES = """
     sources:
       fleet: {type: generate, keys: 50, count: 60000, rate: unlimited, seed: 3, start: "2024-11-21T00:00:00Z"}
