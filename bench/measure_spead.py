@@ -2,18 +2,22 @@
 """What run.py measures of SPEAD. Others to compare with are commands in the environment; the last number that each
 prints counts. Without them it runs as well, and says so:
 
-WEIR_BENCH_SPEAD         Gb/s, the sustainable rate of another sender and receiver; it is given WEIR_SPEAD_PACKET,
-                         _HEAP_SIZE, _SEND_CPU and _RECV_CPU, as by weir spead bench --against
+WEIR_BENCH_SPEAD         Gb/s, the sustainable rate of another sender and receiver as they come, with the socket buffer
+                         that they ask for by themselves; the command is given WEIR_SPEAD_PACKET, _HEAP_SIZE,
+                         _SEND_CPU and _RECV_CPU, as by weir spead bench --against
+WEIR_BENCH_SPEAD_BUFFER  the same with a receiver's socket buffer as large as weir's, 64 MiB, which net.core.rmem_max
+                         has to allow: what then is left is not the buffer's doing
 WEIR_BENCH_SPEAD_SOAK    % of the heaps that arrive at the rate WEIR_SPEAD_RATE (Gb/s) in WEIR_SPEAD_SECONDS; and those
 WEIR_BENCH_SPEAD_SMALL   MB/s of heaps of 8 KiB, reused and batched, in packets of 8872 bytes, sent to the local port
                          WEIR_SPEAD_PORT, where nobody reads them
 WEIR_BENCH_SPEAD_MEMORY  Gb/s, decoding in memory
 
-All of it takes some five minutes. A turn of another pair may take more than one of them: then there are fewer turns,
-and the row says how many; --turns N makes it N, however long that takes.
+All of it takes less than eight minutes. Turns of another pair may take more than that: then there are fewer of them,
+of the pair as it comes just one, and the rows say how many; --turns N makes it N, however long that takes.
 """
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -24,13 +28,16 @@ import time
 from harness import Failed, median, ratio
 from table import Row
 
-PAIR, SOAK, SMALL, MEMORY = (f"WEIR_BENCH_SPEAD{name}" for name in ("", "_SOAK", "_SMALL", "_MEMORY"))
-TURNS, TURNS_SECONDS = 5, 60  # of the sustainable rate: so many, or as many as fit into the time
+PAIR, BUFFER, SOAK, SMALL, MEMORY = (f"WEIR_BENCH_SPEAD{name}" for name in
+                                     ("", "_BUFFER", "_SOAK", "_SMALL", "_MEMORY"))
+TURNS, TURNS_SECONDS = 5, 100  # of the sustainable rate: so many, or as many as fit into the time
+PASS_SECONDS = 0.3  # at least: more than a dozen times what a buffer of 64 MiB holds, at the rates that are of interest
 SOAK_SHARE, SOAK_SECONDS, OTHER_SOAK_SECONDS = 0.9, {1472: 10, 8872: 60}, 8
-LATE_SECONDS, LATE_SOAK_SECONDS = 150, 30  # where the turns of others took so long, a shorter soak has to do
+LATE_SECONDS, LATE_SOAK_SECONDS = 230, 30  # where the turns of others took so long, a shorter soak has to do
 HEAP = 4 << 20
 SENDERS, SENDERS_HEAP, SENDERS_MAX_HEAPS = 64, 1 << 20, 4
 SOL_UDP, UDP_GRO = 17, 104
+RMEM_MAX = pathlib.Path("/proc/sys/net/core/rmem_max")
 PORT, PIPELINE_TRIES = 27148, 8
 PIPELINE = """\
 sources:
@@ -68,17 +75,17 @@ def absent(name):
 # ---- The sustainable rate --------------------------------------------------------------------------------------------
 
 
-def one_turn(bench, packet):
-    """(ours, theirs or None, received by the bare loop), in Gb/s."""
+def one_turn(bench, packet, as_it_comes):
+    """Gb/s by name: weir, limit (received by the bare loop), PAIR and BUFFER where they are to be had."""
     command = [bench.weir, "spead", "bench", "--json", "--quiet", "--packet", packet, "--heap-size", HEAP]
-    if bench.quick:
-        command += ["--passes", 1, "--bytes", 2e8, "--seconds", 0.2]
-    if os.environ.get(PAIR):
-        command += ["--against", os.environ[PAIR]]
+    command += ["--passes", 1, "--bytes", 2e8, "--seconds", 0.2] if bench.quick else ["--seconds", PASS_SECONDS]
+    others = [name for name in ((BUFFER, PAIR) if as_it_comes else (BUFFER,)) if os.environ.get(name)]
+    for name in others:
+        command += ["--against", os.environ[name]]
     report = bench.run_json(command)
     limit = bench.run_json([bench.program("udp_limit"), "--packet", packet, "--header", 72, "--bytes", 2000000000])
-    beside = next((against["gbps"] for against in report["against"]), None)
-    return report["sustainable_gbps"], beside, limit["received_gbps"]
+    rates = {name: against["gbps"] for name, against in zip(others, report["against"])}
+    return {"weir": report["sustainable_gbps"], "limit": limit["received_gbps"], **rates}
 
 
 def turns_of(bench, packet):
@@ -86,32 +93,46 @@ def turns_of(bench, packet):
     while len(turns) < most:
         began = time.monotonic()
         bench.say(f"sustainable rate, packets of {packet} bytes ({len(turns) + 1} of {most})")
-        turns.append(one_turn(bench, packet))
+        turns.append(one_turn(bench, packet, not turns or bench.turns))
         now = time.monotonic()
         if not bench.turns and now - start + (now - began) > TURNS_SECONDS:
             break
     return turns
 
 
+def turns_words(count):
+    return f"median of {count} turns" if count > 1 else "one turn"
+
+
+def beside_pair(name, job, turns, goal):
+    """A row of the turns in which the pair of that name was measured too."""
+    both = [turn for turn in turns if turn.get(name) is not None]
+    ours, theirs = [turn["weir"] for turn in both or turns], [turn[name] for turn in both]
+    row = Row(f"{job} ({turns_words(len(both or turns))})", gbps(median(ours)),
+              absent(name) or "failed: no figure", goal=f"≥ {goal} ×" if goal else "", figures={"gbps": ours})
+    if theirs:
+        times = ratio(ours, theirs)
+        row.beside, row.ratio, row.met = gbps(median(theirs)), f"{times:.2f} ×", times >= goal if goal else None
+        row.figures["beside"] = theirs
+    return row
+
+
 def sustainable(bench, packet, goal, rates):
-    """Two rows: beside another pair, and beside the bare loop. The median goes into `rates`."""
+    """Three rows: beside another pair as it comes, with as large a buffer as ours, and beside the bare loop. The median
+    goes into `rates`."""
     job = f"SPEAD, sustainable rate over loopback, heaps of 4 MiB, packets of {packet} bytes"
     try:
         turns = turns_of(bench, packet)
     except Failed as failure:
         return [failed(job, failure, f"≥ {goal} ×")]
-    ours, theirs, limits = ([turn[i] for turn in turns] for i in range(3))
+    ours, limits = [turn["weir"] for turn in turns], [turn["limit"] for turn in turns]
     rates[packet] = median(ours)
-    count = f", median of {len(turns)} turns" if len(turns) > 1 else ", one turn"
-    row = Row(job + count, gbps(median(ours)), absent(PAIR), goal=f"≥ {goal} ×", figures={"gbps": ours})
-    if None not in theirs:
-        times = ratio(ours, theirs)
-        row.beside, row.ratio, row.met = gbps(median(theirs)), f"{times:.2f} ×", times >= goal
-        row.figures["beside"] = theirs
-    share = ratio(ours, limits)
-    bare = Row(f"the same beside bare UDP, GSO to GRO, whatever is lost, packets of {packet} bytes", gbps(median(ours)),
-               gbps(median(limits)), f"{share:.2f} ×", "≥ 0.8 ×", share >= 0.8, {"gbps": ours, "beside": limits})
-    return [row, bare]
+    share, most = ratio(ours, limits), int(RMEM_MAX.read_text(encoding="utf-8")) >> 20
+    bare = Row(f"the same beside bare UDP, GSO to GRO, whatever is lost ({turns_words(len(turns))})",
+               gbps(median(ours)), gbps(median(limits)), f"{share:.2f} ×", "≥ 0.8 ×", share >= 0.8,
+               {"gbps": ours, "beside": limits})
+    return [beside_pair(PAIR, f"{job}: beside another pair as it comes, net.core.rmem_max {most} MiB", turns, goal),
+            beside_pair(BUFFER, "the same beside it with a socket buffer as large as weir's", turns, None), bare]
 
 
 def soak(bench, packet, rates, start):
@@ -208,15 +229,24 @@ def pipeline(bench, rates):
 
 
 def small(bench):
+    """Two rows: filled before they are sent, as the other program does it, and filled by whoever sends them."""
     job = "SPEAD, heaps of 8 KiB, reused and batched, packets of 8872 bytes, sent where nobody reads"
+
+    def tutorial_step(step):
+        return lambda: bench.run_json([bench.program("spead_tutorial"), 0.5, step])["mb_per_second"]
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
         sink.setsockopt(SOL_UDP, UDP_GRO, 1)  # as the other program's own: nothing is cut on the sender's time
         sink.bind(("127.0.0.1", 0))
         results = bench.in_turns({
-            "small": lambda: bench.run_json([bench.program("spead_tutorial"), 0.5, "small"])["mb_per_second"],
+            "small": tutorial_step("small"),
+            "late": tutorial_step("small-late"),
             "other": lambda: other(bench, SMALL, WEIR_SPEAD_PORT=sink.getsockname()[1]),
         })
-    return beside_other(job, results["small"], results["other"], SMALL, lambda value: f"{value:.0f} MB/s")
+    return [beside_other(f"{job}, {words}", results[name], results["other"], SMALL, lambda value: f"{value:.0f} MB/s",
+                         goal) for name, words, goal in (
+                             ("late", "filled while they are sent, by two threads", 1.5),
+                             ("small", "filled by one thread and sent by another, as the other does", None))]
 
 
 def memory(bench):
@@ -294,10 +324,10 @@ def tutorial(bench):
 
 
 def say_what_is_absent():
-    missing = [name for name in (PAIR, SOAK, SMALL, MEMORY) if not os.environ.get(name)]
+    missing = [name for name in (PAIR, BUFFER, SOAK, SMALL, MEMORY) if not os.environ.get(name)]
     if missing:
-        print(f"SPEAD: NOTHING TO COMPARE WITH for {len(missing)} of 4 goals that are relative to another program: set "
-              f"{', '.join(missing)} (bench/measure_spead.py says to what)", file=sys.stderr)
+        print(f"SPEAD: NOTHING TO COMPARE WITH for {len(missing)} of 5 figures that are relative to another program: "
+              f"set {', '.join(missing)} (bench/measure_spead.py says to what)", file=sys.stderr)
 
 
 def spead(bench):
@@ -307,7 +337,7 @@ def spead(bench):
     rows += [soak(bench, packet, rates, start) for packet in SOAK_SECONDS if rates.get(packet)]
     if rates.get(8872):
         rows += [*many_senders(bench, rates), pipeline(bench, rates)]
-    return [*rows, small(bench), *memory(bench), *tutorial(bench)]
+    return [*rows, *small(bench), *memory(bench), *tutorial(bench)]
 
 
 SECTIONS = {"spead": spead}
