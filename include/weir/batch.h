@@ -42,6 +42,7 @@ struct weir_memory {
     void (*release)(struct weir_memory *memory); /* called once, from any thread, with the last reference */
     void *owner;                                 /* for release */
 };
+/* One more reference, for another owner; returns its argument. Any thread. */
 struct weir_memory *weir_memory_reference(struct weir_memory *memory);
 void weir_memory_release(struct weir_memory *memory); /* NULL is allowed */
 
@@ -119,6 +120,7 @@ struct weir_batch *weir_batch_compact(struct weir_pool *pool, struct weir_batch 
  * positions keep the order of the arguments. Does not consume its arguments. */
 struct weir_batch *weir_batch_merge(struct weir_pool *pool, struct weir_batch *const *batches, uint32_t count);
 
+/* One more reference, for another owner; returns its argument. Any thread. */
 struct weir_batch *weir_batch_reference(struct weir_batch *batch);
 void weir_batch_release(struct weir_batch *batch); /* NULL is allowed; any thread */
 

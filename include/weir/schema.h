@@ -85,6 +85,7 @@ struct weir_schema *weir_schema_new(const struct weir_field *fields, uint32_t co
 /* A copy of `base` with `count` fields appended; a field whose name exists already replaces it in place. */
 struct weir_schema *weir_schema_extend(const struct weir_schema *base, const struct weir_field *fields, uint32_t count);
 
+/* One more reference, for another owner; returns its argument. Any thread. */
 struct weir_schema *weir_schema_reference(struct weir_schema *schema);
 void weir_schema_release(struct weir_schema *schema); /* NULL is allowed */
 
