@@ -90,7 +90,7 @@ uint64_t weir_spead_outgoing_bytes(const struct weir_spead_outgoing *heap); /* o
  * Of one thread at a time. */
 struct weir_spead_group;
 
-/* An empty one, which the caller frees; -ENOMEM. */
+/* An empty one, which the caller frees; -EINVAL: no such flavour; -ENOMEM. */
 int weir_spead_group_new(struct weir_spead_flavour flavour, struct weir_spead_group **ret);
 void weir_spead_group_free(struct weir_spead_group *group); /* NULL is allowed */
 /* Adds an item, or describes the one of this id anew (its value is then sent again too). Copies the description.
