@@ -105,13 +105,21 @@ static int decode_turn(struct lane *lane, struct turn *turn)
 
 /* ---- Running a turn -------------------------------------------------------------------------------------------- */
 
+static bool lane_waits(const struct lane *lane, const struct input *input)
+{
+    for (uint32_t i = 0; lane->waiting && i < input->node_count; i++)
+        if (node_waits(input->nodes[i], lane->current_mark))
+            return true;
+    return false;
+}
+
 /* In the order of the plan: where ways meet, a node is told when all in front of it were, and what they let go of at
- * this time has come. What leaves the lane has the turn's own watermark at its end. False: a node has more to emit, and
- * is called again in the next piece. */
+ * this time has come. What leaves the lane has the turn's own watermark at its end. False: a node has more to emit, be
+ * it at this time or of a batch that one before it let go of: it is called again in the next piece. */
 static bool advance_watermark(struct lane *lane, struct input *input, int64_t time_ns)
 {
     for (; input->at_node < input->node_count; input->at_node++)
-        if (node_watermark(input->nodes[input->at_node], lane->current_mark, time_ns))
+        if (node_watermark(input->nodes[input->at_node], lane->current_mark, time_ns) || lane_waits(lane, input))
             return false;
     input->at_node = 0;
     return true;
@@ -318,14 +326,6 @@ static uint64_t run_data(struct lane *lane, struct input *input, struct turn *tu
     if (input->latest > INT64_MIN)
         note_event_time(current_source(lane), input->latest);
     return records;
-}
-
-static bool lane_waits(const struct lane *lane, const struct input *input)
-{
-    for (uint32_t i = 0; lane->waiting && i < input->node_count; i++)
-        if (node_waits(input->nodes[i], lane->current_mark))
-            return true;
-    return false;
 }
 
 /* Goes on with a batch that a node has not emitted all of: the one nearest the sinks. True: that is not the last. */

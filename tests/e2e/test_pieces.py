@@ -137,3 +137,28 @@ def test_pieces_of_pieces(pipeline, tmp_path):
         assert len(rows) == 7
         seen.add(hashlib.sha256("".join("".join(rows[lot]) for lot in sorted(rows)).encode()).hexdigest())
     assert len(seen) == 1
+
+
+def test_pieces_of_what_time_lets_go(pipeline, tmp_path):
+    """Windows that end let go of batches, and filling the gaps between those takes several pieces each: also the last
+    ones come out, and before anything later."""
+    keys, gap, seen = 400, 120, set()
+    with open(tmp_path / "in.ndjson", "w", encoding="utf-8") as out:
+        for n in range(3):
+            for second in range(2):
+                out.writelines('{"ts": %d, "sensor": "s%d", "value": %d}\n'
+                               % (1732147200 + n * gap * 60 + second, key, n) for key in range(keys))
+    for count in (1, 2, 3):
+        report = pipeline("""
+            sources: {in: {type: file, path: in.ndjson, key: sensor}}
+            stages:
+              - aggregate: {field: value, every: 1m, by: sensor, compute: [mean]}
+              - fill: {field: value_mean, every: 1m, by: sensor, limit: 1000}
+            sinks: {out: {type: file, path: out.csv}}
+            run: {lanes: %d, memory: 16MiB}
+        """ % count)
+        check(report)
+        rows, content = digest(tmp_path / "out.csv")
+        assert rows == 1 + keys * (2 * gap + 1)
+        seen.add(content)
+    assert len(seen) == 1
