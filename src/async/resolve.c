@@ -43,22 +43,6 @@ static int error_of(int code)
     return code == EAI_MEMORY ? -ENOMEM : code == EAI_SYSTEM && errno > 0 ? -errno : -ENXIO;
 }
 
-static void look_up(const char *host, bool passive, struct addresses *ret)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = passive ? AI_PASSIVE : AI_ADDRCONFIG}, *list;
-    int code = getaddrinfo(host, passive ? "0" : NULL, &hints, &list);
-    ret->count = 0;
-    ret->error = code ? error_of(code) : 0;
-    if (code)
-        return;
-    for (const struct addrinfo *at = list; at && ret->count < ADDRESSES_MOST; at = at->ai_next)
-        if (at->ai_addrlen <= sizeof ret->items[0])
-            memcpy(&ret->items[ret->count++], at->ai_addr, at->ai_addrlen);
-    freeaddrinfo(list);
-    if (!ret->count)
-        ret->error = -ENXIO;
-}
-
 static bool numeric(const char *host, struct addresses *ret)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
@@ -72,6 +56,24 @@ static bool numeric(const char *host, struct addresses *ret)
     else
         return false;
     return true;
+}
+
+static void look_up(const char *host, bool passive, struct addresses *ret)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = passive ? AI_PASSIVE : AI_ADDRCONFIG}, *list;
+    int code = getaddrinfo(host, passive ? "0" : NULL, &hints, &list);
+    ret->count = 0;
+    ret->error = code ? error_of(code) : 0;
+    if (ret->error == -ENXIO && strcmp(host, "localhost") == 0)
+        numeric("127.0.0.1", ret); /* always (RFC 6761, 6.3), also where there is no /etc/hosts */
+    if (code)
+        return;
+    for (const struct addrinfo *at = list; at && ret->count < ADDRESSES_MOST; at = at->ai_next)
+        if (at->ai_addrlen <= sizeof ret->items[0])
+            memcpy(&ret->items[ret->count++], at->ai_addr, at->ai_addrlen);
+    freeaddrinfo(list);
+    if (!ret->count)
+        ret->error = -ENXIO;
 }
 
 static int answer(void *argument)
