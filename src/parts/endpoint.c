@@ -262,6 +262,12 @@ void endpoint_keep_reason(struct endpoint *endpoint, const char *words)
     pthread_mutex_unlock(&endpoint->lock);
 }
 
+/* That there is no such thing is what was asked. */
+static bool says_none(const struct endpoint_question *question, const struct http_reply *reply)
+{
+    return question->may_be_none && reply->outcome == HTTP_BAD_STATUS && (reply->status == 404 || reply->status == 410);
+}
+
 /* One attempt. */
 static int ask_once(struct weir_context *context, struct endpoint *endpoint, const struct endpoint_question *question,
                     int64_t deadline, struct endpoint_answer *answer)
@@ -290,7 +296,7 @@ static int ask_once(struct weir_context *context, struct endpoint *endpoint, con
     tell_breaker(context, endpoint, &answer->reply);
     if (error < 0)
         endpoint_explain(&request, &answer->reply, answer->words, sizeof answer->words);
-    if (error < 0 && error != -ECANCELED)
+    if (error < 0 && error != -ECANCELED && !says_none(question, &answer->reply))
         endpoint_keep_reason(endpoint, answer->words);
     return error;
 }
@@ -331,9 +337,9 @@ int endpoint_ask(struct weir_context *context, struct endpoint *endpoint, const 
         else if (error == 0)
             error = ask_once(context, endpoint, question, deadline, answer);
         answer->limit = overload ? LIMITER_OVERLOAD : attempt > 1 ? LIMITER_OTHER : LIMITER_GOOD;
-        if (error == 0) {
+        if (error == 0 || says_none(question, &answer->reply)) {
             endpoint->answered++;
-            return 0;
+            return error;
         }
         const struct http_reply *reply = &answer->reply;
         overload |= is_overload(reply->outcome, reply->status);

@@ -92,8 +92,9 @@ struct endpoint_question {
     const char *idempotency_key; /* NULL: none */
     int64_t deadline_ns;         /* weir_now's clock; besides the timeout; 0: none */
     bool gzip;
-    bool repeatable; /* may be asked twice although it is a POST */
-    bool patient;    /* waits for a server that has been down for long: there is nothing better to do */
+    bool repeatable;  /* may be asked twice although it is a POST */
+    bool patient;     /* waits for a server that has been down for long: there is nothing better to do */
+    bool may_be_none; /* 404 and 410 are answers, that there is no such thing, and no failures; still -EPROTO */
 };
 
 /* What came of it. The reply is to be released (http_reply_release) on every path. */

@@ -224,7 +224,7 @@ static int fetch_answer(struct weir_context *context, struct wanted *wanted, con
     char url[KEY_TEXT_MOST + 1];
     memcpy(url, key, size);
     url[size] = 0;
-    const struct endpoint_question question = {.url = url};
+    const struct endpoint_question question = {.url = url, .may_be_none = true};
     int error = endpoint_ask(context, &self->endpoint, &question, &answer);
     int status = answer.reply.status;
     *wanted->outcome = answer.limit;

@@ -231,7 +231,9 @@ def test_a_key_is_asked_for_once(pipeline, tmp_path):
     assert len(found) == 3000 and [record["seq"] for record in found] == list(range(3000))
     assert all(r["site"] == (None if r["sensor"] == "s3" else "hall " + r["sensor"]) for r in found)
     assert sorted(asked.path for asked in peer.asked) == [f"/sensors/s{i}" for i in range(10)], "single flight"
-    assert facts(report, "lookup")["cache hit ratio"] > 0.3 and facts(report, "lookup")["not found"] == 300
+    told = facts(report, "lookup")
+    assert told["cache hit ratio"] > 0.3 and told["not found"] == 300
+    assert told["answered"] == 10 and told["failed"] == 0 and "last failure" not in told, "404 is an answer"
 
 
 def test_values_in_addresses_are_encoded(pipeline, tmp_path):
