@@ -369,7 +369,7 @@ void verdict_look(struct verdict_answer *answer, const struct pipeline_snapshot 
 {
     uint64_t lost = snapshot->records_refused + snapshot->records_dropped;
     if (lost == 0 || snapshot->records_out > 0 ||
-        (lost < snapshot->records_in - lost && pipeline_snapshot_count(snapshot, PIPELINE_NOT_STORED) == 0)) {
+        (2 * lost < snapshot->records_in && pipeline_snapshot_count(snapshot, PIPELINE_NOT_STORED) == 0)) {
         return;
     }
     answer->kind = VERDICT_NOTHING_DELIVERED;

@@ -488,6 +488,10 @@ static void nothing_delivered(void **state)
     verdict_sentence(&answer, NULL, text, sizeof text);
     assert_string_equal(text, "nothing delivered: 1 record was refused, 999 dropped, none stored");
     assert_true(answer.seconds_per_minute == 0);
+    snapshot.records_refused = 2; /* one more than were there when those that came were counted */
+    answer.kind = VERDICT_FULL_SPEED;
+    verdict_look(&answer, &snapshot);
+    expect(answer, VERDICT_NOTHING_DELIVERED);
     snapshot.records_out = 1; /* one of two sinks has it */
     answer.kind = VERDICT_FULL_SPEED;
     verdict_look(&answer, &snapshot);
