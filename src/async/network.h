@@ -27,7 +27,8 @@ void network_free(struct network *network); /* no stream is open */
 /* From now on. `host` NULL: everywhere, else for connections to that host name. At most NETWORK_FAULTS_MOST hosts. */
 enum { NETWORK_FAULTS_MOST = 1024 };
 int network_set_faults(struct network *network, const char *host, const struct network_faults *faults);
-/* The host neither answers nor refuses: connects and writes to it vanish until it is set up again. */
+/* The host neither answers nor refuses: connects and writes to it vanish until it is set up again. A stream on which
+ * something has vanished stays silent in that direction. -ENOMEM. */
 int network_set_down(struct network *network, const char *host, bool down);
 /* Connections to a port where nobody listens lead to who listens at `port` of any address; 0: they are refused. */
 void network_lead_to(struct network *network, uint16_t port);

@@ -201,6 +201,47 @@ static void test_connecting(void **state)
     network_free(world.network);
 }
 
+/* ---- A host that is down ---- */
+
+static int go_down(struct weir_context *context, void *argument)
+{
+    struct world *world = argument;
+    struct weir_listener *listener;
+    struct weir_stream *stream, *other, *again;
+    char byte = 'x';
+    const int64_t began = weir_now(context);
+    assert_int_equal(weir_stream_listen(context, "127.0.0.1", 0, &listener), 0);
+    uint16_t port = weir_listener_port(listener);
+    assert_int_equal(weir_stream_connect(context, "127.0.0.1", port, NULL, WEIR_NEVER, &stream), 0);
+    assert_int_equal(weir_stream_accept(context, listener, WEIR_NEVER, &other), 0);
+    assert_int_equal(network_set_down(world->network, "127.0.0.1", true), 0);
+    assert_int_equal(weir_stream_connect(context, "127.0.0.1", port, NULL, began + SECOND, &again), -ETIMEDOUT);
+    assert_int_equal(weir_now(context), began + SECOND); /* it was not refused */
+    assert_int_equal(weir_stream_write(context, stream, &byte, 1, WEIR_NEVER), 0);
+    assert_int_equal(weir_stream_read(context, other, &byte, 1, began + 2 * SECOND), -ETIMEDOUT);
+    assert_int_equal(network_set_down(world->network, "127.0.0.1", false), 0);
+    assert_int_equal(weir_stream_write(context, stream, &byte, 1, WEIR_NEVER), 0);
+    assert_int_equal(weir_stream_read(context, other, &byte, 1, began + 3 * SECOND), -ETIMEDOUT);
+    assert_int_equal(weir_stream_write(context, other, "y", 1, WEIR_NEVER), 0); /* the other way, which lost nothing */
+    assert_int_equal(weir_stream_read(context, stream, &byte, 1, WEIR_NEVER), 1);
+    assert_int_equal(byte, 'y');
+    weir_stream_close(stream, true);
+    weir_stream_close(other, true);
+    assert_int_equal(weir_stream_connect(context, "127.0.0.1", port, NULL, WEIR_NEVER, &again), 0);
+    weir_stream_close(again, true);
+    weir_listener_close(listener);
+    return 0;
+}
+
+static void test_a_host_that_is_down(void **state)
+{
+    (void)state;
+    struct world world = {.network = network_new(1)};
+    assert_int_equal(run_root(&world, go_down), 0);
+    assert_false(world.simulated.stuck);
+    network_free(world.network);
+}
+
 /* ---- Others' descriptors ---- */
 
 static int write_later(struct weir_context *context, void *argument)
@@ -345,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_echo_over_sockets),   cmocka_unit_test(test_echo_over_the_simulated_network),
         cmocka_unit_test(test_connecting),          cmocka_unit_test(test_descriptors_of_others),
         cmocka_unit_test(test_threads_into_a_task), cmocka_unit_test(test_offload),
+        cmocka_unit_test(test_a_host_that_is_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
