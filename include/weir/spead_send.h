@@ -125,7 +125,7 @@ int weir_spead_group_fill(struct weir_spead_group *group, struct weir_spead_outg
  *         weir_spead_send(sender, &(struct weir_spead_send){.heap = state->heap, .sent = weir_spead_completed,
  *                                                           .argument = &state->completion}, 1);
  *     }
- *     weir_spead_sender_close(NULL, sender, WEIR_NEVER);
+ *     weir_spead_sender_close(sender, NULL, WEIR_NEVER);
  */
 struct weir_spead_sender;
 
@@ -192,8 +192,9 @@ int weir_spead_send(struct weir_spead_sender *sender, const struct weir_spead_se
  * thread; deadlines are of CLOCK_MONOTONIC. */
 int weir_spead_send_wait(struct weir_spead_sender *sender, struct weir_context *context,
                          const struct weir_spead_send *sends, uint32_t count, int64_t deadline_ns);
-/* Or be called back, once, from the sender's thread, when there is room for `count` heaps (perhaps at once, from this
- * call). -EBUSY: somebody else waits so already. Not called any more once closing has begun. */
+/* Or be called back, once, from the sender's thread or one that helps it, when there is room for `count` heaps (perhaps
+ * at once, from this call): must not wait. -EBUSY: somebody else waits so already. Not called any more once closing has
+ * begun. */
 int weir_spead_sender_on_room(struct weir_spead_sender *sender, uint32_t count, void (*room)(void *argument),
                               void *argument);
 
