@@ -20,15 +20,15 @@
 
 #include <cmocka.h>
 
-#include "async/context.h"
 #include "async/fiber.h"
-#include "async/loop.h"
 #include "async/network.h"
+#include "async/test_loop.h"
 #include "base/clock.h"
 #include "base/test_descriptors.h"
 #include "base/test_failing.h"
 #include "conf/conf.h"
 #include "flow/pipeline.h"
+#include "flow/test_accounts.h"
 #include "sim/server.h"
 
 enum { RUNS_TRIED = 12 / FIBER_STACK_FACTOR, SERVED_TRIED = 5 };
@@ -110,15 +110,8 @@ static int serve_until_killed(struct weir_context *context, void *tell)
 
 static void be_a_server(int tell)
 {
-    struct context_clock clock = {0};
-    struct weir_waiter waiter;
-    struct weir_context context = {.clock = &clock, .waiter = &waiter, .cancel_fd = -1};
-    const struct loop_options options = {.outer = &context};
-    struct loop *loop = NULL;
-    waiter_init(&waiter);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (loop_new(&options, &loop) == 0)
-        (void)loop_run(loop, "server", serve_until_killed, &tell);
+    (void)test_loop_run(NULL, serve_until_killed, &tell);
     _exit(1);
 }
 
@@ -183,27 +176,13 @@ struct trial {
 
 /* ---- One run ---------------------------------------------------------------------------------------------------- */
 
-static void check_accounts(struct pipeline *pipeline)
-{
-    struct weir_error error = {0};
-    struct pipeline_snapshot *snapshot = NULL;
-    if (pipeline_result(pipeline, &error) < 0)
-        assert_true(error.text[0] != 0);
-    assert_int_equal(pipeline_snapshot(pipeline, &snapshot), 0);
-    assert_int_equal(snapshot->unaccounted, 0);
-    assert_int_equal(snapshot->in_flight_bytes, 0);
-    assert_int_equal(snapshot->records_in, snapshot->records_stored + snapshot->records_refused +
-                                               snapshot->records_filtered + snapshot->records_dropped);
-    pipeline_snapshot_free(snapshot);
-}
-
 /* Until it ends by itself, or is told to: a source may have no end, or have lost whom it asks. */
 static uint64_t run(struct pipeline *pipeline, const struct failing *failing, const struct trial *trial)
 {
     int64_t patience = trial->simulated ? 60 * CLOCK_SECOND : 20 * CLOCK_MILLISECOND;
     patience = trial->patience ? trial->patience : patience;
     int ended = pipeline_start(pipeline) < 0 ? 1 : pipeline_wait(pipeline, pipeline_now(pipeline) + patience);
-    uint64_t made = failing_end(failing); /* who waited for memory has some now */
+    uint64_t made = failing_end(failing), records; /* who waited for memory has some now */
     if (!ended) {
         pipeline_stop(pipeline);
         ended = pipeline_wait(pipeline, pipeline_now(pipeline) + patience);
@@ -213,7 +192,7 @@ static uint64_t run(struct pipeline *pipeline, const struct failing *failing, co
         ended = pipeline_wait(pipeline, pipeline_now(pipeline) + 600 * CLOCK_SECOND);
     }
     assert_int_equal(ended, 1);
-    check_accounts(pipeline);
+    (void)test_accounts(pipeline, &records);
     return made;
 }
 

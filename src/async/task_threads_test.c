@@ -4,6 +4,7 @@
 #include "async/loop.h"
 
 #include "async/runtime.h"
+#include "async/test_loop.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/system.h"
@@ -34,16 +35,7 @@ struct world {
 
 static void run_loop(const struct loop_options *more, weir_task_run *root, struct world *world)
 {
-    struct context_clock clock = {0};
-    struct weir_waiter waiter;
-    struct weir_context context = {.clock = &clock, .waiter = &waiter, .cancel_fd = -1};
-    struct loop_options options = more ? *more : (struct loop_options){0};
-    struct loop *loop;
-    waiter_init(&waiter);
-    options.outer = &context;
-    assert_int_equal(loop_new(&options, &loop), 0);
-    assert_int_equal(loop_run(loop, "root", root, world), 0);
-    loop_free(loop);
+    assert_int_equal(test_loop_run(more, root, world), 0);
 }
 
 static void wait_until(const _Atomic int *counter, int value)

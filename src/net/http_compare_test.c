@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "async/loop.h"
+#include "async/test_loop.h"
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "net/http.h"
@@ -211,16 +211,7 @@ static int read_with_ours(struct weir_context *context, void *argument)
 
 static void run_ours(struct ours *ours)
 {
-    struct context_clock clock = {0};
-    struct weir_waiter waiter;
-    _Atomic bool cancelled = false;
-    struct loop *loop;
-    waiter_init(&waiter);
-    struct weir_context context = {.clock = &clock, .waiter = &waiter, .cancelled = &cancelled, .cancel_fd = -1};
-    const struct loop_options options = {.outer = &context};
-    assert_int_equal(loop_new(&options, &loop), 0);
-    assert_int_equal(loop_run(loop, "root", read_with_ours, ours), 0);
-    loop_free(loop);
+    assert_int_equal(test_loop_run(NULL, read_with_ours, ours), 0);
 }
 
 /* True when both did what is expected of them. */

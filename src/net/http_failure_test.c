@@ -20,6 +20,7 @@
 #include "async/loop.h"
 #include "async/network.h"
 #include "async/simulated.h"
+#include "async/test_loop.h"
 #include "base/clock.h"
 #include "base/test_descriptors.h"
 #include "base/test_failing.h"
@@ -111,22 +112,8 @@ static int ask_and_answer(struct weir_context *context, void *argument)
 /* All of it, from making the loop to freeing it. */
 static int run_once(struct world *world)
 {
-    struct context_clock clock = {0};
-    struct weir_waiter waiter;
-    struct weir_context context = {.clock = &clock, .waiter = &waiter, .cancel_fd = -1};
-    const struct loop_options options = {.outer = &context};
-    struct loop *loop = NULL;
     *world = (struct world){.patience = 100 * MS};
-    waiter_init(&waiter);
-    int error = loop_new(&options, &loop);
-    if (error < 0)
-        return error;
-    error = loop_run(loop, "root", ask_and_answer, world);
-    struct loop_counters counters;
-    loop_count(loop, &counters);
-    assert_int_equal(counters.live, 0);
-    loop_free(loop);
-    return error;
+    return test_loop_run(NULL, ask_and_answer, world);
 }
 
 static void check_good(const struct world *world, int error)
