@@ -153,6 +153,15 @@ static void tell_down(struct endpoint *endpoint)
                 units_show_duration(endpoint->options->timeout, timeout, sizeof timeout));
 }
 
+bool endpoint_is_answer(const struct endpoint_question *question, const struct http_reply *reply)
+{
+    if (reply->outcome == HTTP_BAD_STATUS)
+        return question->may_be_none && (reply->status == 404 || reply->status == 410);
+    if (reply->outcome == HTTP_TOO_LARGE || reply->outcome == HTTP_ENCODED)
+        return question->status_only && reply->status >= 200 && reply->status < 300;
+    return reply->outcome == HTTP_DONE;
+}
+
 /* Waits until the server may be asked; -ETIMEDOUT: not within the deadline, or it has been down for too long. */
 static int pass_breaker(struct weir_context *context, struct endpoint *endpoint, bool patient, int64_t deadline)
 {
@@ -173,11 +182,12 @@ static int pass_breaker(struct weir_context *context, struct endpoint *endpoint,
 }
 
 /* A server that says what is wrong with a question is well. */
-static void tell_breaker(struct weir_context *context, struct endpoint *endpoint, const struct http_reply *reply)
+static void tell_breaker(struct weir_context *context, struct endpoint *endpoint,
+                         const struct endpoint_question *question, const struct http_reply *reply)
 {
     struct breaker *breaker = &endpoint->breaker;
     enum breaker_state before = breaker->state;
-    bool well = reply->outcome == HTTP_DONE || (reply->outcome == HTTP_BAD_STATUS && reply->status < 500);
+    bool well = endpoint_is_answer(question, reply) || (reply->outcome == HTTP_BAD_STATUS && reply->status < 500);
     char pause[32];
     if (reply->outcome == HTTP_CANCELLED)
         breaker_withdraw(breaker);
@@ -262,12 +272,6 @@ void endpoint_keep_reason(struct endpoint *endpoint, const char *words)
     pthread_mutex_unlock(&endpoint->lock);
 }
 
-/* That there is no such thing is what was asked. */
-static bool says_none(const struct endpoint_question *question, const struct http_reply *reply)
-{
-    return question->may_be_none && reply->outcome == HTTP_BAD_STATUS && (reply->status == 404 || reply->status == 410);
-}
-
 /* One attempt. */
 static int ask_once(struct weir_context *context, struct endpoint *endpoint, const struct endpoint_question *question,
                     int64_t deadline, struct endpoint_answer *answer)
@@ -293,10 +297,10 @@ static int ask_once(struct weir_context *context, struct endpoint *endpoint, con
                                          .same_method = true,
                                          .repeatable = question->repeatable};
     int error = http_request(context, endpoint->client, &request, deadline, &answer->reply);
-    tell_breaker(context, endpoint, &answer->reply);
+    tell_breaker(context, endpoint, question, &answer->reply);
     if (error < 0)
         endpoint_explain(&request, &answer->reply, answer->words, sizeof answer->words);
-    if (error < 0 && error != -ECANCELED && !says_none(question, &answer->reply))
+    if (error < 0 && error != -ECANCELED && !endpoint_is_answer(question, &answer->reply))
         endpoint_keep_reason(endpoint, answer->words);
     return error;
 }
@@ -337,7 +341,7 @@ int endpoint_ask(struct weir_context *context, struct endpoint *endpoint, const 
         else if (error == 0)
             error = ask_once(context, endpoint, question, deadline, answer);
         answer->limit = overload ? LIMITER_OVERLOAD : attempt > 1 ? LIMITER_OTHER : LIMITER_GOOD;
-        if (error == 0 || says_none(question, &answer->reply)) {
+        if (error == 0 || (asked && endpoint_is_answer(question, &answer->reply))) {
             endpoint->answered++;
             return error;
         }

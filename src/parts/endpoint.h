@@ -94,8 +94,12 @@ struct endpoint_question {
     bool gzip;
     bool repeatable;  /* may be asked twice although it is a POST */
     bool patient;     /* waits for a server that has been down for long: there is nothing better to do */
-    bool may_be_none; /* 404 and 410 are answers, that there is no such thing, and no failures; still -EPROTO */
+    bool may_be_none; /* 404 and 410 are answers, that there is no such thing; still -EPROTO */
+    bool status_only; /* so is a 2xx whose body is too large, or packed: it does not matter; still an error */
 };
+
+/* Is the reply what was asked for, although http_request calls it an error? Then it counts as answered. */
+bool endpoint_is_answer(const struct endpoint_question *question, const struct http_reply *reply);
 
 /* What came of it. The reply is to be released (http_reply_release) on every path. */
 struct endpoint_answer {

@@ -215,16 +215,16 @@ static int ask(struct weir_context *context, struct request *request, int64_t de
         .deadline_ns = deadline,
         .gzip = self->compress == COMPRESS_GZIP,
         .patient = true,
+        .status_only = true,
     };
     int error = endpoint_ask(context, &self->endpoint, &question, answer);
     int status = answer->reply.status;
+    bool taken = endpoint_is_answer(&question, &answer->reply);
     http_reply_release(&answer->reply);
     buffer_free(&list);
     if (error == -ECANCELED)
         return error;
-    /* What it says beyond 2xx does not matter: it may be of any size, or packed. */
-    bool whatever = answer->reply.outcome == HTTP_TOO_LARGE || answer->reply.outcome == HTTP_ENCODED;
-    if (error == 0 || (status >= 200 && status < 300 && whatever))
+    if (taken)
         return DELIVERED;
     if (status == 413 && request->records > 1)
         return DELIVER_HALVES;
