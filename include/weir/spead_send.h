@@ -242,9 +242,9 @@ int weir_spead_completion_wait(struct weir_context *context, struct weir_spead_c
 /* The same from a plain thread, which meanwhile sends what is queued, a message at a time: of heaps that are small,
  * where making them takes less than sending them, two processors then do both (what a thread has just made it also
  * sends fastest). Heaps of up to 64 KiB only, over UDP and without a rate; else it only waits, as it does while another
- * thread helps. Heaps may then overtake those before them by a few messages (so flush before a stop heap); they complete
- * in their order as ever, but `sent` is called from this thread or from the sender's. Not from `sent` nor while a heap
- * is made; may return as much later than the deadline as a message takes. */
+ * thread helps. Heaps may then overtake those before them by a few messages (so flush before a stop heap); they
+ * complete in their order as ever, but `sent` is called from this thread or from the sender's. Not from `sent` nor
+ * while a heap is made; may return as much later than the deadline as a message takes. */
 int weir_spead_completion_help(struct weir_spead_sender *sender, struct weir_spead_completion *completion,
                                int64_t deadline_ns, uint64_t *ret_bytes);
 
