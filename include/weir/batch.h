@@ -92,6 +92,9 @@ struct weir_batch *weir_batch_new_empty(struct weir_pool *pool, struct weir_sche
  */
 struct weir_batch *weir_batch_derive(struct weir_pool *pool, struct weir_batch *parent, struct weir_schema *schema);
 
+/* A derived batch of the selected rows [first, end) alone; NULL: no memory. Settles nothing. */
+struct weir_batch *weir_batch_cut(struct weir_pool *pool, struct weir_batch *batch, uint32_t first, uint32_t end);
+
 /* Memory for column `index` (rows × width bytes, 64-byte aligned), installed and returned; NULL when out of memory. */
 void *weir_batch_add_column(struct weir_batch *batch, uint32_t index);
 

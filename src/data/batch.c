@@ -253,6 +253,21 @@ struct weir_batch *weir_batch_derive(struct weir_pool *pool, struct weir_batch *
     return batch;
 }
 
+struct weir_batch *weir_batch_cut(struct weir_pool *pool, struct weir_batch *batch, uint32_t first, uint32_t end)
+{
+    struct weir_batch *cut = weir_batch_derive(pool, batch, batch->schema);
+    uint32_t *rows = cut ? weir_batch_allocate(cut, (end - first + 1) * sizeof *rows) : NULL;
+    if (!rows) {
+        weir_batch_release(cut);
+        return NULL;
+    }
+    for (uint32_t i = first; i < end; i++) {
+        rows[i - first] = weir_batch_row(batch, i);
+    }
+    weir_batch_select(cut, rows, end - first);
+    return cut;
+}
+
 struct weir_batch *weir_batch_reference(struct weir_batch *batch)
 {
     atomic_fetch_add_explicit(&batch->references, 1, memory_order_relaxed);

@@ -164,6 +164,34 @@ static void derive_shares_and_adds(void **state)
     close_world(&world);
 }
 
+/* Of some of the rows: each cut has its part of them, and they outlive the batch that they are of. */
+static void cut_takes_a_part(void **state)
+{
+    (void)state;
+    struct world world;
+    struct random random = random_start();
+    open_world(&world);
+    struct weir_batch *batch = new_dense(&world, 100, 1000), *cuts[3];
+    select_some(&world, batch, &random, 40);
+    const uint32_t *rows = batch->selection, ends[] = {0, batch->count / 3, batch->count / 3, batch->count};
+    for (int i = 0; i < 3; i++) {
+        cuts[i] = weir_batch_cut(world.pool, batch, ends[i], ends[i + 1]);
+        assert_non_null(cuts[i]);
+    }
+    weir_batch_release(batch);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(cuts[i]->count, ends[i + 1] - ends[i]);
+        for (uint32_t at = 0; at < cuts[i]->count; at++) {
+            assert_int_equal(weir_batch_row(cuts[i], at), rows[ends[i] + at]); /* which live as long as the cuts */
+            check_row(cuts[i], weir_batch_row(cuts[i], at), 100 + rows[ends[i] + at]);
+        }
+    }
+    for (int i = 0; i < 3; i++) {
+        weir_batch_release(cuts[i]);
+    }
+    close_world(&world);
+}
+
 static void allocations_do_not_overlap(void **state)
 {
     (void)state;
@@ -479,6 +507,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(derive_shares_and_adds),
+        cmocka_unit_test(cut_takes_a_part),
         cmocka_unit_test(allocations_do_not_overlap),
         cmocka_unit_test(foreign_memory_lives_as_long_as_needed),
         cmocka_unit_test(compact_agrees_with_the_model),

@@ -191,21 +191,6 @@ struct turn *turn_join(struct turn *turn, struct turn *next)
     return turn;
 }
 
-/* A batch of the selected rows [first, end) of another; NULL: no memory. */
-static struct weir_batch *cut_rows(struct weir_batch *batch, uint32_t first, uint32_t end, struct weir_pool *pool)
-{
-    struct weir_batch *cut = weir_batch_derive(pool, batch, batch->schema);
-    uint32_t *rows = cut ? weir_batch_allocate(cut, (end - first) * sizeof *rows) : NULL;
-    if (!rows) {
-        weir_batch_release(cut);
-        return NULL;
-    }
-    for (uint32_t i = first; i < end; i++)
-        rows[i - first] = weir_batch_row(batch, i);
-    weir_batch_select(cut, rows, end - first);
-    return cut;
-}
-
 /* Up to which of its selected rows a message goes to the front. */
 static uint32_t find_cut(const struct message *message, uint64_t until, bool at)
 {
@@ -227,7 +212,7 @@ static uint32_t find_cut(const struct message *message, uint64_t until, bool at)
 static struct message *take_front(struct message *message, uint32_t end, struct weir_pool *pool)
 {
     struct message *front = end > message->gone ? memory_zeroed(1, sizeof *front) : NULL;
-    struct weir_batch *rows = front ? cut_rows(message->batch, message->gone, end, pool) : NULL;
+    struct weir_batch *rows = front ? weir_batch_cut(pool, message->batch, message->gone, end) : NULL;
     if (!rows) {
         memory_free(front);
         return NULL;
@@ -272,7 +257,7 @@ void turn_leave_gone(struct turn *turn, struct weir_pool *pool)
         struct message *message = *link;
         struct weir_batch *rest = NULL;
         if (message->kind == MESSAGE_DATA && message->gone) {
-            rest = cut_rows(message->batch, message->gone, message->batch->count, pool);
+            rest = weir_batch_cut(pool, message->batch, message->gone, message->batch->count);
             if (!rest) { /* no memory to tell them from those that have gone */
                 settle_left(message, OUTCOME_REFUSED);
                 *link = message->next;
@@ -386,7 +371,7 @@ static struct message *take_run(struct ways *ways, uint32_t way, uint64_t until,
     while (end < batch->count && weir_batch_position(batch, weir_batch_row(batch, end)) < until)
         end++;
     struct message *message = memory_zeroed(1, sizeof *message);
-    struct weir_batch *run = message ? cut_rows(batch, first, end, pool) : NULL;
+    struct weir_batch *run = message ? weir_batch_cut(pool, batch, first, end) : NULL;
     if (!run) {
         memory_free(message);
         return NULL;

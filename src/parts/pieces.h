@@ -22,16 +22,7 @@ static inline struct weir_batch *pieces_cut(struct weir_env *env, struct weir_ba
 {
     if (!first && end == batch->count)
         return weir_batch_reference(batch);
-    struct weir_batch *cut = weir_batch_derive(env->pool, batch, batch->schema);
-    uint32_t *rows = cut ? weir_batch_allocate(cut, (end - first + 1) * sizeof *rows) : NULL;
-    if (!rows) {
-        weir_batch_release(cut);
-        return NULL;
-    }
-    for (uint32_t i = first; i < end; i++)
-        rows[i - first] = weir_batch_row(batch, i);
-    weir_batch_select(cut, rows, end - first);
-    return cut;
+    return weir_batch_cut(env->pool, batch, first, end);
 }
 
 /* The stage has emitted records of the first rows of a batch and has no memory for those of the others. */
