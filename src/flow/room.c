@@ -71,7 +71,8 @@ static uint64_t still_to_take(const struct pipeline *pipeline, const struct lane
 
 /* Has nothing anything to do that would give memory back when it is done? Inputs are listed nearest the sinks first,
  * alike on every lane. At the same input, the lane whose turn is the oldest goes first: turns that are behind hold what
- * others made of the same batch. */
+ * others made of the same batch. Its turn is the one between two pieces, if there is such a one: of several sources an
+ * older one may have come behind it. */
 static bool quiet_behind(const struct pipeline *pipeline, const struct input *input, uint64_t ticket)
 {
     for (uint32_t i = 0; i < pipeline->lane_count; i++) {
@@ -79,8 +80,8 @@ static bool quiet_behind(const struct pipeline *pipeline, const struct input *in
         for (uint32_t j = 0; j < input->index; j++)
             if (edge_look_next(inputs[j].edge).bytes || atomic_load(&inputs[j].halved_ticket) != UINT64_MAX)
                 return false;
-        if (edge_look_next(inputs[input->index].edge).ticket < ticket ||
-            atomic_load(&inputs[input->index].halved_ticket) < ticket)
+        const uint64_t halved = atomic_load(&inputs[input->index].halved_ticket);
+        if ((halved != UINT64_MAX ? halved : edge_look_next(inputs[input->index].edge).ticket) < ticket)
             return false;
     }
     for (uint32_t i = 0; i < pipeline->sink_count; i++) {
