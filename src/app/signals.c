@@ -25,9 +25,17 @@ bool signals_counts(struct signals_count *count, int number, int64_t now_ns)
         return false;
     }
     if (count->requests++ == 0) {
+        count->first = number;
         count->first_ns = now_ns;
     }
     return true;
+}
+
+void signals_settle(const struct signals_count *count)
+{
+    if (count->requests > 0 && count->first == SIGTERM) {
+        signal(SIGTERM, SIG_IGN);
+    }
 }
 
 char *signals_tell(int number, int64_t limit_ns, char *out, size_t size)
@@ -145,6 +153,7 @@ void signals_end(struct signals *signals)
         pthread_join(signals->thread, NULL);
     }
     close_descriptors(signals);
+    signals_settle(&signals->count);
     pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
     signals->running = false;
 }

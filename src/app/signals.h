@@ -23,10 +23,15 @@ struct status;
 /* Which of the signals that come are requests of their own. Zeroed at first. */
 struct signals_count {
     int requests;
-    int64_t first_ns; /* clock_monotonic when the first came */
+    int first;        /* its number */
+    int64_t first_ns; /* clock_monotonic when it came */
 };
 /* True: signal `number`, which came at now_ns, is one, and was counted. */
 bool signals_counts(struct signals_count *count, int number, int64_t now_ns);
+/* For when signals are about to be unblocked again: where a SIGTERM was answered, one that comes late is ignored from
+ * now on. It would kill a program that has done what it asked for and only has its result to give; Ctrl-C still does.
+ */
+void signals_settle(const struct signals_count *count);
 /* What is told after the first: within which time (ns; 0: no limit) draining has to end, and how to end it. Returns
  * out.
  */
@@ -50,6 +55,7 @@ struct signals {
  * rest. */
 int signals_start(struct signals *signals, struct status *status);
 void signals_attach(struct signals *signals, struct pipeline *pipeline);
-/* Stops listening; the pipeline may be closed afterwards. Signals do again what they did before. */
+/* Stops listening; the pipeline may be closed afterwards. Signals do again what they did before, but for a SIGTERM that
+ * was answered (signals_settle). */
 void signals_end(struct signals *signals);
 #endif

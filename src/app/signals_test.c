@@ -55,6 +55,24 @@ static void meant_twice(void **state)
     assert_int_equal(REQUESTS({SIGINT, 0}, {SIGTERM, 1500 * MS}), 2);
 }
 
+/* Between the answer and the end of the program. */
+static void sent_late(void **state)
+{
+    (void)state;
+    struct signals_count counted = {0};
+    signals_settle(&counted);
+    assert_true(signal(SIGTERM, SIG_DFL) == SIG_DFL);
+    assert_true(signals_counts(&counted, SIGINT, CLOCK_SECOND));
+    signals_settle(&counted);
+    assert_true(signal(SIGTERM, SIG_DFL) == SIG_DFL);
+    counted = (struct signals_count){0};
+    assert_true(signals_counts(&counted, SIGTERM, CLOCK_SECOND));
+    signals_settle(&counted);
+    assert_int_equal(raise(SIGTERM), 0); /* is survived */
+    assert_true(signal(SIGTERM, SIG_DFL) == SIG_IGN);
+    assert_true(signal(SIGINT, SIG_DFL) == SIG_DFL);
+}
+
 static void what_is_told(void **state)
 {
     (void)state;
@@ -73,6 +91,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sent_twice),
         cmocka_unit_test(meant_twice),
+        cmocka_unit_test(sent_late),
         cmocka_unit_test(what_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,5 +90,6 @@ void spead_listen_end(struct spead_listen *listen)
     sigset_t set = interrupts();
     weir_spead_receiver_free(listen->receiver);
     listen->receiver = NULL;
+    signals_settle(&listen->signals);
     sigprocmask(SIG_UNBLOCK, &set, NULL);
 }

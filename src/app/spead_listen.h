@@ -22,7 +22,7 @@ int spead_listen_next(struct spead_listen *listen, struct weir_spead_heap **ret)
 void spead_listen_interrupts(struct spead_listen *listen);
 /* The exit code: APP_OK, or the receiver's failure explained. */
 int spead_listen_result(struct spead_listen *listen);
-/* Frees the receiver; Ctrl-C does again what it did. */
+/* Frees the receiver; Ctrl-C does again what it did (signals_settle). */
 void spead_listen_end(struct spead_listen *listen);
 /* Is this the name of a capture rather than of a place to listen at? */
 bool spead_listen_is_file(const char *operand);
