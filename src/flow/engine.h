@@ -185,6 +185,8 @@ struct lane {
     struct turn *stuck; /* could not be decoded for want of memory: tried again */
     struct input *stuck_input;
     int64_t stuck_since; /* 0: is not */
+    uint64_t seen_taken; /* rooms_taken when it was looked at last; since when nothing was seen to move */
+    int64_t quiet_since;
     _Atomic bool wants_room;
     _Atomic uint64_t takes_until; /* by when pool_taken has reached this, the turn that runs has all it needs */
     uint64_t refused_before;      /* of the budget for batches, when the turn began */
@@ -293,7 +295,8 @@ struct pipeline {
     int cancel_fd;
     _Atomic bool stopping, aborting;
     _Atomic uint32_t machines_left, lanes_busy, sources_left;
-    struct weir_waiter waiter; /* pipeline_wait parks here */
+    _Atomic uint64_t rooms_taken; /* by turns of all lanes: does anything move? */
+    struct weir_waiter waiter;    /* pipeline_wait parks here */
     bool started_machines, published;
     _Atomic uint64_t read_limit_left; /* run.limit; UINT64_MAX: none */
     _Atomic uint64_t cost_ns_256;     /* of a record downstream: the slowest machine's, in 1/256 ns */
@@ -347,6 +350,9 @@ int64_t sink_encode(void *owner, struct turn *turn); /* the sink edge's `complet
 /* room.c: memory for a turn of this input, before it is taken; when it has run, what it took from the lane's pool */
 bool room_take(struct lane *lane, const struct input *input, const struct edge_next *next);
 void room_came(struct pipeline *pipeline); /* any thread: who waits for memory may look again */
+/* For a turn between two pieces, which waits: true, when nothing in the pipeline has moved for a while, or it is being
+ * aborted. Then there is room, as if taken. Else the lane is to look again by its deadline. */
+bool room_seize(struct lane *lane);
 void room_give(struct lane *lane);
 /* While this turn runs: nobody else runs, and nobody has anything to do that would give memory back. */
 bool room_alone(const struct lane *lane, const struct input *input, const struct turn *turn);

@@ -463,16 +463,28 @@ static bool shares_nodes(const struct input *a, const struct input *b)
 }
 
 /* Is the turn of another input between two pieces, at stages that this one leads to as well? They are done with that
- * one first; unless it waits for room behind them, which this one may have to make. */
+ * one first; unless it waits for room behind them, which this one may have to make. Of two such turns the one nearer
+ * the sinks goes first, if it can. */
 static bool must_wait(struct lane *lane, const struct input *input)
 {
     for (uint32_t i = 0; i < lane->input_count; i++) {
         struct input *other = &lane->inputs[i];
-        if (other != input && other->halved && shares_nodes(other, input) &&
-            !(input->exchange && input->index < other->index && !has_credit(lane, other)))
+        if (other == input || !other->halved || !shares_nodes(other, input))
+            continue;
+        if (input->halved ? other->index < input->index && has_credit(lane, other)
+                          : !input->exchange || input->index > other->index || has_credit(lane, other))
             return true;
     }
     return false;
+}
+
+/* The turn between two pieces that is nearest the sinks, if there is one and nothing moves any more. */
+static struct input *unmoved(struct lane *lane)
+{
+    for (uint32_t i = 0; i < lane->input_count; i++)
+        if (lane->inputs[i].halved)
+            return room_seize(lane) ? &lane->inputs[i] : NULL;
+    return NULL;
 }
 
 /* In a sequential run nothing is consumed before all was produced, unless a source cannot go on before. */
@@ -526,5 +538,8 @@ enum step lane_step(struct machine *machine)
         room_give(lane); /* another lane was faster */
         open = true;
     }
+    struct input *unmoved_input = unmoved(lane);
+    if (unmoved_input)
+        return run_measured(lane, unmoved_input, unmoved_input->halved);
     return !open ? STEP_DONE : blocked ? STEP_BLOCKED : STEP_IDLE;
 }

@@ -14,6 +14,10 @@
  *
  * When nothing that is nearer the sinks than a turn has anything to do, and no lane runs, no memory will come back by
  * itself: then the turn runs, alone. So somebody always does.
+ *
+ * Turns between two pieces wait for each other's room, for edges whose order wants an older piece first, and for the
+ * stages that they share, and with several sources these may form a ring. Where all of this rests for a moment, such a
+ * turn goes on with one piece, whatever it waits for: that is over the limit by no more than a piece of each lane.
  */
 #include "flow/engine.h"
 
@@ -26,6 +30,7 @@ enum {
     COLUMN_BYTES = 16,       /* and what each part may add to it */
     LINE_LEAST = 2,          /* bytes that a record takes in a block of text */
     ALLOWED_LEAST = 64,      /* rows: fewer would hardly take less memory */
+    QUIET_MOST_MS = 100,     /* for which nothing may move while turns are between two pieces */
     FORGET = 64,             /* what was learned of a large turn is forgotten over about so many smaller ones */
 };
 
@@ -69,21 +74,9 @@ static uint64_t still_to_take(const struct pipeline *pipeline, const struct lane
     return bytes;
 }
 
-/* Has nothing anything to do that would give memory back when it is done? Inputs are listed nearest the sinks first,
- * alike on every lane. At the same input, the lane whose turn is the oldest goes first: turns that are behind hold what
- * others made of the same batch. Its turn is the one between two pieces, if there is such a one: of several sources an
- * older one may have come behind it. */
-static bool quiet_behind(const struct pipeline *pipeline, const struct input *input, uint64_t ticket)
+/* Has nothing behind the lanes anything to do? */
+static bool rest_quiet(const struct pipeline *pipeline)
 {
-    for (uint32_t i = 0; i < pipeline->lane_count; i++) {
-        const struct input *inputs = pipeline->lanes[i].inputs;
-        for (uint32_t j = 0; j < input->index; j++)
-            if (edge_look_next(inputs[j].edge).bytes || atomic_load(&inputs[j].halved_ticket) != UINT64_MAX)
-                return false;
-        const uint64_t halved = atomic_load(&inputs[input->index].halved_ticket);
-        if ((halved != UINT64_MAX ? halved : edge_look_next(inputs[input->index].edge).ticket) < ticket)
-            return false;
-    }
     for (uint32_t i = 0; i < pipeline->sink_count; i++) {
         const struct sink *sink = &pipeline->sinks[i];
         if (sink->edge && (atomic_load(&sink->holds) || edge_look_next(sink->edge).bytes))
@@ -95,6 +88,31 @@ static bool quiet_behind(const struct pipeline *pipeline, const struct input *in
             return false;
     }
     return true;
+}
+
+/* Has nothing anything to do that would give memory back when it is done? Inputs are listed nearest the sinks first,
+ * alike on every lane. At the same input, the lane whose turn is the oldest goes first: turns that are behind hold what
+ * others made of the same batch. Its turn is the one between two pieces, if there is such a one: of several sources an
+ * older one may have come behind it. On a lane that has such a one at any input only those count: what waits on its
+ * edges may have to wait for them. */
+static bool quiet_behind(const struct pipeline *pipeline, const struct input *input, uint64_t ticket)
+{
+    for (uint32_t i = 0; i < pipeline->lane_count; i++) {
+        const struct input *inputs = pipeline->lanes[i].inputs;
+        bool halves = false;
+        for (uint32_t j = 0; j < pipeline->lanes[i].input_count; j++) {
+            const uint64_t halved = atomic_load(&inputs[j].halved_ticket);
+            halves |= halved != UINT64_MAX;
+            if ((j < input->index && halved != UINT64_MAX) || (j == input->index && halved < ticket))
+                return false;
+        }
+        for (uint32_t j = 0; !halves && j < input->index; j++)
+            if (edge_look_next(inputs[j].edge).bytes)
+                return false;
+        if (!halves && edge_look_next(inputs[input->index].edge).ticket < ticket)
+            return false;
+    }
+    return rest_quiet(pipeline);
 }
 
 bool room_take(struct lane *lane, const struct input *input, const struct edge_next *next)
@@ -114,11 +132,35 @@ bool room_take(struct lane *lane, const struct input *input, const struct edge_n
     if (fits || (!atomic_load(&pipeline->lanes_busy) && quiet_behind(pipeline, input, next->ticket) &&
                  atomic_compare_exchange_strong(&pipeline->lanes_busy, &nobody, 1))) {
         atomic_store(&lane->wants_room, false);
+        atomic_fetch_add_explicit(&pipeline->rooms_taken, 1, memory_order_relaxed);
         return true;
     }
     atomic_store(&lane->takes_until, 0);
     lane->machine.deadline = weir_now(&lane->machine.context) + CLOCK_MILLISECOND;
     return false;
+}
+
+bool room_seize(struct lane *lane)
+{
+    struct pipeline *pipeline = lane->machine.pipeline;
+    const int64_t now = weir_now(&lane->machine.context);
+    const uint64_t taken = atomic_load_explicit(&pipeline->rooms_taken, memory_order_relaxed);
+    if (!pipeline_aborting(pipeline)) {
+        if (taken != lane->seen_taken || atomic_load(&pipeline->lanes_busy) || !rest_quiet(pipeline))
+            lane->quiet_since = now;
+        lane->seen_taken = taken;
+        const int64_t until = lane->quiet_since + QUIET_MOST_MS * CLOCK_MILLISECOND;
+        if (now < until) {
+            if (lane->machine.deadline > until)
+                lane->machine.deadline = until;
+            return false;
+        }
+    }
+    lane->quiet_since = now;
+    atomic_store(&lane->wants_room, false);
+    atomic_fetch_add(&pipeline->lanes_busy, 1);
+    atomic_fetch_add_explicit(&pipeline->rooms_taken, 1, memory_order_relaxed);
+    return true;
 }
 
 void room_came(struct pipeline *pipeline)

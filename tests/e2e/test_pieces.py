@@ -162,3 +162,21 @@ def test_pieces_of_what_time_lets_go(pipeline, tmp_path):
         assert rows == 1 + keys * (2 * gap + 1)
         seen.add(content)
     assert len(seen) == 1
+
+
+def test_pieces_of_two_sources(pipeline, tmp_path):
+    """With little memory: whose turn is between two pieces does not wait for the other source's, which waits for it."""
+    keys, gap = 3000, 30
+    with open(tmp_path / "in.ndjson", "w", encoding="utf-8") as out:
+        for n in range(3):
+            out.writelines('{"ts": %d, "sensor": "s%d", "value": %d}\n' % (1732147200 + n * gap * 60, key, n)
+                           for key in range(keys))
+    report = pipeline("""
+        sources:
+          one: {type: file, path: in.ndjson, key: sensor}
+          two: {type: file, path: in.ndjson, key: sensor}
+        stages: [{fill: {from: [one, two], field: value, every: 1m}}]
+        sinks: {out: {type: file, path: out.csv}}
+        run: {lanes: 3, memory: 16MiB, batch: 4000}
+    """)
+    assert report["records_in"] == report["records_stored"] == 6 * keys
