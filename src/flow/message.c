@@ -323,6 +323,7 @@ static bool merge_messages(struct message *first, const struct message *end, str
         }
         weir_batch_release(first->batch);
         first->batch = merged;
+        first->shared = 0; /* a copy: it shares nothing */
     }
     return true;
 }
