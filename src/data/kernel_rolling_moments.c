@@ -383,11 +383,34 @@ static inline __attribute__((always_inline)) void finish_usual(const struct roll
         finish_small(notes, rows, false, mean_out);
 }
 
-static inline void scatter(const struct rolling_rows *rows, uint32_t begin, uint32_t count, const double *from,
-                           double *column)
+static inline void scatter(const struct rolling_rows *rows, uint32_t begin, uint32_t count, const double *restrict from,
+                           double *restrict column)
 {
-    for (uint32_t i = 0; i < count; i++)
-        column[rows->selection[begin + i]] = from[i];
+    const uint32_t *selection = rows->selection + begin;
+    for (size_t i = 0; i < count; i++)
+        column[selection[i]] = from[i];
+}
+
+/* Two columns at once: the list of rows is read once, and what is left to wait for are the stores. */
+static inline void scatter_both(const struct rolling_rows *rows, uint32_t begin, uint32_t count,
+                                const double *restrict from, double *restrict column, const double *restrict other_from,
+                                double *restrict other)
+{
+    const uint32_t *selection = rows->selection + begin;
+    for (size_t i = 0; i < count; i++) {
+        const size_t row = selection[i];
+        column[row] = from[i];
+        other[row] = other_from[i];
+    }
+}
+
+static inline void take_selected(const struct rolling_rows *rows, uint32_t begin, uint32_t count,
+                                 double *restrict values)
+{
+    const uint32_t *selection = rows->selection + begin;
+    const double *restrict from = rows->values;
+    for (size_t i = 0; i < count; i++)
+        values[i] = from[selection[i]];
 }
 
 static inline __attribute__((always_inline)) void finish_all(const struct rolling_rows *rows, uint32_t begin,
@@ -400,10 +423,8 @@ static inline __attribute__((always_inline)) void finish_all(const struct rollin
     if (asked == ASKED_MEAN_STDDEV && notes->full) {
         double *mean = rows->columns[ROLLING_MEAN], *stddev = rows->columns[ROLLING_STDDEV];
         finish_usual(notes, count, by, dense ? mean + begin : space[0], dense ? stddev + begin : space[1], eights);
-        if (!dense) {
-            scatter(rows, begin, count, space[0], mean);
-            scatter(rows, begin, count, space[1], stddev);
-        }
+        if (!dense)
+            scatter_both(rows, begin, count, space[0], mean, space[1], stddev);
         return;
     }
     for (unsigned statistic = ROLLING_SUM; statistic <= ROLLING_STDDEV; statistic++) {
@@ -431,8 +452,8 @@ static inline __attribute__((always_inline)) void process(const struct rolling_k
     for (uint32_t begin = 0; begin < rows->count; begin += CHUNK) {
         uint32_t count = rows->count - begin < CHUNK ? rows->count - begin : CHUNK;
         const double *values = rows->selection ? space : rows->values + begin;
-        for (uint32_t i = 0; rows->selection && i < count; i++)
-            space[i] = rows->values[rows->selection[begin + i]];
+        if (rows->selection)
+            take_selected(rows, begin, count, space);
         for (uint32_t i = 0; !notes.full && i < CHUNK; i++)
             notes.count[i] = window;
         notes.full = true;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "data/symbols.h"
+#include "data/symbols_eight.h"
 #include "data/symbols_key.h"
 
 enum {
@@ -35,6 +36,7 @@ struct symbols_cache {
     uint32_t bits;
     uint32_t used, turn;
     bool grown_out; /* no larger array to be had */
+    bool eights;    /* the processor can look for eight strings at once */
 };
 
 static size_t size_of(uint32_t bits)
@@ -83,6 +85,10 @@ struct symbols_cache *symbols_cache_new(struct weir_symbols *symbols)
     cache->symbols = symbols;
     cache->bits = FIRST_BITS;
     cache->shift = 64 - FIRST_BITS;
+#ifdef SYMBOLS_EIGHT
+    cache->eights = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                    __builtin_cpu_supports("avx512vl");
+#endif
     cache->places = places_new(cache, FIRST_BITS);
     if (!cache->places) {
         memory_free(cache);
@@ -196,8 +202,8 @@ static inline struct symbols_key key_of_word(uint64_t word, uint32_t length)
     return (struct symbols_key){(word & UINT32_MAX & four) | (few & ~four), last & four};
 }
 
-uint32_t symbols_cache_intern_many(struct symbols_cache *cache, const char *text, size_t readable, const char *ends,
-                                   uint32_t count, uint32_t *ids)
+static uint32_t intern_one_by_one(struct symbols_cache *cache, const char *text, size_t readable, const char *ends,
+                                  uint32_t count, uint32_t *ids)
 {
     uint32_t begin = (uint32_t)symbols_read4(ends), end, full = 0;
     for (uint32_t i = 0; i < count; i++, begin = end) {
@@ -217,4 +223,38 @@ uint32_t symbols_cache_intern_many(struct symbols_cache *cache, const char *text
         full += ids[i] == SYMBOLS_FULL;
     }
     return full;
+}
+
+#ifdef SYMBOLS_EIGHT
+/* The first strings, eight by eight, as far as that goes. Returns how many. */
+static __attribute__((target("avx512f,avx512dq,avx512vl"))) uint32_t intern_eights(struct symbols_cache *cache,
+                                                                                   const char *text, size_t readable,
+                                                                                   const char *ends, uint32_t count,
+                                                                                   uint32_t *ids, uint32_t *full)
+{
+    uint32_t i = 0;
+    for (; i + 8 <= count && symbols_read4(ends + (i + (size_t)7) * 4) + 8 <= readable; i += 8) {
+        unsigned found = symbols_find_eight(cache->places, cache->shift, text, ends + i * (size_t)4, ids + i);
+        for (unsigned missing = found ^ 0xff; __builtin_expect(missing != 0, 0); missing &= missing - 1) {
+            uint32_t k = i + (uint32_t)__builtin_ctz(missing);
+            uint32_t begin = (uint32_t)symbols_read4(ends + k * (size_t)4);
+            uint32_t end = (uint32_t)symbols_read4(ends + (k + (size_t)1) * 4);
+            ids[k] = symbols_cache_intern(cache, text + begin, end - begin);
+            *full += ids[k] == SYMBOLS_FULL;
+        }
+    }
+    return i;
+}
+#endif
+
+uint32_t symbols_cache_intern_many(struct symbols_cache *cache, const char *text, size_t readable, const char *ends,
+                                   uint32_t count, uint32_t *ids)
+{
+    uint32_t done = 0, full = 0;
+#ifdef SYMBOLS_EIGHT
+    if (cache->eights) {
+        done = intern_eights(cache, text, readable, ends, count, ids, &full);
+    }
+#endif
+    return full + intern_one_by_one(cache, text, readable, ends + done * (size_t)4, count - done, ids + done);
 }

@@ -11,6 +11,8 @@
 #include "data/symbols.h"
 
 enum { SYMBOLS_SHORT = 16 };
+#define SYMBOLS_MIX_LOW UINT64_C(0x9e3779b97f4a7c15)
+#define SYMBOLS_MIX_HIGH UINT64_C(0xe7037ed1a0b428db)
 
 struct symbols_key {
     uint64_t low, high;
@@ -57,7 +59,7 @@ static inline uint64_t symbols_fold(uint64_t a, uint64_t b)
 
 static inline uint64_t symbols_mix(struct symbols_key key, size_t length)
 {
-    return symbols_fold(key.low ^ 0x9e3779b97f4a7c15ULL ^ length, key.high ^ 0xe7037ed1a0b428dbULL);
+    return symbols_fold(key.low ^ SYMBOLS_MIX_LOW ^ length, key.high ^ SYMBOLS_MIX_HIGH);
 }
 
 static inline uint64_t symbols_hash_long(const char *text, size_t length)
@@ -65,8 +67,8 @@ static inline uint64_t symbols_hash_long(const char *text, size_t length)
     uint64_t hash = length;
     size_t at = 0;
     for (; at + SYMBOLS_SHORT < length; at += SYMBOLS_SHORT) {
-        hash = symbols_fold(symbols_read8(text + at) ^ hash ^ 0x9e3779b97f4a7c15ULL,
-                            symbols_read8(text + at + 8) ^ 0xe7037ed1a0b428dbULL);
+        hash = symbols_fold(symbols_read8(text + at) ^ hash ^ SYMBOLS_MIX_LOW,
+                            symbols_read8(text + at + 8) ^ SYMBOLS_MIX_HIGH);
     }
     /* The last 16 bytes, which may overlap those before. */
     struct symbols_key tail = symbols_key_of(text + length - SYMBOLS_SHORT, SYMBOLS_SHORT);

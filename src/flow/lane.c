@@ -150,6 +150,21 @@ static void note_event_time(struct source *source, int64_t time_ns)
         ;
 }
 
+/* Four side by side: each maximum waits for the one before. */
+static int64_t latest_of(const int64_t *times, uint32_t count)
+{
+    int64_t latest[4] = {INT64_MIN, INT64_MIN, INT64_MIN, INT64_MIN};
+    uint32_t i = 0;
+    for (; i + 4 <= count; i += 4)
+        for (uint32_t k = 0; k < 4; k++)
+            latest[k] = times[i + k] > latest[k] ? times[i + k] : latest[k];
+    for (; i < count; i++)
+        latest[0] = times[i] > latest[0] ? times[i] : latest[0];
+    for (uint32_t k = 1; k < 4; k++)
+        latest[0] = latest[k] > latest[0] ? latest[k] : latest[0];
+    return latest[0];
+}
+
 static int64_t latest_time(const struct weir_batch *batch)
 {
     int64_t latest = INT64_MIN;
@@ -157,10 +172,10 @@ static int64_t latest_time(const struct weir_batch *batch)
         return latest;
     const int64_t *times = batch->columns[batch->schema->time].i64;
     const uint32_t *selection = batch->selection;
-    for (uint32_t i = 0; selection && i < batch->count; i++)
+    if (!selection)
+        return latest_of(times, batch->count);
+    for (uint32_t i = 0; i < batch->count; i++)
         latest = times[selection[i]] > latest ? times[selection[i]] : latest;
-    for (uint32_t i = 0; !selection && i < batch->count; i++)
-        latest = times[i] > latest ? times[i] : latest;
     return latest;
 }
 
