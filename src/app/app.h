@@ -18,10 +18,10 @@
 
 enum app_exit {
     APP_OK = 0,
-    APP_FAILED = 1,       /* it began and failed: a part, the disk, the network */
+    APP_FAILED = 1,       /* it began and failed: a part, the disk, the network; or came to nothing (delivery.h) */
     APP_USAGE = 2,        /* a mistake on the command line or in the configuration; nothing was started */
-    APP_GOAL_MISSED = 3,  /* run --enforce: all went well, but a declared goal was missed */
-    APP_INTERRUPTED = 130 /* Ctrl-C twice: records in flight were dropped (and counted) */
+    APP_GOAL_MISSED = 3,  /* all went well, but what was asked for is not so: run --enforce, --against, sweep */
+    APP_INTERRUPTED = 130 /* Ctrl-C twice, --drain is over: records in flight were dropped (and counted) */
 };
 
 int cmd_bench(int argc, char **argv);

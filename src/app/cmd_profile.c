@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/delivery.h"
 #include "app/files.h"
 #include "app/run_values.h"
 #include "app/signals.h"
@@ -164,13 +165,25 @@ static int show(const struct profiling *profiling, const struct attribution *mad
     return code == APP_OK && !same ? APP_GOAL_MISSED : code;
 }
 
+/* As of weir run. */
+static int result_of(struct profiling *profiling, bool told, struct weir_error *error)
+{
+    struct pipeline_snapshot *snapshot = NULL;
+    int result = pipeline_result(profiling->pipeline, error);
+    if (result < 0 || pipeline_snapshot(profiling->pipeline, &snapshot) < 0)
+        return result;
+    result = delivery_check(snapshot, told, error);
+    pipeline_snapshot_free(snapshot);
+    return result;
+}
+
 static int conclude(struct profiling *profiling)
 {
     struct weir_error error = {0};
     struct pipeline_times *times = NULL;
     struct attribution *made = NULL;
     int interrupted = atomic_load(&profiling->signals.received);
-    int result = pipeline_result(profiling->pipeline, &error), code = APP_FAILED;
+    int result = result_of(profiling, interrupted > 0, &error), code = APP_FAILED;
     if (pipeline_times(profiling->pipeline, &times) < 0 ||
         attribution_make(profiling->plan, times, app_processors(), profiling->sampler, profiling->prints, &made) < 0) {
         app_say("out of memory for the profile");

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/delivery.h"
 #include "app/files.h"
 #include "app/peers.h"
 #include "app/run_values.h"
@@ -86,9 +87,9 @@ static int parse_arguments(int argc, char **argv, struct arguments *arguments)
             "supervisors send it to the process and to its group.\n"
             "On a terminal a line shows rates, latency, lag, memory and the verdict; a report follows at the end.\n"
             "\n"
-            "Exit codes: 0 all went well; 1 the run failed, or read nothing because each of its reads did; 2 a\n"
-            "mistake on the command line or in the file; 3 a goal was missed (with --enforce); 130 stopped at\n"
-            "once.",
+            "Exit codes: 0 all went well; 1 the run failed, each of its reads did, or nothing was delivered since\n"
+            "records were refused or dropped; 2 a mistake on the command line or in the file; 3 a goal was\n"
+            "missed (with --enforce); 130 stopped at once. weir explain exit-codes tells more.",
         .options = options,
         .operands_least = 1,
         .operands_most = 1,
@@ -287,16 +288,6 @@ static struct attribution *attribute(struct run *run)
     return made;
 }
 
-/* Every read failed: a run that has nothing to show for itself has not gone well, however it ended. Ctrl-C is the
- * user's own word on it. */
-static int check_reads(struct run *run, const struct pipeline_snapshot *snapshot, struct weir_error *error)
-{
-    uint64_t failed = snapshot->records_in ? 0 : pipeline_snapshot_count(snapshot, "reads failed");
-    if (!failed || atomic_load(&run->signals.received) > 0)
-        return 0;
-    return weir_fail(error, -EIO, "nothing was read: each of %llu reads failed", (unsigned long long)failed);
-}
-
 /* The pipeline is done; its result goes into the report and the exit code. */
 static int conclude(struct run *run)
 {
@@ -325,7 +316,7 @@ static int conclude(struct run *run)
         .linger = run->plan->linger,
     };
     if (result == 0)
-        result = check_reads(run, snapshot, &error);
+        result = delivery_check(snapshot, atomic_load(&run->signals.received) > 0, &error);
     report.goal_count = goals_check(&run->plan->goals, snapshot, report.verdict.lag_worst, goals);
     int code = APP_OK;
     if (report.interrupted) {

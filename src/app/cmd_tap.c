@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "app/app.h"
+#include "app/delivery.h"
 #include "app/peers.h"
 #include "app/signals.h"
 #include "app/status.h"
@@ -96,13 +97,15 @@ static void take_notice(void *owner, const char *line)
     status_notice(owner, line);
 }
 
-/* An empty screen needs a reason. */
-static void explain_nothing(const struct arguments *arguments, struct pipeline *pipeline, bool interrupted)
+/* An empty screen needs a reason; it may be a failure: the exit code. */
+static int explain_nothing(const struct arguments *arguments, struct pipeline *pipeline, bool interrupted)
 {
+    struct weir_error error = {0};
     struct pipeline_snapshot *snapshot = NULL;
     if (pipeline_snapshot(pipeline, &snapshot) < 0)
-        return;
+        return APP_OK;
     uint64_t shown = 0;
+    int code = delivery_check(snapshot, interrupted, &error) < 0 ? app_report(&error) : APP_OK;
     for (uint32_t i = 0; i < snapshot->part_count; i++) {
         if (snapshot->parts[i].part->kind == WEIR_SINK && strncmp(snapshot->parts[i].name, "tap", 3) == 0)
             shown += snapshot->parts[i].records_in;
@@ -113,6 +116,7 @@ static void explain_nothing(const struct arguments *arguments, struct pipeline *
                 arguments->tap.part, (unsigned long long)snapshot->records_in,
                 (unsigned long long)snapshot->records_filtered, (unsigned long long)snapshot->records_refused);
     pipeline_snapshot_free(snapshot);
+    return code;
 }
 
 static int run_pipeline(const struct arguments *arguments, const struct plan *plan, struct signals *signals,
@@ -139,7 +143,7 @@ static int run_pipeline(const struct arguments *arguments, const struct plan *pl
             code = app_report(&error);
             code = error.mark.file ? code : APP_FAILED;
         } else {
-            explain_nothing(arguments, pipeline, atomic_load(&signals->received) > 0);
+            code = explain_nothing(arguments, pipeline, atomic_load(&signals->received) > 0);
         }
     }
     signals_end(signals);

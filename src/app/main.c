@@ -33,7 +33,8 @@ static const struct app_commands commands = {
               "  weir check mine.yaml\n"
               "  weir run mine.yaml\n"
               "\nExit codes: 0 all went well; 1 it began and failed; 2 a mistake on the command line or in the\n"
-              "configuration, nothing was started; 3 a goal was missed (run --enforce); 130 interrupted twice.\n",
+              "configuration, nothing was started; 3 a goal was missed (run --enforce); 130 interrupted twice.\n"
+              "weir explain exit-codes tells more.\n",
     .table = table,
 };
 

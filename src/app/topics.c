@@ -101,10 +101,17 @@ const struct topic topics[] = {
      NULL},
     {"exit-codes", "what the exit code of a command says",
      "    0  all went well\n"
-     "    1  it began and failed: a part, the disk, the network\n"
+     "    1  it began and failed: a part, the disk, the network; or it came to nothing: each of its reads failed, or\n"
+     "       nothing was delivered, because records were refused or dropped (not because they were filtered)\n"
      "    2  a mistake on the command line or in the configuration; nothing was started\n"
-     "    3  run --enforce: all went well, but a goal was missed\n"
-     "  130  Ctrl-C twice: what was in flight was dropped, and counted\n",
+     "    3  all went well, but what was asked for is not so: run --enforce, and a goal was missed; profile "
+     "--against,\n"
+     "       and an output changed; bench --against, and something is slower; sweep, and no level will do\n"
+     "  130  Ctrl-C twice, or draining took longer than run --drain: what was in flight was dropped, and counted\n"
+     "\n"
+     "A run that was told to end (Ctrl-C, SIGTERM, --duration) and delivers what it has read has gone well. Records "
+     "that\n"
+     "are refused here and there are no failure: the report counts them, by reason.\n",
      NULL},
     {.name = NULL},
 };

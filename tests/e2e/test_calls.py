@@ -117,7 +117,7 @@ def test_an_answer_that_does_not_fit(pipeline, body, words):
     with http_peer(lambda asked: (200, body)) as peer:
         report = pipeline(GENERATE % 2 + f"""stages:
   - call: {{url: "http://127.0.0.1:{peer.port}/", batch: 2, values: {{x: ""}}, body: $records}}
-run: {{linger: 200ms}}\n""" + OUT)
+run: {{linger: 200ms}}\n""" + OUT, status=1)
     assert report["records_refused"] == 2
     assert words in report["outcome"].stderr or len(peer.asked) == 2
 
@@ -144,16 +144,16 @@ CIRCUITS = {
 }
 
 
-def behind_a_circuit(pipeline, stage, timeout, *peer):
+def behind_a_circuit(pipeline, stage, timeout, *peer, status=0):
     text = ("sources: {in: {type: generate, keys: 10, rate: 100/s, count: 3000}}\n"
             f"stages: [{{{CIRCUITS[stage] % timeout}}}]\n" + OUT)
-    return pipeline(text, args=["--simulated", *peer])
+    return pipeline(text, args=["--simulated", *peer], status=status)
 
 
 @pytest.mark.parametrize("stage", CIRCUITS)
 def test_a_dead_server_holds_nobody_up(pipeline, stage):
     """Once it has been down for the timeout, calls fail at once, but for the probes: 1, 2, 4, 8, 16 s apart."""
-    report = behind_a_circuit(pipeline, stage, "2s", "--server", "service=1h", "--server", "timeout=1ms")
+    report = behind_a_circuit(pipeline, stage, "2s", "--server", "service=1h", "--server", "timeout=1ms", status=1)
     assert report["records_refused"] == 3000 and report["seconds"] < 30.1 and report["lag_seconds_max"] < 2.5, report
     failed = {count["field"]: count["number"] for count in report["counters"] if count["what"] == "calls failed"}
     assert failed["bad_status"] < 12 and failed["circuit open"] > 2000, failed

@@ -217,7 +217,7 @@ def test_calls_that_are_answered_badly(pipeline, name, words):
     with RawServer() as server:
         url = f"http://127.0.0.1:{server.port}/{name}"
         report = pipeline(ONE + f'stages: [{{call: {{url: "{url}", values: {{x: /value}}, {CAREFUL}}}}}]\n'
-                          "sinks: {out: {type: 'null'}}\n")
+                          "sinks: {out: {type: 'null'}}\n", status=1)
     told = report["outcome"].stderr
     assert report["records_refused"] == 1 and url in told and words in told, told
     assert report["verdict"] == "nothing delivered" and words in report["advice"]

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import BINARY, SLOWNESS, check_account, environment
+from conftest import BINARY, ROOT, SLOWNESS, check_account, environment
 
 STEADY = """
 sources: {fleet: {type: generate, rate: 20000/s, keys: 10}}
@@ -142,6 +142,40 @@ def test_a_goal_that_cannot_be_measured_is_missed(weir, tmp_path):
     outcome = weir("run", write(tmp_path, text), "--enforce", status=3)
     assert "nothing to measure it by" in outcome.stderr
     assert "no records came in" in outcome.stderr
+
+
+GARBAGE = "nonsense\n" * 3
+LINES = "sources: {in: {type: file, path: '-', format: ndjson, fields: {x: f64}}}\n"
+CALL = LINES + "stages: [{call: {url: 'http://127.0.0.1:9/', values: {y: /y}, retries: 0, breaker: 0}}]\n"
+SINK = "sinks: {out: {type: file, path: out.ndjson}}\n"
+
+
+@pytest.mark.parametrize("text, lines, status", [
+    (CALL + SINK, '{"x": 1}\n' * 3, 1),                        # nobody answers
+    (LINES + SINK, GARBAGE, 1),                                # nothing can be read
+    (LINES + SINK, GARBAGE + '{"x": 1}\n', 0),                 # something can
+    (LINES + SINK, "", 0),                                     # there is nothing
+    (LINES + "stages: [{filter: x > 5}]\n" + SINK, '{"x": 1}\n' * 9, 0),             # nothing is wanted
+    (LINES + "stages: [{filter: x > 5}]\n" + SINK, '{"x": 1}\n' * 9 + GARBAGE, 0),   # a few lines of garbage beside it
+    (CALL + SINK[:-2] + ", all: {type: 'null', from: in}}\n", '{"x": 1}\n' * 3, 0),  # a branch has it all
+])
+def test_a_run_that_delivers_nothing_of_what_it_read_has_failed(weir, tmp_path, text, lines, status):
+    name = write(tmp_path, text)
+    outcome = weir("run", name, "--json", "-q", stdin=lines, status=status)
+    report = outcome.json()
+    words = "nothing delivered: 3 records were refused, none stored"
+    assert (words in outcome.stderr) == bool(status), outcome
+    assert report["failure"] == (words if status else None)
+    assert (report["verdict"] == "nothing delivered") == bool(status)
+    assert weir("profile", name, stdin=lines, status=status)
+
+
+def test_exit_codes_are_told_in_one_place(weir):
+    for place in (weir("explain", "exit-codes").stdout, (ROOT / "docs/verdict.md").read_text()):
+        assert "nothing was delivered" in place or "`nothing delivered`" in place
+        assert all(code in place for code in ("0 ", "1 ", "2 ", "3 ", "130 "))
+    for args in (("run", "--help"), ("--help",)):
+        assert "weir explain exit-codes" in weir(*args).stdout
 
 
 @pytest.mark.parametrize("args", [

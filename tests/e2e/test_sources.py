@@ -364,7 +364,7 @@ def test_an_over_long_line_first(copy, tmp_path, length):
 
 
 def test_an_over_long_line_alone(copy):
-    report = copy("x" * 3000000, "line_max: 1KiB, fields: {ts: time, seq: i64}")
+    report = copy("x" * 3000000, "line_max: 1KiB, fields: {ts: time, seq: i64}", status=1)
     assert (report["records_stored"], report["records_refused"]) == (0, 1)
 
 

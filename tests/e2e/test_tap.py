@@ -179,3 +179,11 @@ def test_table_fits(tmp_path, columns):
 def test_table_without_a_terminal_is_whole(tap):
     lines = tap("rolling", "--format", "table").stdout.splitlines()
     assert "value_mean" in lines[0] and not any("…" in line for line in lines)
+
+
+def test_nothing_to_show_because_all_was_refused_is_a_failure(weir, tmp_path):
+    (tmp_path / "p.yaml").write_text("sources: {in: {type: file, path: '-', format: ndjson, fields: {x: f64}}}\n"
+                                     "stages: [{filter: x > 5}]\nsinks: {out: {type: 'null'}}\n")
+    outcome = weir("tap", "p.yaml", "filter", stdin="nonsense\n", status=1)
+    assert "nothing delivered: 1 record was refused" in outcome.stderr and "nothing to show" in outcome.stderr
+    assert "nothing delivered" not in weir("tap", "p.yaml", "filter", stdin='{"x": 1}\n', status=0).stderr
