@@ -37,6 +37,20 @@ EIGHT_INLINE void eight_put(char *const *to, size_t piece, __m512d x)
     _mm_storeu_pd((double *)(to[6] + piece), _mm512_extractf64x2_pd(x, 3));
 }
 
+/* Two numbers of each of eight heads, which lie beside each other. */
+EIGHT_INLINE void eight_get_both(char *const *heads, size_t piece, __m512d *first, __m512d *second)
+{
+    const __m512d even = eight_piece(heads, piece), odd = eight_piece(heads + 1, piece);
+    *first = _mm512_unpacklo_pd(even, odd);
+    *second = _mm512_unpackhi_pd(even, odd);
+}
+
+EIGHT_INLINE void eight_put_both(char *const *heads, size_t piece, __m512d first, __m512d second)
+{
+    eight_put(heads, piece, _mm512_unpacklo_pd(first, second));
+    eight_put(heads + 1, piece, _mm512_unpackhi_pd(first, second));
+}
+
 EIGHT_INLINE bool eight_differ(__m512i states)
 {
     __mmask8 same = _mm512_cmpeq_epi64_mask(states, _mm512_alignr_epi64(states, states, 1));
@@ -70,6 +84,48 @@ EIGHT_INLINE bool eight_step_compact(__m512i *rest, uint32_t window, uint32_t re
            _mm512_cmpeq_epi64_mask(since, _mm512_set1_epi64((int64_t)refresh_records << ROLLING_SINCE_AT)) == 0;
 }
 
+EIGHT_INLINE __m512d eight_unscale(__m512d scale) /* 1 / scale */
+{
+    return _mm512_castsi512_pd(_mm512_sub_epi64(_mm512_set1_epi64(INT64_C(2046) << 52), _mm512_castpd_si512(scale)));
+}
+
+/* Which of eight windows are not full yet, which of them have had no record, and how many values each then has. */
+struct eight_filling {
+    __mmask8 some, none;
+    __m512d count;
+};
+
+/* A step of windows of which some are full of finite numbers and the others have had nothing else; what comes first
+ * sets the scale. */
+EIGHT_INLINE bool eight_step_filling(__m512i *rest, __m512d value, uint32_t window, uint32_t refresh_records,
+                                     struct eight_filling *filling)
+{
+    const __m512i size = _mm512_set1_epi64(window), low = _mm512_set1_epi64(0xff), one = _mm512_set1_epi64(1);
+    const __m512i finite = _mm512_and_si512(_mm512_srli_epi64(*rest, ROLLING_FINITE_AT), low);
+    filling->some = _mm512_testn_epi64_mask(*rest, _mm512_set1_epi64(INT64_C(1) << ROLLING_FULL_AT));
+    filling->none = filling->some & _mm512_testn_epi64_mask(finite, finite);
+    filling->count = _mm512_cvtepi64_pd(_mm512_mask_add_epi64(finite, filling->some, finite, one));
+    const __m512i expected = _mm512_mask_and_epi64(size, filling->some, *rest, low);
+    __m512i moved = _mm512_add_epi64(*rest, _mm512_set1_epi64(1 | INT64_C(1) << ROLLING_SINCE_AT));
+    moved = _mm512_mask_add_epi64(moved, filling->some, moved, _mm512_set1_epi64(1 << ROLLING_FINITE_AT));
+    const __mmask8 round = _mm512_cmpeq_epi64_mask(_mm512_and_si512(moved, low), size);
+    const __m512i turn = _mm512_sub_epi64(_mm512_set1_epi64(INT64_C(1) << ROLLING_FULL_AT), size);
+    moved = _mm512_mask_add_epi64(moved, round & filling->some, moved, turn);
+    moved = _mm512_mask_sub_epi64(moved, round & ~filling->some, moved, size);
+    const __m512i since = _mm512_and_si512(moved, _mm512_set1_epi64(INT64_C(0xffff) << ROLLING_SINCE_AT));
+
+    /* As start_at has it in kernel_rolling_sums.c: 2 to the power of minus the exponent, which is kept within limits.
+     */
+    const __m512i bits = _mm512_and_si512(_mm512_castpd_si512(value), _mm512_set1_epi64((int64_t)ROLLING_SCALE_BITS));
+    const __m512i most = _mm512_set1_epi64((int64_t)(1023 + ROLLING_EXPONENT_MOST) << 52);
+    const __m512i least = _mm512_set1_epi64((int64_t)(1023 - ROLLING_EXPONENT_MOST) << 52);
+    const __m512i exponent = _mm512_max_epi64(_mm512_min_epi64(bits, most), least);
+    const __m512i scale = _mm512_castpd_si512(eight_unscale(_mm512_castsi512_pd(exponent)));
+    *rest = _mm512_mask_or_epi64(moved, filling->none, moved, scale);
+    return _mm512_cmpeq_epi64_mask(finite, expected) == 0xff &&
+           _mm512_cmpeq_epi64_mask(since, _mm512_set1_epi64((int64_t)refresh_records << ROLLING_SINCE_AT)) == 0;
+}
+
 /* Without a gather: it would wait for all of the heads before it began. */
 EIGHT_INLINE __m512d eight_old(char *const *heads, const bool compact)
 {
@@ -82,31 +138,34 @@ EIGHT_INLINE __m512d eight_old(char *const *heads, const bool compact)
     return _mm512_setr_pd(old[0], old[1], old[2], old[3], old[4], old[5], old[6], old[7]);
 }
 
-/* What rolling_take_fours does, for eight. */
+/* What kinds of windows a step is made for. EIGHT_FILLING: compact ones, of which any may not be full yet. */
+enum eight_kind { EIGHT_WIDE, EIGHT_COMPACT, EIGHT_FILLING };
+
+/* What rolling_take_fours does, for eight. A window that is filling has no value that leaves, and its sums change as if
+ * that were the anchor. */
 EIGHT_INLINE bool eight_take(void *const *states, size_t offset, uint32_t window, uint32_t refresh_records,
-                             const double *values, struct rolling_notes *notes, uint32_t at, const bool compact)
+                             const double *values, struct rolling_notes *notes, uint32_t at, const enum eight_kind kind)
 {
+    const bool compact = kind != EIGHT_WIDE, may_fill = kind == EIGHT_FILLING;
     const __m512i limits = _mm512_broadcast_i32x4(
         _mm_setr_epi32((int32_t)window, (int32_t)window, (int32_t)refresh_records, -1));
-    const __m512d count = _mm512_set1_pd(window);
+    const __m512d value = _mm512_loadu_pd(values);
+    struct eight_filling filling = {.some = 0, .none = 0, .count = _mm512_set1_pd(window)};
     const __m512i heads_at = _mm512_add_epi64(_mm512_loadu_si512(states), _mm512_set1_epi64((int64_t)offset));
     char *heads[8];
     for (int k = 0; k < 8; k++)
         heads[k] = (char *)states[k] + offset;
-
-    __m512d even = eight_piece(heads, 0), odd = eight_piece(heads + 1, 0);
-    const __m512d sum = _mm512_unpacklo_pd(even, odd), low = _mm512_unpackhi_pd(even, odd);
-    even = eight_piece(heads, 16), odd = eight_piece(heads + 1, 16);
-    const __m512d squares = _mm512_unpacklo_pd(even, odd), peak = _mm512_unpackhi_pd(even, odd);
-    even = eight_piece(heads, 32), odd = eight_piece(heads + 1, 32);
-    const __m512d anchor = _mm512_unpacklo_pd(even, odd);
-    __m512d scale = _mm512_unpackhi_pd(even, odd);
+    __m512d sum, low, squares, peak, anchor, scale;
+    eight_get_both(heads, 0, &sum, &low);
+    eight_get_both(heads, 16, &squares, &peak);
+    eight_get_both(heads, 32, &anchor, &scale);
     __m512i places = _mm512_castpd_si512(scale), places_odd = places, next;
     bool fine = eight_differ(heads_at);
     if (compact) {
-        scale = _mm512_castsi512_pd(_mm512_and_si512(places, _mm512_set1_epi64((int64_t)ROLLING_SCALE_BITS)));
         next = _mm512_and_si512(places, _mm512_set1_epi64(0xff));
-        fine &= eight_step_compact(&places, window, refresh_records);
+        fine &= may_fill ? eight_step_filling(&places, value, window, refresh_records, &filling)
+                         : eight_step_compact(&places, window, refresh_records);
+        scale = _mm512_castsi512_pd(_mm512_and_si512(places, _mm512_set1_epi64((int64_t)ROLLING_SCALE_BITS)));
     } else {
         places = _mm512_castpd_si512(eight_piece(heads, 48));
         places_odd = _mm512_castpd_si512(eight_piece(heads + 1, 48));
@@ -115,9 +174,12 @@ EIGHT_INLINE bool eight_take(void *const *states, size_t offset, uint32_t window
     }
     const __m512i slots = _mm512_add_epi64(_mm512_slli_epi64(next, 3), heads_at);
 
-    const __m512d value = _mm512_loadu_pd(values);
-    const __m512d old = eight_old(heads, compact);
-    const __m512d scaled = value * scale, scaled_old = old * scale;
+    const __m512d count = filling.count, old = eight_old(heads, compact), scaled = value * scale;
+    __m512d scaled_old = old * scale;
+    if (may_fill) {
+        anchor = _mm512_mask_mov_pd(anchor, filling.none, scaled);
+        scaled_old = _mm512_mask_mov_pd(scaled_old, filling.some, anchor);
+    }
     const __m512d difference = scaled - scaled_old, back = difference - scaled;
     const __m512d error = (scaled - (difference - back)) - (scaled_old + back);
     const __m512d total = sum + difference, back_total = total - sum;
@@ -131,14 +193,10 @@ EIGHT_INLINE bool eight_take(void *const *states, size_t offset, uint32_t window
     if (__builtin_expect(!fine | (sound != 0xff), 0))
         return false;
 
-    eight_put(heads, 0, _mm512_unpacklo_pd(total, new_low));
-    eight_put(heads + 1, 0, _mm512_unpackhi_pd(total, new_low));
-    eight_put(heads, 16, _mm512_unpacklo_pd(new_squares, new_peak));
-    eight_put(heads + 1, 16, _mm512_unpackhi_pd(new_squares, new_peak));
+    eight_put_both(heads, 0, total, new_low);
+    eight_put_both(heads, 16, new_squares, new_peak);
     if (compact) {
-        const __m512d rest = _mm512_castsi512_pd(places);
-        eight_put(heads, 32, _mm512_unpacklo_pd(anchor, rest));
-        eight_put(heads + 1, 32, _mm512_unpackhi_pd(anchor, rest));
+        eight_put_both(heads, 32, anchor, _mm512_castsi512_pd(places));
     } else {
         eight_put(heads, 48, _mm512_castsi512_pd(places));
         eight_put(heads + 1, 48, _mm512_castsi512_pd(places_odd));
@@ -148,8 +206,11 @@ EIGHT_INLINE bool eight_take(void *const *states, size_t offset, uint32_t window
     _mm512_storeu_pd(&notes->sum_low[at], new_low);
     _mm512_storeu_pd(&notes->squares[at], new_squares);
     _mm512_storeu_pd(&notes->anchor[at], anchor);
-    _mm512_storeu_pd(&notes->unscale[at], _mm512_castsi512_pd(_mm512_sub_epi64(_mm512_set1_epi64(INT64_C(2046) << 52),
-                                                                               _mm512_castpd_si512(scale))));
+    _mm512_storeu_pd(&notes->unscale[at], eight_unscale(scale));
+    if (may_fill) {
+        _mm512_storeu_pd(&notes->count[at], count);
+        notes->full &= _mm512_cmp_pd_mask(count, _mm512_set1_pd(window), _CMP_EQ_OQ) == 0xff;
+    }
     return true;
 }
 
@@ -179,6 +240,28 @@ static __attribute__((noinline)) bool rolling_finish_eights(const struct rolling
     return small != 0;
 }
 
+/* The same where some windows are not full. */
+static __attribute__((noinline)) bool rolling_finish_filling(const struct rolling_notes *notes, uint32_t rows,
+                                                             double ddof, double *mean_out, double *stddev_out)
+{
+    const __m512d loss = _mm512_set1_pd(ROLLING_MEAN_LOSS), one = _mm512_set1_pd(1);
+    __mmask8 small = 0;
+    for (uint32_t i = 0; i < rows; i += 8) {
+        const __mmask8 those = rows - i < 8 ? (__mmask8)((1u << (rows - i)) - 1) : 0xff;
+        const __m512d count = _mm512_load_pd(notes->count + i), freedom = count - _mm512_set1_pd(ddof);
+        const __mmask8 enough = _mm512_cmp_pd_mask(freedom, _mm512_setzero_pd(), _CMP_GT_OQ);
+        const __m512d inverse = one / _mm512_mask_mov_pd(_mm512_set1_pd(NAN), enough, freedom);
+        const __m512d sum = _mm512_load_pd(notes->sum + i) + _mm512_load_pd(notes->sum_low + i);
+        const __m512d anchor = _mm512_load_pd(notes->anchor + i), unscale = _mm512_load_pd(notes->unscale + i);
+        const __m512d deviation = sum / count, mean = anchor + deviation;
+        small |= those & _mm512_cmp_pd_mask(_mm512_abs_pd(mean), _mm512_abs_pd(anchor) * loss, _CMP_LT_OQ);
+        const __m512d squares = _mm512_load_pd(notes->squares + i) - sum * deviation;
+        _mm512_mask_storeu_pd(mean_out + i, those, mean * unscale);
+        _mm512_mask_storeu_pd(stddev_out + i, those, _mm512_sqrt_pd(squares * inverse) * unscale);
+    }
+    return small != 0;
+}
+
 /* Takes in rows begin … of these values, and notes them from `at` on, as long as eight of them differ and are ordinary.
  * Returns how many. */
 static __attribute__((noinline)) uint32_t rolling_take_eights(const struct rolling_kernel *kernel,
@@ -191,10 +274,16 @@ static __attribute__((noinline)) uint32_t rolling_take_eights(const struct rolli
     uint32_t i = 0;
     for (; i + 8 <= count; i += 8) {
         void *const *states = rows->states + begin + i;
+        const double *next = values + i;
         rolling_prefetch_eight(kernel, states, far ? rows->count - begin - i : 0);
-        if (!(kernel->compact ? eight_take(states, offset, window, refresh_records, values + i, notes, at + i, true)
-                              : eight_take(states, offset, window, refresh_records, values + i, notes, at + i, false)))
-            break;
+        if (!kernel->compact) {
+            if (!eight_take(states, offset, window, refresh_records, next, notes, at + i, EIGHT_WIDE))
+                break;
+        } else if (!notes->full ||
+                   !eight_take(states, offset, window, refresh_records, next, notes, at + i, EIGHT_COMPACT)) {
+            if (!eight_take(states, offset, window, refresh_records, next, notes, at + i, EIGHT_FILLING))
+                break;
+        }
     }
     return i;
 }

@@ -213,6 +213,15 @@ static inline void write_counts(const struct rolling_rows *rows, uint32_t begin,
         ((int64_t *)rows->columns[ROLLING_COUNT])[rows->selection ? rows->selection[i] : i] = window;
 }
 
+/* Of windows that need not be full, as they are noted; without infinities. */
+static inline void write_noted_counts(const struct rolling_rows *rows, uint32_t begin, uint32_t count,
+                                      const double *noted)
+{
+    for (uint32_t i = 0; i < count; i++)
+        ((int64_t *)rows->columns[ROLLING_COUNT])[rows->selection ? rows->selection[begin + i] : begin + i] =
+            (int64_t)noted[i];
+}
+
 static inline __attribute__((always_inline)) bool take_fours(const int fours, const struct rolling_kernel *kernel,
                                                              void *const *states, const double *values,
                                                              struct rolling_notes *notes, uint32_t at)
@@ -244,6 +253,8 @@ struct eights {
                      uint32_t count, const double *values, struct rolling_notes *notes, uint32_t at, bool far);
     bool (*finish)(const struct rolling_notes *notes, uint32_t rows, double by, double by_freedom, double *mean_out,
                    double *stddev_out);
+    bool (*finish_filling)(const struct rolling_notes *notes, uint32_t rows, double ddof, double *mean_out,
+                           double *stddev_out);
 };
 
 /* Pass 1 over rows begin … begin + count − 1 with these values, when the keys change from row to row. */
@@ -260,7 +271,7 @@ static inline __attribute__((always_inline)) void gather_scattered(const struct 
         if (eights.take) {
             uint32_t taken = eights.take(kernel, rows, begin + i, count - i, values + i, notes, i, far);
             if (counted)
-                write_counts(rows, begin + i, taken, window);
+                write_noted_counts(rows, begin + i, taken, notes->count + i);
             i += taken;
             if (i + 8 <= count)
                 gather_eight(kernel, rows, begin + i, values + i, counted, notes, i);
@@ -364,14 +375,15 @@ static inline __attribute__((always_inline)) void finish(const struct rolling_no
         finish_some(notes, rows, by, false, statistic, out);
 }
 
-/* Mean and stddev together, which share a division, where all windows are full. */
+/* Mean and stddev together, which share a division; without eights where all windows are full. */
 static inline __attribute__((always_inline)) void finish_usual(const struct rolling_notes *notes, uint32_t rows,
                                                                struct divisors by, double *restrict mean_out,
                                                                double *restrict stddev_out, struct eights eights)
 {
     int64_t small = 0;
     if (eights.finish)
-        small = eights.finish(notes, rows, by.count, by.inverse, mean_out, stddev_out);
+        small = notes->full ? eights.finish(notes, rows, by.count, by.inverse, mean_out, stddev_out)
+                            : eights.finish_filling(notes, rows, by.ddof, mean_out, stddev_out);
     for (uint32_t i = 0; !eights.finish && i < rows; i++) {
         double sum = notes->sum[i] + notes->sum_low[i], deviation = sum / by.count;
         double mean = notes->anchor[i] + deviation;
@@ -420,7 +432,7 @@ static inline __attribute__((always_inline)) void finish_all(const struct rollin
 {
     double space[2][CHUNK] __attribute__((aligned(64)));
     const bool dense = !rows->selection;
-    if (asked == ASKED_MEAN_STDDEV && notes->full) {
+    if (asked == ASKED_MEAN_STDDEV && (notes->full || eights.finish)) {
         double *mean = rows->columns[ROLLING_MEAN], *stddev = rows->columns[ROLLING_STDDEV];
         finish_usual(notes, count, by, dense ? mean + begin : space[0], dense ? stddev + begin : space[1], eights);
         if (!dense)
@@ -479,13 +491,13 @@ static inline __attribute__((always_inline)) void process(const struct rolling_k
         process(kernel, rows, kernel->options.statistics, eights);                                                     \
     }
 
-#define NO_EIGHTS ((struct eights){NULL, NULL})
+#define NO_EIGHTS ((struct eights){NULL, NULL, NULL})
 VARIANTS(plain, , NO_EIGHTS)
 #if defined(__x86_64__)
 VARIANTS(avx2, __attribute__((target("avx2"))), NO_EIGHTS)
 #endif
 #ifdef ROLLING_EIGHT
-#define EIGHTS ((struct eights){rolling_take_eights, rolling_finish_eights})
+#define EIGHTS ((struct eights){rolling_take_eights, rolling_finish_eights, rolling_finish_filling})
 VARIANTS(avx512, __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma,prefer-vector-width=512"))), EIGHTS)
 #endif
 

@@ -3,18 +3,15 @@
 
 enum { LANES = 4, BLOCK = 256 };
 
-/* Exponents are kept so far from the ends that scale and 1 / scale are both ordinary numbers. */
-enum { SCALE_EXPONENT_MOST = 1000 };
-
 static double scale_for(double magnitude)
 {
     if (magnitude == 0)
-        return ldexp(1, SCALE_EXPONENT_MOST); /* whatever comes is seen: it vanishes never, at worst it overflows */
+        return ldexp(1, ROLLING_EXPONENT_MOST); /* whatever comes is seen: it vanishes never, at worst it overflows */
     int exponent = isinf(magnitude) ? 1024 : ilogb(magnitude);
-    if (exponent > SCALE_EXPONENT_MOST)
-        exponent = SCALE_EXPONENT_MOST;
-    if (exponent < -SCALE_EXPONENT_MOST)
-        exponent = -SCALE_EXPONENT_MOST;
+    if (exponent > ROLLING_EXPONENT_MOST)
+        exponent = ROLLING_EXPONENT_MOST;
+    if (exponent < -ROLLING_EXPONENT_MOST)
+        exponent = -ROLLING_EXPONENT_MOST;
     return ldexp(1, -exponent);
 }
 

@@ -30,6 +30,8 @@ struct rolling_compact {
 };
 enum { ROLLING_FINITE_AT = 8, ROLLING_SINCE_AT = 16, ROLLING_FULL_AT = 32, ROLLING_ODD_AT = 33 };
 #define ROLLING_SCALE_BITS (UINT64_C(0x7ff) << 52)
+/* Exponents are kept so far from the ends that scale and 1 / scale are both ordinary numbers. */
+enum { ROLLING_EXPONENT_MOST = 1000 };
 
 static inline void rolling_unpack(const struct rolling_compact *compact, struct rolling_head *head)
 {

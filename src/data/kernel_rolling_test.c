@@ -473,6 +473,48 @@ static void test_many_keys_at_once(void **state)
     memory_free(states);
 }
 
+/* The first records of many keys, that take turns: eight windows which are filling, of every shape, as one by one. */
+static void test_first_records(void **state)
+{
+    (void)state;
+    enum { KEYS = KEYS_MOST, LAPS = 3 };
+    const uint32_t windows[] = {1, 2, 10, 255}, sets[] = {1 << ROLLING_MEAN | 1 << ROLLING_STDDEV, SUMS};
+    for (uint32_t round = 0; round < SHAPES * 8; round++) {
+        const uint32_t window = windows[round / 2 % 4], rows = KEYS * (window < 12 ? LAPS * window : window + 9);
+        const struct rolling_options options = {.window = window, .statistics = sets[round % 2], .ddof = round / 8 % 3};
+        struct rolling_kernel kernel;
+        assert_int_equal(rolling_kernel_init(&kernel, &options, 0), 0);
+        char *all[2] = {memory_zeroed(KEYS, kernel.state_size), memory_zeroed(KEYS, kernel.state_size)};
+        double *values = memory_zeroed(rows, sizeof(double));
+        void **states = memory_zeroed(rows, sizeof(void *));
+        struct outputs outputs[2] = {outputs_new(rows), outputs_new(rows)};
+        uint64_t seed = round;
+        for (uint32_t i = 0; i < rows; i++)
+            values[i] = shapes[round / 8].value(round % 3 ? i : i / KEYS, &seed);
+        for (uint32_t turn = 0; turn < 2; turn++) {
+            for (uint32_t i = 0; i < rows; i++)
+                states[i] = all[turn] + kernel.state_size * (i % KEYS);
+            for (uint32_t at = 0, size; at < rows; at += size) {
+                size = turn ? 1 : 8 + (uint32_t)(next_random(&seed) % 500);
+                size = size < rows - at ? size : rows - at;
+                struct rolling_rows part = {.states = states + at, .count = size, .values = values + at};
+                for (int s = 0; s < ROLLING_STATISTICS; s++)
+                    part.columns[s] = outputs[turn].f64[s] + at;
+                rolling_kernel_process(&kernel, &part);
+            }
+        }
+        for (int s = 0; s < ROLLING_STATISTICS; s++)
+            assert_memory_equal(outputs[0].f64[s], outputs[1].f64[s], sizeof(double) * rows);
+        assert_memory_equal(all[0], all[1], KEYS * kernel.state_size);
+        for (uint32_t turn = 0; turn < 2; turn++) {
+            memory_free(all[turn]);
+            outputs_free(&outputs[turn]);
+        }
+        memory_free(values);
+        memory_free(states);
+    }
+}
+
 /* The same of a column without keys, whose sums are made eight at a time. Its results may differ from those of a key in
  * the last bits, not among themselves: whole, in ones, in pieces, and through a selection. */
 static void test_batches_of_a_column(void **state)
@@ -640,6 +682,7 @@ int main(void)
         cmocka_unit_test(test_constant_is_exact),
         cmocka_unit_test(test_batches_make_no_difference),
         cmocka_unit_test(test_many_keys_at_once),
+        cmocka_unit_test(test_first_records),
         cmocka_unit_test(test_batches_of_a_column),
         cmocka_unit_test(test_selection),
         cmocka_unit_test(test_step_and_lag),
