@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* RFC 4180 with \n. Null is an empty field, empty text is "", infinities are inf and -inf. */
-#include "codec/encode.h"
+#include "codec/encode_cells.h"
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
 #include "data/array.h"
@@ -44,15 +43,6 @@ static void put_text(struct weir_buffer *out, const char *text, size_t length)
     out->size += (size_t)(p - room);
 }
 
-static size_t show_number(enum weir_type type, const struct weir_column *column, size_t index, char *out)
-{
-    if (type == WEIR_F64) {
-        double value = column->f64[index];
-        return isnan(value) ? 0 : codec_show_f64(value, out); /* inf, -inf */
-    }
-    return column->i64[index] == WEIR_I64_NULL ? 0 : encode_i64(column->i64[index], out);
-}
-
 /* One field with the elements between blanks; complex ones as 1.5-2j. */
 static void put_array(struct weir_buffer *out, const struct weir_field *field, const struct weir_column *column,
                       uint32_t row)
@@ -90,61 +80,60 @@ static void put_array(struct weir_buffer *out, const struct weir_field *field, c
     }
 }
 
-static void put_value(const struct codec_write_options *options, const struct weir_symbols *symbols,
-                      const struct weir_field *field, const struct weir_column *column, uint32_t row,
-                      struct weir_buffer *out)
+/* What no cell holds: long texts, those with quotes, and arrays. */
+static void put_long(const struct cell_table *table, uint32_t c, uint32_t row, struct weir_buffer *out)
 {
-    struct weir_text text;
-    bool quoted;
-    char *room = buffer_reserve(out, ENCODE_NUMBER_MAX);
-    if (!room) {
+    const struct weir_field *field = &table->batch->schema->fields[c];
+    const struct weir_column *column = &table->batch->columns[c];
+    if (field->type == WEIR_ARRAY) {
+        put_array(out, field, column, row);
         return;
     }
-    switch (field->type) {
-    case WEIR_SYMBOL:
-        text = symbols_text(symbols, column->symbols[row]);
-        put_text(out, text.data, text.length);
-        break;
-    case WEIR_TEXT:
-        put_text(out, column->texts[row].data, column->texts[row].length);
-        break;
-    case WEIR_ARRAY:
-        put_array(out, field, column, row);
-        break;
-    case WEIR_TIME:
-        out->size += column->i64[row] == WEIR_TIME_NULL ? 0
-                                                        : encode_time(options, NULL, column->i64[row], room, &quoted);
-        break;
-    case WEIR_BOOL:
-        if (column->bools[row] != WEIR_BOOL_NULL) {
-            buffer_string(out, column->bools[row] ? "true" : "false");
+    struct weir_text text = field->type == WEIR_SYMBOL ? symbols_text(table->symbols, column->symbols[row])
+                                                       : column->texts[row];
+    put_text(out, text.data, text.length);
+}
+
+static bool put_row(const struct cell_table *table, uint32_t i, struct weir_buffer *out)
+{
+    const uint32_t count = table->batch->schema->count;
+    const size_t room = (size_t)(count + 1) * (CELL_SIZE + 1);
+    const size_t begin = out->size;
+    char *at = buffer_reserve(out, room);
+    for (uint32_t c = 0; at && c < count; c++) {
+        const struct cells *cells = &table->columns[c];
+        if (__builtin_expect(cells->lengths[i] != CELL_LONG, 1)) {
+            at = cell_put(at, cells, i);
+        } else {
+            out->size = (size_t)(at - out->data);
+            put_long(table, c, cell_table_row(table, i), out);
+            at = buffer_reserve(out, room);
+            if (!at)
+                return false;
         }
-        break;
-    default:
-        out->size += show_number(field->type, column, row, room);
-        break;
+        *at++ = ',';
     }
+    if (!at)
+        return false;
+    if ((size_t)(at - out->data) - begin <= 1) { /* a lone null must not become a blank line, which is no record */
+        memcpy(out->data + begin, "\"\",", 3);
+        at = out->data + begin + 3;
+    }
+    at[-1] = '\n';
+    out->size = (size_t)(at - out->data);
+    return true;
 }
 
 int encode_csv(const struct codec_write_options *options, const struct weir_symbols *symbols,
                const struct weir_batch *batch, struct weir_buffer *out)
 {
-    const struct weir_schema *schema = batch->schema;
-    for (uint32_t i = 0; i < batch->count && !out->failed; i++) {
-        uint32_t row = weir_batch_row(batch, i);
-        size_t begin = out->size;
-        for (uint32_t c = 0; c < schema->count; c++) {
-            if (c > 0) {
-                buffer_append(out, ",", 1);
-            }
-            put_value(options, symbols, &schema->fields[c], &batch->columns[c], row, out);
-        }
-        if (out->size == begin) {
-            buffer_append(out, "\"\"", 2); /* a lone null must not become a blank line, which is no record */
-        }
-        buffer_append(out, "\n", 1);
-    }
-    return out->failed ? -ENOMEM : 0;
+    struct cell_table table;
+    int error = cell_table_open(&table, CELL_CSV, options, symbols, batch);
+    for (uint32_t first = 0, count; error == 0 && (count = cell_table_fill(&table, first)) > 0; first += count)
+        for (uint32_t i = 0; error == 0 && i < count; i++)
+            error = put_row(&table, i, out) && !out->failed ? 0 : -ENOMEM;
+    cell_table_close(&table);
+    return error;
 }
 
 int encode_csv_header(const struct weir_schema *schema, struct weir_buffer *out)

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "codec/encode.h"
+#include "codec/encode_cells.h"
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
 /* Where each column goes. */
@@ -10,6 +9,18 @@ struct plan {
     int32_t measurement, time;
     uint32_t tags[WEIR_FIELDS_MAX], fields[WEIR_FIELDS_MAX];
     uint32_t tag_count, field_count;
+};
+
+enum { NAME_STEP = 16 }; /* names are copied so many bytes at a time, the last time too */
+
+/* One batch on its way. */
+struct writer {
+    struct cell_table table;
+    struct weir_buffer text; /* of the names */
+    struct name {
+        uint32_t begin, length;
+    } names[WEIR_FIELDS_MAX];
+    size_t name_longest; /* and a step */
 };
 
 static void make_plan(const struct weir_schema *schema, struct plan *plan)
@@ -80,134 +91,117 @@ static void put_text(struct weir_buffer *out, const char *text, size_t length)
     out->size = (size_t)(room - out->data);
 }
 
-static bool is_null(const struct weir_field *field, const struct weir_column *column, uint32_t row)
+/* What no cell holds: words and texts that are long, or have something in them that is written in another way. */
+static void put_long(const struct cell_table *table, uint32_t c, uint32_t row, struct weir_buffer *out)
 {
-    switch (field->type) {
-    case WEIR_TIME:
-    case WEIR_I64:
-        return column->i64[row] == WEIR_I64_NULL;
-    case WEIR_F64:
-        return !isfinite(column->f64[row]);
-    case WEIR_BOOL:
-        return column->bools[row] == WEIR_BOOL_NULL;
-    case WEIR_TEXT:
-        return !column->texts[row].data;
-    default:
-        return true;
-    }
+    const struct weir_column *column = &table->batch->columns[c];
+    bool symbol = table->batch->schema->fields[c].type == WEIR_SYMBOL;
+    struct weir_text text = symbol ? symbols_text(table->symbols, column->symbols[row]) : column->texts[row];
+    if (symbol)
+        put_word(out, text.data, text.length, true);
+    else
+        put_text(out, text.data, text.length);
 }
 
-static void put_value(const struct codec_write_options *options, const struct weir_field *field,
-                      const struct weir_column *column, uint32_t row, struct weir_buffer *out)
-{
-    char text[ENCODE_NUMBER_MAX];
-    size_t length;
-    bool quoted;
-    switch (field->type) {
-    case WEIR_F64:
-        length = codec_show_f64(column->f64[row], text);
-        buffer_append(out, text, length);
-        break;
-    case WEIR_I64:
-        length = encode_i64(column->i64[row], text);
-        text[length] = 'i';
-        buffer_append(out, text, length + 1);
-        break;
-    case WEIR_BOOL:
-        buffer_string(out, column->bools[row] ? "true" : "false");
-        break;
-    case WEIR_TIME:
-        length = encode_time(options, NULL, column->i64[row], text, &quoted);
-        if (quoted) {
-            put_text(out, text, length);
-        } else {
-            buffer_append(out, text, length);
-        }
-        break;
-    default:
-        put_text(out, column->texts[row].data, column->texts[row].length);
-        break;
-    }
-}
-
-/* A whole number of the unit, rounded down. */
-static void put_stamp(const struct codec_write_options *options, int64_t ns, struct weir_buffer *out)
-{
-    static const int64_t units[] = {1000000000, 1000000, 1000, 1};
-    int64_t unit = options->time_format >= TIME_EPOCH_S ? units[options->time_format - TIME_EPOCH_S] : 1;
-    char text[ENCODE_NUMBER_MAX];
-    text[0] = ' ';
-    size_t length = encode_i64(ns / unit - (ns % unit < 0), text + 1);
-    buffer_append(out, text, length + 1);
-}
-
-static void put_measurement(const struct codec_write_options *options, const struct weir_symbols *symbols,
-                            const struct plan *plan, const struct weir_batch *batch, uint32_t row,
+static void put_measurement(const struct cell_table *table, const struct plan *plan, uint32_t row,
                             struct weir_buffer *out)
 {
     struct weir_text text = {0};
     if (plan->measurement >= 0) {
-        const struct weir_column *column = &batch->columns[plan->measurement];
-        bool symbol = batch->schema->fields[plan->measurement].type == WEIR_SYMBOL;
-        text = symbol ? symbols_text(symbols, column->symbols[row]) : column->texts[row];
+        const struct weir_column *column = &table->batch->columns[plan->measurement];
+        bool symbol = table->batch->schema->fields[plan->measurement].type == WEIR_SYMBOL;
+        text = symbol ? symbols_text(table->symbols, column->symbols[row]) : column->texts[row];
     }
     size_t before = out->size;
     if (text.data && text.length > 0 && text.data[0] != '#') {
         put_word(out, text.data, text.length, false);
     }
     if (out->size == before) {
-        const char *name = options->measurement && *options->measurement ? options->measurement : "weir";
+        const char *given = table->options->measurement, *name = given && *given ? given : "weir";
         put_word(out, name, strlen(name), false);
     }
 }
 
-static void put_row(const struct codec_write_options *options, const struct weir_symbols *symbols,
-                    const struct plan *plan, const struct weir_batch *batch, uint32_t row, struct weir_buffer *out)
+/* ",name=" of each column */
+static bool make_names(struct writer *writer)
 {
-    const struct weir_schema *schema = batch->schema;
+    const struct weir_schema *schema = writer->table.batch->schema;
+    for (uint32_t c = 0; c < schema->count; c++) {
+        writer->names[c].begin = (uint32_t)writer->text.size;
+        buffer_append(&writer->text, ",", 1);
+        put_name(&writer->text, schema->fields[c].name);
+        buffer_append(&writer->text, "=", 1);
+        writer->names[c].length = (uint32_t)writer->text.size - writer->names[c].begin;
+        if (writer->names[c].length > writer->name_longest)
+            writer->name_longest = writer->names[c].length;
+    }
+    writer->name_longest += NAME_STEP;
+    return buffer_reserve(&writer->text, NAME_STEP) != NULL; /* may be read, with the last name */
+}
+
+/* Name and value of a column; false: it has none. `before`: a comma or a blank. */
+static bool put_pair(struct writer *writer, uint32_t c, uint32_t i, char before, struct weir_buffer *out)
+{
+    const struct cells *cells = &writer->table.columns[c];
+    const struct name *name = &writer->names[c];
+    if (cells->lengths[i] == 0)
+        return false;
+    size_t begin = out->size;
+    char *at = buffer_reserve(out, writer->name_longest + CELL_SIZE);
+    if (!at)
+        return false;
+    for (size_t step = 0; step < name->length; step += NAME_STEP)
+        memcpy(at + step, writer->text.data + name->begin + step, NAME_STEP);
+    *at = before;
+    if (__builtin_expect(cells->lengths[i] != CELL_LONG, 1)) {
+        out->size = (size_t)(cell_put(at + name->length, cells, i) - out->data);
+        return true;
+    }
+    out->size += name->length;
+    size_t empty = out->size;
+    put_long(&writer->table, c, cell_table_row(&writer->table, i), out);
+    if (out->size > empty)
+        return true;
+    out->size = begin; /* a tag of backslashes only */
+    return false;
+}
+
+static void put_row(struct writer *writer, const struct plan *plan, uint32_t i, struct weir_buffer *out)
+{
+    const struct cell_table *table = &writer->table;
     size_t begin = out->size;
     bool any = false;
-    put_measurement(options, symbols, plan, batch, row, out);
-    for (uint32_t i = 0; i < plan->tag_count; i++) {
-        uint32_t c = plan->tags[i];
-        struct weir_text text = symbols_text(symbols, batch->columns[c].symbols[row]);
-        while (text.data && text.length > 0 && text.data[text.length - 1] == '\\') {
-            text.length--;
-        }
-        if (text.data && text.length > 0) {
-            buffer_append(out, ",", 1);
-            put_name(out, schema->fields[c].name);
-            buffer_append(out, "=", 1);
-            put_word(out, text.data, text.length, true);
-        }
-    }
-    for (uint32_t i = 0; i < plan->field_count; i++) {
-        uint32_t c = plan->fields[i];
-        if (!is_null(&schema->fields[c], &batch->columns[c], row)) {
-            buffer_append(out, any ? "," : " ", 1);
-            put_name(out, schema->fields[c].name);
-            buffer_append(out, "=", 1);
-            put_value(options, &schema->fields[c], &batch->columns[c], row, out);
-            any = true;
-        }
-    }
-    if (!any) {
+    put_measurement(table, plan, cell_table_row(table, i), out);
+    for (uint32_t k = 0; k < plan->tag_count; k++)
+        (void)put_pair(writer, plan->tags[k], i, ',', out);
+    for (uint32_t k = 0; k < plan->field_count; k++)
+        any |= put_pair(writer, plan->fields[k], i, any ? ',' : ' ', out);
+    char *at = buffer_reserve(out, CELL_SIZE + 2);
+    if (!any || !at) {
         out->size = begin;
         return;
     }
-    if (plan->time >= 0 && batch->columns[plan->time].i64[row] != WEIR_TIME_NULL) {
-        put_stamp(options, batch->columns[plan->time].i64[row], out);
+    if (plan->time >= 0 && table->columns[plan->time].lengths[i] > 0) {
+        *at = ' ';
+        at = cell_put(at + 1, &table->columns[plan->time], i);
     }
-    buffer_append(out, "\n", 1);
+    *at++ = '\n';
+    out->size = (size_t)(at - out->data);
 }
 
 int encode_influx(const struct codec_write_options *options, const struct weir_symbols *symbols,
                   const struct weir_batch *batch, struct weir_buffer *out)
 {
     struct plan plan;
+    struct writer writer = {0};
     make_plan(batch->schema, &plan);
-    for (uint32_t i = 0; i < batch->count && !out->failed; i++) {
-        put_row(options, symbols, &plan, batch, weir_batch_row(batch, i), out);
-    }
-    return out->failed ? -ENOMEM : 0;
+    int error = cell_table_open(&writer.table, CELL_INFLUX, options, symbols, batch);
+    if (error == 0 && !make_names(&writer))
+        error = -ENOMEM;
+    for (uint32_t first = 0, count; error == 0 && (count = cell_table_fill(&writer.table, first)) > 0; first += count)
+        for (uint32_t i = 0; i < count; i++)
+            put_row(&writer, &plan, i, out);
+    buffer_free(&writer.text);
+    cell_table_close(&writer.table);
+    return error == 0 && !out->failed ? 0 : -ENOMEM;
 }

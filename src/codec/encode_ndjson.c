@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Batches → lines of JSON. What is the same in each row (names with their punctuation) is made once; room is asked for
- * once a row, and all that has a known size is written without looking for room again.
+ * Batches → lines of JSON. Values become text column by column; what is the same in each row (names with their
+ * punctuation) is made once; room is asked for once a row, and all that has a known size is written without looking for
+ * room again.
  */
-#include "codec/encode.h"
+#include "codec/encode_cells.h"
 
 #include <errno.h>
 #include <float.h>
@@ -13,67 +14,22 @@
 #include "data/array.h"
 
 enum {
-    NAME_STEP = 16,  /* names are copied so many bytes at a time, the last time too */
-    TEXT_SHORT = 40, /* up to here texts need no room of their own */
+    NAME_STEP = 16, /* names are copied so many bytes at a time, the last time too */
     FIELD_ROOM = ENCODE_NUMBER_MAX,
     ARRAY_PIECE = 64, /* elements that are written at a time */
 };
-_Static_assert(TEXT_SHORT + 2 <= FIELD_ROOM, "a short text with its quotes is a field");
+_Static_assert((int)CELL_SIZE <= (int)FIELD_ROOM, "a cell is a field");
 
 /* One batch on its way. */
 struct writer {
-    const struct codec_write_options *options;
-    const struct weir_symbols *symbols;
-    const struct weir_batch *batch;
+    struct cell_table table;
     struct weir_buffer *out;
     struct weir_buffer names; /* {"a":  ,"b":  … one after the other */
     uint32_t name_ends[WEIR_FIELDS_MAX];
     size_t row_room; /* without long texts and arrays */
-    struct time_minute minute;
 };
 
-/* ---- Texts ----------------------------------------------------------------------------------------------------- */
-
-#define EACH_BYTE (~UINT64_C(0) / 255)
-
-/* Of eight bytes, is one a control character, a quote, a backslash or no ASCII? Subtractions borrow from the next byte
- * only where one is. */
-static inline uint64_t special(uint64_t bytes)
-{
-    uint64_t quote = bytes ^ EACH_BYTE * '"', backslash = bytes ^ EACH_BYTE * '\\', delete = bytes ^ EACH_BYTE * 0x7f;
-    uint64_t low = (bytes - EACH_BYTE * 0x20) | (quote - EACH_BYTE) | (backslash - EACH_BYTE) | (delete - EACH_BYTE);
-    return (low | bytes) & EACH_BYTE * 0x80;
-}
-
-/* Copies a text; false when something in it has to be written in another way. */
-static inline bool copy_plain(char *out, const char *text, size_t length)
-{
-    uint64_t bytes, found = 0;
-    if (length >= 8) {
-        for (size_t i = 0; i + 8 < length; i += 8) {
-            memcpy(&bytes, text + i, 8);
-            memcpy(out + i, &bytes, 8);
-            found |= special(bytes);
-        }
-        memcpy(&bytes, text + length - 8, 8);
-        memcpy(out + length - 8, &bytes, 8);
-        return (found | special(bytes)) == 0;
-    }
-    if (length >= 4) {
-        uint32_t first, last;
-        memcpy(&first, text, 4);
-        memcpy(&last, text + length - 4, 4);
-        memcpy(out, &first, 4);
-        memcpy(out + length - 4, &last, 4);
-        return special(first | (uint64_t)last << 32) == 0;
-    }
-    bytes = EACH_BYTE * ' ';
-    for (size_t i = 0; i < length; i++) {
-        out[i] = text[i];
-        bytes = bytes << 8 | (unsigned char)text[i];
-    }
-    return special(bytes) == 0;
-}
+/* ---- What no cell holds ---------------------------------------------------------------------------------------- */
 
 /* The end of what was written at `at`, where a row's room is; then there is room for a row again. NULL: out of memory.
  */
@@ -82,7 +38,7 @@ static char *put_long_string(struct writer *writer, char *at, const char *text, 
     struct weir_buffer *out = writer->out;
     out->size = (size_t)(at - out->data);
     char *room = buffer_reserve(out, length + 2);
-    if (room && copy_plain(room + 1, text, length)) {
+    if (room && cell_copy_plain(room + 1, text, length, cell_special_json)) {
         room[0] = room[length + 1] = '"';
         out->size += length + 2;
     } else {
@@ -97,18 +53,6 @@ static inline char *put_null(char *at)
     return at + 4;
 }
 
-static inline char *put_string(struct writer *writer, char *at, struct weir_text text)
-{
-    if (!text.data)
-        return put_null(at);
-    if (text.length > TEXT_SHORT || !copy_plain(at + 1, text.data, text.length))
-        return put_long_string(writer, at, text.data, text.length);
-    at[0] = at[text.length + 1] = '"';
-    return at + text.length + 2;
-}
-
-/* ---- Numbers --------------------------------------------------------------------------------------------------- */
-
 static inline char *put_f64(char *at, double value)
 {
     if (__builtin_expect(fabs(value) <= DBL_MAX, 1))
@@ -117,29 +61,6 @@ static inline char *put_f64(char *at, double value)
         return put_null(at);
     memcpy(at, value > 0 ? "\"inf\"" : "\"-inf\"", 6);
     return at + (value > 0 ? 5 : 6);
-}
-
-static inline char *put_i64(char *at, int64_t value)
-{
-    return value == WEIR_I64_NULL ? put_null(at) : at + encode_i64(value, at);
-}
-
-static inline char *put_time(struct writer *writer, char *at, int64_t ns)
-{
-    bool quoted;
-    if (ns == WEIR_TIME_NULL)
-        return put_null(at);
-    if (writer->options->time_format >= TIME_EPOCH_S)
-        return at + encode_time(writer->options, &writer->minute, ns, at, &quoted);
-    size_t length = encode_time(writer->options, &writer->minute, ns, at + 1, &quoted);
-    at[0] = at[length + 1] = '"';
-    return at + length + 2;
-}
-
-static inline char *put_bool(char *at, uint8_t value)
-{
-    memcpy(at, value == WEIR_BOOL_NULL ? "null\0" : value ? "true\0" : "false", 5);
-    return at + (value == 0 ? 5 : 4);
 }
 
 static inline char *put_number(char *at, struct array_number number)
@@ -172,8 +93,8 @@ static bool is_simple(uint8_t element)
 
 static char *put_array(struct writer *writer, char *at, uint32_t c, uint32_t row)
 {
-    const struct weir_field *field = &writer->batch->schema->fields[c];
-    const struct weir_column *column = &writer->batch->columns[c];
+    const struct weir_field *field = &writer->table.batch->schema->fields[c];
+    const struct weir_column *column = &writer->table.batch->columns[c];
     struct weir_buffer *out = writer->out;
     out->size = (size_t)(at - out->data);
     const void *data = (const char *)column->data + row * weir_field_width(field);
@@ -211,25 +132,16 @@ static char *put_array(struct writer *writer, char *at, uint32_t c, uint32_t row
 
 /* ---- Rows ------------------------------------------------------------------------------------------------------ */
 
-static inline char *put_value(struct writer *writer, char *at, uint32_t c, uint32_t row)
+static char *put_long(struct writer *writer, char *at, uint32_t c, uint32_t row)
 {
-    const struct weir_column *column = &writer->batch->columns[c];
-    switch (writer->batch->schema->fields[c].type) {
-    case WEIR_F64:
-        return put_f64(at, column->f64[row]);
-    case WEIR_I64:
-        return put_i64(at, column->i64[row]);
-    case WEIR_SYMBOL:
-        return put_string(writer, at, symbols_text(writer->symbols, column->symbols[row]));
-    case WEIR_TIME:
-        return put_time(writer, at, column->i64[row]);
-    case WEIR_TEXT:
-        return put_string(writer, at, column->texts[row]);
-    case WEIR_ARRAY:
+    const struct weir_batch *batch = writer->table.batch;
+    const struct weir_column *column = &batch->columns[c];
+    enum weir_type type = batch->schema->fields[c].type;
+    if (type == WEIR_ARRAY)
         return put_array(writer, at, c, row);
-    default:
-        return put_bool(at, column->bools[row]);
-    }
+    struct weir_text text = type == WEIR_SYMBOL ? symbols_text(writer->table.symbols, column->symbols[row])
+                                                : column->texts[row];
+    return put_long_string(writer, at, text.data, text.length);
 }
 
 static inline char *put_name(char *at, const char *name, size_t length)
@@ -239,15 +151,20 @@ static inline char *put_name(char *at, const char *name, size_t length)
     return at + length;
 }
 
-static bool put_row(struct writer *writer, uint32_t row)
+static bool put_row(struct writer *writer, uint32_t i)
 {
+    const struct cell_table *table = &writer->table;
     struct weir_buffer *out = writer->out;
     char *at = buffer_reserve(out, writer->row_room);
-    uint32_t begin = 0;
-    for (uint32_t c = 0; at && c < writer->batch->schema->count; c++) {
+    uint32_t begin = 0, count = table->batch->schema->count;
+    for (uint32_t c = 0; at && c < count; c++) {
+        const struct cells *cells = &table->columns[c];
         at = put_name(at, writer->names.data + begin, writer->name_ends[c] - begin);
-        at = put_value(writer, at, c, row);
         begin = writer->name_ends[c];
+        if (__builtin_expect(cells->lengths[i] != CELL_LONG, 1))
+            at = cell_put(at, cells, i);
+        else
+            at = put_long(writer, at, c, cell_table_row(table, i));
     }
     if (!at)
         return false;
@@ -258,7 +175,7 @@ static bool put_row(struct writer *writer, uint32_t row)
 
 static bool make_names(struct writer *writer)
 {
-    const struct weir_schema *schema = writer->batch->schema;
+    const struct weir_schema *schema = writer->table.batch->schema;
     struct weir_buffer *names = &writer->names;
     for (uint32_t c = 0; c < schema->count; c++) {
         buffer_append(names, c == 0 ? "{" : ",", 1);
@@ -273,13 +190,17 @@ static bool make_names(struct writer *writer)
 int encode_ndjson(const struct codec_write_options *options, const struct weir_symbols *symbols,
                   const struct weir_batch *batch, struct weir_buffer *out)
 {
-    struct writer writer = {.options = options, .symbols = symbols, .batch = batch, .out = out};
-    bool good = make_names(&writer);
-    for (uint32_t i = 0; good && i < batch->count; i++) {
-        if (batch->schema->count == 0)
-            buffer_append(out, "{", 1);
-        good = put_row(&writer, weir_batch_row(batch, i));
+    struct writer writer = {.out = out};
+    int error = cell_table_open(&writer.table, CELL_JSON, options, symbols, batch);
+    bool good = error == 0 && make_names(&writer);
+    for (uint32_t first = 0, count; good && (count = cell_table_fill(&writer.table, first)) > 0; first += count) {
+        for (uint32_t i = 0; good && i < count; i++) {
+            if (batch->schema->count == 0)
+                buffer_append(out, "{", 1);
+            good = put_row(&writer, i);
+        }
     }
     buffer_free(&writer.names);
+    cell_table_close(&writer.table);
     return good && !out->failed ? 0 : -ENOMEM;
 }

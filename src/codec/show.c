@@ -5,37 +5,11 @@
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
-#ifdef __SSE4_1__
-#include <smmintrin.h>
-#endif
 
 #include "codec/codec.h"
 #include "codec/encode.h"
 #include "codec/ndjson_simdjson.h"
-
-/* Digits are worked on as one before the vector of 16. */
-enum { DIGITS = 17 };
-
-static const uint64_t powers[DIGITS + 1] = {
-    1,
-    10,
-    100,
-    1000,
-    10000,
-    100000,
-    1000000,
-    10000000,
-    100000000,
-    1000000000,
-    10000000000,
-    100000000000,
-    1000000000000,
-    10000000000000,
-    100000000000000,
-    1000000000000000,
-    10000000000000000,
-    100000000000000000,
-};
+#include "codec/show_digits.h"
 
 /* ---- The shortest decimal -----------------------------------------------------------------------------------------
  */
@@ -74,112 +48,21 @@ struct show_decimal show_shortest(double value)
     uint64_t nearest = s + ((v > 4 * s + 2) | ((v == 4 * s + 2) & (s & 1)));
     uint64_t digits = below != above ? s + above : nearest;
     digits = (ten_below != ten_above) & (ten > 0) ? ten + ten_above * 10 : digits;
-    if (__builtin_expect(digits == powers[DIGITS], 0))
-        return (struct show_decimal){powers[DIGITS - 1], k + 1};
+    if (__builtin_expect(digits == show_integers[SHOW_DIGITS], 0))
+        return (struct show_decimal){show_integers[SHOW_DIGITS - 1], k + 1};
     return (struct show_decimal){digits, k};
 }
 
-/* ---- Digits as text -----------------------------------------------------------------------------------------------
+/* ---- Numbers as text ----------------------------------------------------------------------------------------------
  */
-
-#ifdef __SSE4_1__
-/* A value below 10^16 → 16 bytes of 0 … 9: eight digits in each half are divided by 10^4, 100, 10 all at once, by
- * multiplications whose rounding is right for so few digits. */
-static inline __m128i digits_of(uint64_t value)
-{
-    uint64_t high = value / 100000000;
-    __m128i eights = _mm_set_epi64x((int64_t)(value - high * 100000000), (int64_t)high);
-    __m128i upper = _mm_srli_epi64(_mm_mul_epu32(eights, _mm_set1_epi64x(3518437209)), 45);
-    __m128i lower = _mm_sub_epi64(eights, _mm_mul_epu32(upper, _mm_set1_epi64x(10000)));
-    __m128i fours = _mm_or_si128(upper, _mm_slli_epi64(lower, 32));
-    upper = _mm_srli_epi16(_mm_mulhi_epu16(fours, _mm_set1_epi32(5243)), 3);
-    lower = _mm_sub_epi16(fours, _mm_mullo_epi16(upper, _mm_set1_epi32(100)));
-    __m128i twos = _mm_or_si128(upper, _mm_slli_epi32(lower, 16));
-    upper = _mm_mulhi_epu16(twos, _mm_set1_epi16(6554));
-    lower = _mm_sub_epi16(twos, _mm_mullo_epi16(upper, _mm_set1_epi16(10)));
-    return _mm_or_si128(upper, _mm_slli_epi16(lower, 8));
-}
-
-/* Writes the 16 digits of a value below 10^16 with a point before digit number `point` (none at 16): 17 bytes. Returns
- * how many digits there are without the zeros at the end. */
-static inline uint32_t put_digits(uint64_t value, int32_t point, char *out)
-{
-    const __m128i iota = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __m128i digits = digits_of(value), at = _mm_set1_epi8((char)point);
-    uint32_t zeros = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(digits, _mm_setzero_si128()));
-    digits = _mm_add_epi8(digits, _mm_set1_epi8('0'));
-    out[16] = (char)_mm_extract_epi8(digits, 15);
-    digits = _mm_shuffle_epi8(digits, _mm_add_epi8(iota, _mm_cmpgt_epi8(iota, at)));
-    digits = _mm_blendv_epi8(digits, _mm_set1_epi8('.'), _mm_cmpeq_epi8(iota, at));
-    _mm_storeu_si128((__m128i *)out, digits);
-    return 32 - (uint32_t)__builtin_clz((~zeros & 0xffff) << 1 | 1) - 1;
-}
-
-/* Writes the digits of a value below 10^16 without the zeros in front; returns how many. 16 bytes are written. */
-static inline size_t put_short(uint64_t value, char *out)
-{
-    const __m128i iota = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __m128i digits = digits_of(value);
-    uint32_t zeros = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(digits, _mm_setzero_si128()));
-    uint32_t first = (uint32_t)__builtin_ctz(~zeros | 1u << 15);
-    digits = _mm_add_epi8(digits, _mm_set1_epi8('0'));
-    digits = _mm_shuffle_epi8(digits, _mm_add_epi8(iota, _mm_set1_epi8((char)first)));
-    _mm_storeu_si128((__m128i *)out, digits);
-    return 16 - first;
-}
-
-/* Writes value / 10^6, of a value below 10^15, without zeros at the end; returns the length. 16 bytes are written. */
-static inline size_t put_millionths(uint64_t value, char *out)
-{
-    const __m128i iota = _mm_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    __m128i digits = digits_of(value);
-    uint32_t zeros = (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(digits, _mm_setzero_si128()));
-    uint32_t first = (uint32_t)__builtin_ctz(~zeros | 1u << 9), point = 10 - first;
-    uint32_t end = 32 - (uint32_t)__builtin_clz((~zeros & 0xfc00) | 1); /* 1: no digits behind the point */
-    __m128i at = _mm_set1_epi8((char)point);
-    __m128i from = _mm_add_epi8(_mm_add_epi8(iota, _mm_cmpgt_epi8(iota, at)), _mm_set1_epi8((char)first));
-    digits = _mm_shuffle_epi8(_mm_add_epi8(digits, _mm_set1_epi8('0')), from);
-    _mm_storeu_si128((__m128i *)out, _mm_blendv_epi8(digits, _mm_set1_epi8('.'), _mm_cmpeq_epi8(iota, at)));
-    return end == 1 ? point : end + 1 - first;
-}
-#else
-static inline uint32_t put_digits(uint64_t value, int32_t point, char *out)
-{
-    uint32_t end = 0;
-    for (int32_t i = 15; i >= 0; i--, value /= 10) {
-        out[i + (i >= point)] = (char)('0' + value % 10);
-        if (end == 0 && value % 10 != 0)
-            end = (uint32_t)i + 1;
-    }
-    out[point] = '.';
-    return end;
-}
-
-static inline size_t put_short(uint64_t value, char *out)
-{
-    size_t length = 1;
-    while (length < 16 && value >= powers[length])
-        length++;
-    for (size_t i = length; i-- > 0; value /= 10)
-        out[i] = (char)('0' + value % 10);
-    return length;
-}
-
-static inline size_t put_millionths(uint64_t value, char *out)
-{
-    size_t length = put_short(value / 1000000, out);
-    uint32_t digits = put_digits(value % 1000000 * powers[10], 0, out + length);
-    return digits > 0 ? length + digits + 1 : length;
-}
-#endif
 
 static size_t put_integer(uint64_t value, char *out)
 {
-    if (value < powers[16])
+    if (value < show_integers[16])
         return put_short(value, out);
-    uint64_t high = value / powers[16];
+    uint64_t high = value / show_integers[16];
     size_t length = put_short(high, out);
-    (void)put_digits(value - high * powers[16], 16, out + length);
+    (void)put_digits(value - high * show_integers[16], 16, out + length);
     return length + 16;
 }
 
@@ -194,7 +77,7 @@ size_t encode_i64(int64_t value, char *out)
 static inline uint32_t length_of(uint64_t value)
 {
     uint32_t length = (uint32_t)(64 - __builtin_clzll(value)) * 1233 >> 12;
-    return length + (value >= powers[length]);
+    return length + (value >= show_integers[length]);
 }
 
 /* d.ddde±xx */
@@ -216,11 +99,11 @@ static size_t put_scientific(uint64_t lead, uint64_t rest, int32_t exponent, cha
 /* Exponents are written where they make the text shorter, and for less than six decimals never. */
 static inline size_t put_decimal(struct show_decimal decimal, char *out)
 {
-    bool usual = decimal.digits >= powers[15]; /* else of a number below 2^-1022 */
-    uint32_t length = usual ? 16 + (decimal.digits >= powers[16]) : length_of(decimal.digits), count;
+    bool usual = decimal.digits >= show_integers[15]; /* else of a number below 2^-1022 */
+    uint32_t length = usual ? 16 + (decimal.digits >= show_integers[16]) : length_of(decimal.digits), count;
     int32_t exponent = decimal.exponent + (int32_t)length - 1; /* of the first digit */
-    uint64_t digits = decimal.digits * powers[DIGITS - length];
-    uint64_t lead = digits / powers[DIGITS - 1], rest = digits - lead * powers[DIGITS - 1];
+    uint64_t digits = decimal.digits * show_integers[SHOW_DIGITS - length];
+    uint64_t lead = digits / show_integers[SHOW_DIGITS - 1], rest = digits - lead * show_integers[SHOW_DIGITS - 1];
     if (exponent >= -5 && exponent <= 15) {
         /* Without branches: values about 1 are above and below it as they please. */
         const int32_t zeros = exponent < 0 ? -exponent : 0, point = exponent < 0 ? 16 : exponent;
@@ -255,7 +138,11 @@ size_t codec_show_f64(double value, char out[32])
     out += negative;
     if (is_short(magnitude, &millionths))
         return negative + put_millionths(millionths, out);
-    if (magnitude < 0x1p53 || (magnitude >= 1e23 && magnitude <= DBL_MAX))
-        return negative + put_decimal(show_shortest(magnitude), out);
+    if (magnitude < 0x1p53 || (magnitude >= 1e23 && magnitude <= DBL_MAX)) {
+        struct show_decimal decimal;
+        if (!show_shortest_usual(magnitude, &decimal))
+            decimal = show_shortest(magnitude);
+        return negative + put_decimal(decimal, out);
+    }
     return number_to_text(value, out - negative); /* all digits of large integers, and what is no number */
 }

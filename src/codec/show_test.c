@@ -5,6 +5,7 @@
 
 #include "codec/encode.h"
 #include "codec/ndjson_simdjson.h"
+#include "codec/show_column.h"
 #include "codec/test_codec.h"
 
 /* ---- The table, worked out with plain long numbers -----------------------------------------------------------------
@@ -130,7 +131,7 @@ static void test_random(void **state)
 {
     (void)state;
     struct random random = random_start();
-    for (int i = 0; i < 200000; i++) {
+    for (int i = 0; i < 150000; i++) {
         uint64_t bits = random_next(&random);
         double value;
         memcpy(&value, &bits, sizeof value);
@@ -157,13 +158,97 @@ static void test_integers(void **state)
     }
 }
 
+/* ---- Columns, beside the same numbers one by one -------------------------------------------------------------------
+ */
+
+/* Of one kind, or of any kinds mixed. */
+static double some_value(struct random *random, uint64_t kind)
+{
+    uint64_t bits = random_next(random);
+    double value;
+    memcpy(&value, &bits, sizeof value);
+    switch (kind) {
+    case 0: /* what sensors write */
+        return (double)(int64_t)random_below(random, 40000) / 1000 - 10;
+    case 1: /* what becomes of it */
+        return ((double)random_below(random, 40000) / 1000 - 20) / 5;
+    case 2:
+        return sqrt((double)random_below(random, 1000000) / 1e4) * (random_below(random, 2) ? 1 : -1);
+    case 3: /* near to a decimal, to a half, and to a power of two */
+        value = (double)random_below(random, (uint64_t)1 << random_below(random, 54)) / pow(10, (double)(bits % 18));
+        return nextafter(value, random_below(random, 2) ? 0 : INFINITY);
+    case 4:
+        return ldexp((double)(bits >> random_below(random, 64)), -(int)random_below(random, 80));
+    case 5:
+        return bits % 3 == 0 ? NAN : bits % 3 == 1 ? -INFINITY : -0.0;
+    case 6:
+        return value;
+    default:
+        return some_value(random, random_below(random, 7));
+    }
+}
+
+static void check_cell(double value, const struct cells *cells, uint32_t i)
+{
+    char expected[40];
+    size_t length = codec_show_f64(value, expected);
+    if (cells->lengths[i] != length || memcmp(cells->texts[i], expected, length) != 0)
+        fail_msg("%.17g becomes %.*s in a column, %.*s by itself", value, cells->lengths[i], cells->texts[i],
+                 (int)length, expected);
+}
+
+static void test_columns(void **state)
+{
+    (void)state;
+    struct random random = random_start();
+    uint64_t left[8] = {0}, shown[8] = {0};
+    for (int turn = 0; turn < 6000; turn++) {
+        double values[CELL_ROWS];
+        struct cells cells;
+        uint64_t kind = random_below(&random, 8);
+        uint32_t count = random_below(&random, 4) ? CELL_ROWS : 1 + (uint32_t)random_below(&random, CELL_ROWS);
+        for (uint32_t i = 0; i < count; i++)
+            values[i] = some_value(&random, kind);
+        memset(&cells, 0xaa, sizeof cells);
+        uint64_t others = show_column_f64(values, count, &cells);
+        assert_true(count == 64 || others >> count == 0);
+        for (uint32_t i = 0; i < count; i++)
+            if (!(others >> i & 1))
+                check_cell(values[i], &cells, i);
+        left[kind] += (uint64_t)__builtin_popcountll(others);
+        shown[kind] += count;
+    }
+#ifdef __SSE4_1__
+    for (int kind = 0; kind < 3; kind++) /* 0 and powers of two among those of many digits */
+        assert_true(left[kind] * 500 <= shown[kind]);
+#endif
+}
+
+static void test_integer_columns(void **state)
+{
+    (void)state;
+    struct random random = random_start();
+    for (int turn = 0; turn < 3000; turn++) {
+        int64_t values[CELL_ROWS];
+        struct cells cells;
+        char expected[32];
+        uint32_t count = 1 + (uint32_t)random_below(&random, CELL_ROWS);
+        for (uint32_t i = 0; i < count; i++)
+            values[i] = turn == 0 ? INT64_MIN + i : (int64_t)random_next(&random) >> random_below(&random, 64);
+        show_column_i64(values, count, &cells);
+        for (uint32_t i = 0; i < count; i++) {
+            int length = snprintf(expected, sizeof expected, "%lld", (long long)values[i]);
+            assert_int_equal(cells.lengths[i], length);
+            assert_memory_equal(cells.texts[i], expected, (size_t)length);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_powers),
-        cmocka_unit_test(test_edges),
-        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_columns), cmocka_unit_test(test_integer_columns), cmocka_unit_test(test_powers),
+        cmocka_unit_test(test_edges),   cmocka_unit_test(test_random),          cmocka_unit_test(test_integers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Private to codec/: numbers of a column → text, some rows at a time. What each row needs is done for all of them
+ * before the next step, so that no row waits for the one before and no branch depends on a value. Texts lie in cells of
+ * one size: who puts them into a line copies a whole cell, always, and goes on by the text's length.
+ */
+#ifndef CODEC_SHOW_COLUMN_H
+#define CODEC_SHOW_COLUMN_H
+#include <stdint.h>
+
+enum {
+    CELL_SIZE = 32,   /* a time with nanoseconds and its quotes */
+    CELL_ROWS = 64,   /* at most so many rows at a time: as many as there are bits that can say which */
+    CELL_LONG = 0xff, /* as a length: the text does not fit */
+};
+
+struct cells {
+    char texts[CELL_ROWS][CELL_SIZE];
+    uint8_t lengths[CELL_ROWS];
+};
+
+/* As codec_show_f64. Returns for which rows that is still to be done: bit i is row i. They are few: nulls and
+ * infinities, numbers that need an exponent, powers of two among numbers of many digits. */
+uint64_t show_column_f64(const double *values, uint32_t count, struct cells *cells);
+/* As encode_i64, all of them. */
+void show_column_i64(const int64_t *values, uint32_t count, struct cells *cells);
+
+#endif
