@@ -15,6 +15,12 @@ static size_t compress_blocks(const uint8_t *truth, uint32_t first, size_t block
     for (size_t block = 0; block < blocks; block++) {
         __m128i is_true = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(truth + 16 * block)), one);
         unsigned set = (unsigned)_mm_movemask_epi8(is_true);
+        if (set == 0xffff) { /* usual where a filter is there for the exceptions */
+            for (unsigned k = 0; k < 4; k++, kept += 4, row = _mm_add_epi32(row, four)) {
+                _mm_storeu_si128((__m128i *)(rows + kept), row);
+            }
+            continue;
+        }
         for (unsigned k = 0; k < 4; k++) {
             kept += compress_four(row, set >> (4 * k) & 15, rows + kept);
             row = _mm_add_epi32(row, four);
