@@ -22,7 +22,9 @@ struct weir_context;
 /* Monotonic time that produced, stored and deadlines are measured with; ns. */
 int64_t weir_now(struct weir_context *context);
 
-/* Wall-clock time, ns since 1970. On the simulated clock it starts at a fixed date. */
+/* Wall-clock time, ns since 1970, for stamps: it never runs backwards, in none of the threads of a pipeline. When the
+ * machine's clock is set forward it follows at once; when that is set back it goes on at nine tenths of its speed until
+ * it is caught up with. On the simulated clock it starts at a fixed date. */
 int64_t weir_wall_time(struct weir_context *context);
 
 /* Waits until weir_now() >= when_ns. Returns 0 or -ECANCELED. */

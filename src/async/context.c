@@ -18,11 +18,22 @@ int64_t weir_now(struct weir_context *context)
     return context_clock_now(context->clock);
 }
 
+static int64_t real_wall(struct context_clock *clock)
+{
+    if (!clock->simulated)
+        return clock_wall();
+    return CONTEXT_SIMULATED_WALL + context_clock_now(clock) - CONTEXT_SIMULATED_START +
+           atomic_load_explicit(&clock->wall_set, memory_order_relaxed);
+}
+
 int64_t weir_wall_time(struct weir_context *context)
 {
-    if (!context->clock->simulated)
-        return clock_wall();
-    return CONTEXT_SIMULATED_WALL + context_clock_now(context->clock) - CONTEXT_SIMULATED_START;
+    struct context_clock *clock = context->clock;
+    pthread_mutex_lock(&clock->lock);
+    int64_t wall = real_wall(clock); /* first: whoever loses the processor here is behind, not ahead for good */
+    int64_t steady = clock_steady_at(&clock->wall, wall, context_clock_now(clock));
+    pthread_mutex_unlock(&clock->lock);
+    return steady;
 }
 
 bool weir_stopping(struct weir_context *context)

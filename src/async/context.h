@@ -6,13 +6,18 @@
 #ifndef ASYNC_CONTEXT_H
 #define ASYNC_CONTEXT_H
 
+#include <pthread.h>
 #include <weir/context.h>
+#include "base/clock.h"
 #include "base/waiter.h"
 
-/* The clock that all contexts of a pipeline share. */
+/* The clock that all contexts of a pipeline share. All zero: the real one. */
 struct context_clock {
     bool simulated;
-    _Atomic int64_t now; /* simulated time, ns; starts at CONTEXT_SIMULATED_START */
+    _Atomic int64_t now;      /* simulated time, ns; starts at CONTEXT_SIMULATED_START */
+    _Atomic int64_t wall_set; /* simulated: so far was the wall clock set ahead (tests); negative: back */
+    pthread_mutex_t lock;     /* of wall; any thread may look at it */
+    struct clock_steady wall;
 };
 #define CONTEXT_SIMULATED_START INT64_C(1000000000)
 #define CONTEXT_SIMULATED_WALL                                                                                         \

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <time.h>
 
+enum { STEADY_SLOWER = 10 }; /* by one in so many, while it is ahead */
+
 static int64_t read_clock(clockid_t id)
 {
     struct timespec now;
@@ -24,6 +26,17 @@ int64_t clock_wall(void)
 int64_t clock_thread_cpu(void)
 {
     return read_clock(CLOCK_THREAD_CPUTIME_ID);
+}
+
+int64_t clock_steady_at(struct clock_steady *steady, int64_t wall_ns, int64_t monotonic_ns)
+{
+    const int64_t real = wall_ns - monotonic_ns, slower = (monotonic_ns - steady->at) / STEADY_SLOWER;
+    if (!steady->at || real > steady->offset - slower)
+        steady->offset = real;
+    else
+        steady->offset -= slower;
+    steady->at = monotonic_ns;
+    return monotonic_ns + steady->offset;
 }
 
 void clock_sleep_until(int64_t monotonic_ns)

@@ -39,8 +39,8 @@ struct source_spead {
     struct weir_env *env;
     struct weir_spead_receiver *receiver;
     struct spead_columns *columns;
-    uint64_t taken; /* of the run's memory */
-    int64_t wall_offset;
+    uint64_t taken;                 /* of the run's memory */
+    int64_t wall_offset, last_came; /* see wall_offset() */
     struct weir_spead_source_statistics *sources;
     bool told_too_large, told_no_memory, told_outside, told_shed, told_parts;
 };
@@ -57,13 +57,18 @@ static const char *sender_name(struct source_spead *self, uint32_t number)
     return "other";
 }
 
-/* From the clock of heaps to the wall clock. The same for all, so that a heap that came later has the later time, until
- * somebody sets the wall clock. */
-static int64_t wall_offset(struct source_spead *self, struct weir_context *context)
+/* From the clock of heaps to the wall clock, for heaps that came between the two times. A heap that came later has the
+ * later time: the offset follows a wall clock that is set forward, and where that falls behind, it falls no faster than
+ * heaps come. */
+static int64_t wall_offset(struct source_spead *self, struct weir_context *context, int64_t first_ns, int64_t last_ns)
 {
-    int64_t offset = weir_wall_time(context) - weir_now(context), change = offset - self->wall_offset;
-    if (change > CLOCK_MILLISECOND || change < -CLOCK_MILLISECOND)
-        self->wall_offset = offset;
+    int64_t wall = weir_wall_time(context), change = wall - weir_now(context) - self->wall_offset;
+    int64_t later = first_ns > self->last_came && first_ns <= last_ns ? first_ns - self->last_came : 0;
+    if (change > CLOCK_MILLISECOND)
+        self->wall_offset += change;
+    else if (change < -CLOCK_MILLISECOND)
+        self->wall_offset -= -change < later ? -change : later;
+    self->last_came = last_ns > self->last_came ? last_ns : self->last_came;
     return self->wall_offset;
 }
 
@@ -75,7 +80,7 @@ static struct spead_arrival arrival_of(struct source_spead *self, struct weir_co
     if (self->captures.count > 0)
         arrival.produced_ns = weir_now(context);
     else
-        arrival.wall_ns += wall_offset(self, context);
+        arrival.wall_ns += wall_offset(self, context, heap->first_ns, heap->first_ns);
     if (!spead_columns_knows(self->columns, heap->source))
         arrival.sender = sender_name(self, heap->source);
     return arrival;
@@ -86,17 +91,22 @@ static int take_chunk(struct source_spead *self, struct weir_context *context, s
                       struct weir_batch **ret)
 {
     bool captured = self->captures.count > 0;
-    int64_t offset = captured ? 0 : wall_offset(self, context);
+    int64_t first_ns = INT64_MAX, last_ns = INT64_MIN;
     int error = 0;
     for (uint32_t i = 0; error == 0 && i < chunk->chunk->heaps; i++) {
         const struct weir_spead_heap *heap = chunk->chunk->placed[i];
-        if (heap)
-            error = spead_columns_read(self->columns, heap);
-        if (heap && error == 0 && !spead_columns_knows(self->columns, heap->source))
+        if (!heap)
+            continue;
+        first_ns = heap->first_ns < first_ns ? heap->first_ns : first_ns;
+        last_ns = heap->first_ns > last_ns ? heap->first_ns : last_ns;
+        error = spead_columns_read(self->columns, heap);
+        if (error == 0 && !spead_columns_knows(self->columns, heap->source))
             error = spead_columns_name(self->columns, heap->source, sender_name(self, heap->source));
     }
-    return error < 0 ? error
-                     : spead_columns_chunk(self->columns, chunk, offset, captured ? weir_now(context) : INT64_MIN, ret);
+    if (error < 0)
+        return error;
+    int64_t offset = captured ? 0 : wall_offset(self, context, first_ns, last_ns);
+    return spead_columns_chunk(self->columns, chunk, offset, captured ? weir_now(context) : INT64_MIN, ret);
 }
 
 static int take_one(struct source_spead *self, struct weir_context *context, struct weir_spead_heap *heap,
