@@ -144,17 +144,21 @@ static void drain_wake(struct weir_spead_receiver *receiver)
     (void)ignored;
 }
 
+bool receive_gathers(struct weir_spead_receiver *receiver)
+{
+    bool quick = receiver->datagrams != receiver->datagrams_before && receiver->waited_ns < receiver->options.gather_ns;
+    receiver->datagrams_before = receiver->datagrams;
+    return quick && !receiver->lossless && receiver->buffer >= RECEIVE_GATHER_BUFFER;
+}
+
 /* Where packets come in quick succession, lets them gather for a while in the sockets' buffers: to be woken for each
  * costs this processor time, and the senders' kernel that wakes it more. False: they do not; nothing was done. */
 static bool gather(struct weir_spead_receiver *receiver)
 {
-    const int64_t gather_ns = receiver->options.gather_ns;
     struct pollfd wake = {.fd = receiver->wake, .events = POLLIN};
-    bool quick = receiver->datagrams != receiver->datagrams_before && receiver->waited_ns < gather_ns;
-    receiver->datagrams_before = receiver->datagrams;
-    if (!quick || receiver->lossless || receiver->buffer < RECEIVE_GATHER_BUFFER)
+    if (!receive_gathers(receiver))
         return false;
-    ppoll(&wake, 1, &(struct timespec){.tv_nsec = gather_ns}, NULL);
+    ppoll(&wake, 1, &(struct timespec){.tv_nsec = receiver->options.gather_ns}, NULL);
     if (wake.revents)
         drain_wake(receiver);
     return true;

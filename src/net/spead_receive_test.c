@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "net/spead_receiver.h"
 #include "wire/spead_encode.h"
 
 enum { SAMPLES = 0x1000, SERIAL = 0x1001, HEAPS = 20, HEAP_SIZE = 60000, PATIENCE_S = 20 };
@@ -390,6 +391,62 @@ static void test_no_places(void **state)
         assert_null(open_receiver(addresses[i], NULL, (struct weir_spead_receive_options){0}));
 }
 
+/* ---- Whether packets gather --------------------------------------------------------------------------------------
+ */
+
+enum { LOOKS = 2000 };
+
+/* What happened between two sleeps. */
+struct look {
+    uint64_t packets;
+    int64_t waited_ns; /* negative: it did not wait, they gathered */
+};
+
+/* The rule, told from the whole history: something came since the sleep before, and the last wait was a short one. */
+static bool model_gathers(const struct look *history, uint32_t count, int64_t gather_ns, bool lossless, uint64_t buffer)
+{
+    int64_t last = 0;
+    for (uint32_t i = 0; i + 1 < count; i++)
+        last = history[i].waited_ns < 0 ? last : history[i].waited_ns;
+    return history[count - 1].packets > 0 && last < gather_ns && !lossless && buffer >= RECEIVE_GATHER_BUFFER;
+}
+
+static void gather_like_model(unsigned seed)
+{
+    static struct look history[LOOKS];
+    struct weir_spead_receiver *receiver = memory_zeroed(1, sizeof *receiver);
+    assert_non_null(receiver);
+    srand(seed);
+    receiver->options.gather_ns = seed % 5 ? 1000 + rand() % RECEIVE_GATHER_NS_MAX : 0;
+    receiver->lossless = seed % 7 == 0;
+    receiver->buffer = seed % 11 ? RECEIVE_GATHER_BUFFER : RECEIVE_GATHER_BUFFER - 1;
+    uint32_t gathered = 0;
+    for (uint32_t i = 0; i < LOOKS; i++) {
+        history[i] = (struct look){.packets = rand() % 4 ? (uint64_t)(rand() % 100) : 0, .waited_ns = -1};
+        receiver->datagrams += history[i].packets;
+        bool wanted = model_gathers(history, i + 1, receiver->options.gather_ns, receiver->lossless, receiver->buffer);
+        if (receive_gathers(receiver) != wanted)
+            fail_msg("seed %u, sleep %u: gathers, or not, other than the model", seed, i);
+        if (!wanted)
+            receiver->waited_ns = history[i].waited_ns = rand() % 2 ? rand() % 1000
+                                                                    : rand() % (2 * RECEIVE_GATHER_NS_MAX);
+        gathered += wanted;
+    }
+    bool never = !receiver->options.gather_ns || receiver->lossless || receiver->buffer < RECEIVE_GATHER_BUFFER;
+    assert_int_equal(gathered > 0, !never);
+    memory_free(receiver);
+}
+
+static void test_what_gathers(void **state)
+{
+    (void)state;
+    const char *given = getenv("WEIR_TEST_SEED");
+    unsigned first = given ? (unsigned)strtoul(given, NULL, 10) : (unsigned)clock_monotonic();
+    printf("seed %u\n", first);
+    for (unsigned i = 0; i < 24; i++)
+        gather_like_model(first + i);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +454,7 @@ int main(void)
         cmocka_unit_test(test_how_many_wait),     cmocka_unit_test(test_stopped_midway),
         cmocka_unit_test(test_one_greedy_sender), cmocka_unit_test(test_buffer_too_small),
         cmocka_unit_test(test_no_places),         cmocka_unit_test(test_two_places_fed_by_one_socket),
+        cmocka_unit_test(test_what_gathers),
     };
     for (size_t i = 0; i < sizeof data; i++)
         data[i] = (uint8_t)(i * 2654435761u >> 13);

@@ -89,6 +89,10 @@ void receive_packet(struct weir_spead_receiver *receiver, struct spead_source *s
                     int64_t now_ns);
 /* Moves finished heaps to the ring; false: it is full and the receiver is a lossless one. */
 bool receive_deliver(struct weir_spead_receiver *receiver);
+/* Whether packets come in such quick succession that they should gather before they are looked at: some came since it
+ * was asked last, and the last wait for one was over in less than gather_ns. Not where any might be lost meanwhile, nor
+ * from captures. Asked before each sleep. */
+bool receive_gathers(struct weir_spead_receiver *receiver);
 /* The source with this address that sends to a place. NULL: counted. */
 struct spead_source *receive_source(struct weir_spead_receiver *receiver, const struct sockaddr *address,
                                     socklen_t length, uint32_t place, int64_t now_ns);
