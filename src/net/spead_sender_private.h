@@ -36,6 +36,18 @@ struct sender_worker {
     struct slot *finished, **finished_at; /* in the batch up to their last packet */
 };
 
+/* How much the thread takes at a time. It leaves something for those who help, until for a while nobody has come: whole
+ * batches cost less. */
+struct sender_share {
+    uint64_t offers;   /* of help, when it looked last */
+    uint32_t unhelped; /* batches since then */
+};
+enum {
+    SENDER_HELPED_BYTES = 96 *
+                          1024,    /* of a batch where others help: two messages, so that something is left for them */
+    SENDER_UNHELPED_BATCHES = 256, /* of that size without help: 24 MiB, some milliseconds. Then it takes all it can */
+};
+
 struct weir_spead_sender {
     struct slot *slots;
     uint64_t slot_count;
@@ -73,12 +85,14 @@ struct weir_spead_sender {
     pthread_mutex_t helper_lock; /* one helps at a time */
     struct sender_worker helper;
     _Atomic uint64_t packets, bytes, messages, calls, refused, no_memory, helped;
+    _Atomic uint64_t help_offered; /* how often somebody came to help, also when nothing was left to help with */
     _Atomic uint32_t in_flight_most;
     _Atomic bool offload_works;
 
     /* The thread's: */
     _Alignas(64) struct sender_worker own;
     struct spead_pacer pacer;
+    struct sender_share share;
     bool broken;                           /* TCP: nothing more can be sent */
     uint32_t looks_skipped, looks_to_skip; /* of the looks for more before sleeping, after some that were in vain */
     _Atomic uint64_t wakeups, pauses, spins;
@@ -88,6 +102,8 @@ struct weir_spead_sender {
 
 /* Empties the ring until the sender is to end; the argument is the sender. */
 void *spead_sender_run(void *argument);
+/* How many bytes the next batch is to have; `offers` grows with each offer of help, and with each heap helped with. */
+size_t spead_sender_share(struct sender_share *share, uint64_t offers);
 /* Wakes all who wait; they look for themselves whether what they wait for has come. */
 void spead_sender_wake_waits(struct weir_spead_sender *sender);
 

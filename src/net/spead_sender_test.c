@@ -18,6 +18,7 @@
 
 #include "async/context.h"
 #include "base/clock.h"
+#include "net/spead_sender_private.h"
 #include "wire/spead.h"
 
 /* ---- A receiver ------------------------------------------------------------------------------------------------ */
@@ -521,6 +522,21 @@ static void test_help(void **unused)
 
 /* Batches of which some are sent by this thread and some by the sender's, in memory that is used again and again: by a
  * receiver that takes none of them, as it is about completing. */
+/* Batches are small while somebody helps, or comes to help in vain, and whole again some time after the last did. */
+static void test_share(void **unused)
+{
+    (void)unused;
+    struct sender_share share = {0};
+    for (uint32_t i = 0; i < 3 * SENDER_UNHELPED_BATCHES; i++)
+        assert_int_equal(spead_sender_share(&share, 0), SIZE_MAX);
+    for (uint64_t offers = 1; offers < 5; offers++) {
+        for (uint32_t i = 0; i < SENDER_UNHELPED_BATCHES; i++)
+            assert_int_equal(spead_sender_share(&share, offers), SENDER_HELPED_BYTES);
+        for (uint32_t i = 0; offers % 2 && i < 3 * SENDER_UNHELPED_BATCHES; i++)
+            assert_int_equal(spead_sender_share(&share, offers), SIZE_MAX);
+    }
+}
+
 static void test_help_often(void **unused)
 {
     enum { STATES = 3, BATCH = 24, ROUNDS = 300 };
@@ -610,6 +626,7 @@ int main(void)
         cmocka_unit_test(test_abandoned), cmocka_unit_test(test_threads),     cmocka_unit_test(test_wakeups),
         cmocka_unit_test(test_refused),   cmocka_unit_test(test_bad_options), cmocka_unit_test(test_tcp),
         cmocka_unit_test(test_group),     cmocka_unit_test(test_help),        cmocka_unit_test(test_help_often),
+        cmocka_unit_test(test_share),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,6 @@
 enum {
     LOOKS_SKIPPED_MAX = 64,
     COMPLETE_AT_ONCE = 16,
-    HELPED_BYTES = 96 * 1024, /* of a batch where others help: two messages, so that something is left for them */
 };
 
 /* By one thread at a time. */
@@ -195,6 +194,17 @@ static uint32_t fill_claimed(struct weir_spead_sender *sender, struct sender_wor
     return destination;
 }
 
+size_t spead_sender_share(struct sender_share *share, uint64_t offers)
+{
+    if (offers != share->offers) {
+        share->offers = offers;
+        share->unhelped = 0;
+    } else if (share->unhelped < SENDER_UNHELPED_BATCHES) {
+        share->unhelped++;
+    }
+    return !offers || share->unhelped == SENDER_UNHELPED_BATCHES ? SIZE_MAX : SENDER_HELPED_BYTES;
+}
+
 /* The thread's batch, as far as the rate lets it. */
 static uint32_t fill(struct weir_spead_sender *sender)
 {
@@ -203,7 +213,9 @@ static uint32_t fill(struct weir_spead_sender *sender)
     size_t room = spead_pacer_room(&sender->pacer), burst = sender->pacer.burst_size;
     size_t most = !spead_pacer_limits(&sender->pacer) ? SIZE_MAX : room >= sender->packet_size ? room : burst;
     struct sender_worker *worker = &sender->own;
-    size_t share = atomic_load_explicit(&sender->helped, memory_order_relaxed) ? HELPED_BYTES : SIZE_MAX;
+    uint64_t offers = atomic_load_explicit(&sender->help_offered, memory_order_relaxed) +
+                      atomic_load_explicit(&sender->helped, memory_order_relaxed);
+    size_t share = spead_sender_share(&sender->share, offers);
     uint32_t destination = 0;
     bool full = false;
     spead_batch_reset(worker->batch, sender->offload && !worker->state.offload_failed);
@@ -370,6 +382,7 @@ int weir_spead_completion_help(struct weir_spead_sender *sender, struct weir_spe
 {
     if (!weir_spead_completion_done(completion) && begin_help(sender)) {
         int64_t until = 0;
+        add(&sender->help_offered, 1);
         do {
             int64_t now = clock_monotonic();
             if (help(sender))
