@@ -311,6 +311,10 @@ struct weir_batch *weir_filter(struct weir_env *env, struct weir_batch *in, cons
  * are stored. */
 void weir_refuse(struct weir_env *env, struct weir_batch *in, const uint32_t *rows, uint32_t count, const char *reason);
 
+/* For bind: takes over the reference to a schema that it made, and returns one to use instead. Of many columns the
+ * instances of a stage have one schema together, rather than one on each lane. NULL stays NULL. */
+struct weir_schema *weir_schema_together(struct weir_env *env, struct weir_schema *schema);
+
 /* Keyed state: each key gets `size` bytes that `init` fills. Calling it again in a later bind with another size drops
  * all state. `idle_ns` > 0: a key not seen for that long in event time is forgotten; most_keys > 0 limits their number.
  */
@@ -331,6 +335,13 @@ void weir_memory_give(struct weir_env *env, size_t bytes);
 /* Fills states[i] with the state of selected row i's key. Rows whose key is over the limit are settled as refused, and
  * *batch is replaced by one without them (the engine releases it after process). Returns 0 or a negative errno. */
 int weir_key_states(struct weir_env *env, struct weir_batch **batch, void **states);
+
+/* Memory for process of a stage, of a lane's stages together: what is in it is lost once the stage emits or returns.
+ * There are WEIR_SCRATCHES; `which` is one of them. At least `bytes`, uninitialised, aligned as a cache line. NULL: no
+ * memory.
+ */
+enum { WEIR_SCRATCHES = 3 };
+void *weir_scratch(struct weir_env *env, uint32_t which, size_t bytes);
 
 /* How far event time has come when this row comes, after the `watermark` that the stage was last told: so what is late
  * does not depend on where batches begin. Where the records of several sources meet it is only what was told. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/memory.h"
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,11 @@ uint64_t memory_fail_nth(uint64_t nth, bool forever)
     atomic_store(&failing.forever, forever);
     atomic_store(&failing.on, nth > 0);
     return made;
+}
+
+void memory_one_heap(void)
+{
+    (void)mallopt(M_ARENA_MAX, 1); /* a wish, as sanitizers bring heaps of their own */
 }
 
 void *memory_allocate(size_t size)

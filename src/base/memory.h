@@ -21,6 +21,10 @@ char *memory_string(const char *text); /* a copy */
 char *memory_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void memory_free(void *pointer); /* NULL is allowed */
 
+/* All threads take from one heap, so that what one gave back another can have: else each keeps the most that it ever
+ * had. Nothing here is called for each record, so they do not wait for each other. Before threads are started. */
+void memory_one_heap(void);
+
 /* Makes the nth allocation from now fail (1: the next), once or from then on; 0 switches it off. Returns how many
  * allocations were made since the last call. Tests only. */
 uint64_t memory_fail_nth(uint64_t nth, bool forever);

@@ -106,7 +106,9 @@ static int wire(struct conf *conf, struct entries *entries)
         const struct tree *from = tree_find(entry->values, "from");
         if (entry->side)
             continue;
-        entry->from = arena_allocate(conf->arena, (entries->count + 1) * sizeof *entry->from);
+        const size_t named = from && from->kind != TREE_SCALAR ? from->count : 1;
+        const size_t most = named > entries->sources ? named : entries->sources; /* what all read who say nothing */
+        entry->from = arena_allocate(conf->arena, (most + 1) * sizeof *entry->from);
         if (!entry->from)
             return conf_no_memory(conf);
         if (from && !tree_is_null(from))

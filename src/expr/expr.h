@@ -30,7 +30,7 @@ int expr_bind(struct expr *expr, const struct weir_schema *schema, struct weir_s
               struct weir_error *error);
 enum weir_type expr_type(const struct expr *expr);
 /* Evaluates over all rows of a batch (its schema is the bound one): `out` is an array of batch->rows values of
- * expr_type. Rows outside the selection get some value. Scratch memory is kept in the expr: one thread at a time. 0, or
+ * expr_type. Rows outside the selection get some value. Takes up to 40 KiB of stack; one thread at a time. 0, or
  * -ENOMEM. */
 int expr_evaluate(struct expr *expr, const struct weir_batch *batch, void *out);
 /* For a bool expression: writes the selected physical rows for which it is true into rows (room for batch->count);

@@ -536,6 +536,61 @@ static void filters(void **state)
     weir_schema_release(schema);
 }
 
+/* Values that wait for others lie in scratch memory: of fewer rows at a time the more there are, until it is of its
+ * own.
+ */
+static void deep(void **state)
+{
+    const struct fixture *f = *state;
+    enum { MANY = 3000, DEPTH_MOST = 95 };
+    static char text[DEPTH_MOST * 40];
+    static double out[MANY];
+    static uint32_t rows[MANY];
+    struct weir_field field = {.name = "x", .type = WEIR_F64};
+    struct weir_schema *schema = weir_schema_new(&field, 1, -1, -1);
+    struct weir_batch *batch = weir_batch_new(f->pool, schema, MANY);
+    double *x = weir_batch_column_data(batch, 0);
+
+    for (uint32_t i = 0; i < MANY; i++) {
+        x[i] = i * 0.25;
+    }
+    for (int depth = 1; depth <= DEPTH_MOST; depth = depth * 3 / 2 + 1) {
+        struct weir_error error = {0};
+        struct expr *expr, *condition;
+        size_t length = 0;
+        for (int d = 0; d < depth; d++) {
+            length += (size_t)snprintf(text + length, sizeof(text) - length, "clamp(x, %d, 600) - (", d);
+        }
+        length += (size_t)snprintf(text + length, sizeof(text) - length, "x");
+        for (int d = 0; d < depth; d++) {
+            length += (size_t)snprintf(text + length, sizeof(text) - length, ")");
+        }
+        assert_int_equal(expr_parse((struct weir_quoted){.text = text}, &expr, &error), 0);
+        assert_int_equal(expr_bind(expr, schema, NULL, &error), 0);
+        assert_int_equal(expr_evaluate(expr, batch, out), 0);
+        snprintf(text + length, sizeof(text) - length, " > 100");
+        assert_int_equal(expr_parse((struct weir_quoted){.text = text}, &condition, &error), 0);
+        assert_int_equal(expr_bind(condition, schema, NULL, &error), 0);
+        int64_t kept = expr_filter(condition, batch, rows), seen = 0;
+        for (uint32_t i = 0; i < MANY; i++) {
+            double expected = x[i];
+            for (int d = depth - 1; d >= 0; d--) {
+                expected = fmin(fmax(x[i], d), 600) - expected;
+            }
+            assert_true(out[i] == expected);
+            if (expected > 100) {
+                assert_true(seen < kept && rows[seen] == i);
+                seen++;
+            }
+        }
+        assert_int_equal(seen, kept);
+        expr_free(expr);
+        expr_free(condition);
+    }
+    weir_batch_release(batch);
+    weir_schema_release(schema);
+}
+
 static void columns_and_rebinding(void **state)
 {
     const struct fixture *f = *state;
@@ -623,6 +678,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(limits, setup, teardown),
         cmocka_unit_test(tail_is_precise),
         cmocka_unit_test_setup_teardown(filters, setup, teardown),
+        cmocka_unit_test_setup_teardown(deep, setup, teardown),
         cmocka_unit_test_setup_teardown(columns_and_rebinding, setup, teardown),
         cmocka_unit_test_setup_teardown(memory_runs_out, setup, teardown),
         cmocka_unit_test(documentation_lists_all_functions),

@@ -82,7 +82,7 @@ static int new_node(struct parser *parser, enum node_kind kind, struct span span
                             "the expression is too large: more than %d operations and values", EXPR_NODES_MAX);
     }
     if (expr->count == expr->capacity) {
-        uint32_t capacity = expr->capacity ? expr->capacity * 2 : 16;
+        uint32_t capacity = expr->capacity ? expr->capacity * 2 : 4;
         struct node *nodes = memory_resize(expr->nodes, capacity * sizeof(*nodes));
         if (!nodes) {
             return weir_fail(parser->error, -ENOMEM, "out of memory");

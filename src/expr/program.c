@@ -21,7 +21,7 @@ static bool grow(void *array, uint32_t count, uint32_t *capacity, size_t size)
     if (count < *capacity) {
         return true;
     }
-    uint32_t more = *capacity ? *capacity * 2 : 8;
+    uint32_t more = *capacity ? *capacity * 2 : 2;
     void *memory = memory_resize(*at, more * size);
     if (memory) {
         *at = memory;
@@ -151,47 +151,47 @@ int program_emit(struct program *program, kernel_function *kernel, const void *e
     return 0;
 }
 
-static void fill(void *out, const union value *value, size_t width, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        memcpy((char *)out + i * width, value, width);
-    }
-}
-
-static size_t lay(size_t *at, size_t width)
+static size_t lay(size_t *at, size_t width, uint32_t chunk)
 {
     size_t offset = *at;
 
-    *at += (width * PROGRAM_CHUNK + SCRATCH_GAP + SCRATCH_ALIGN - 1) / SCRATCH_ALIGN * SCRATCH_ALIGN;
+    *at += (width * chunk + SCRATCH_GAP + SCRATCH_ALIGN - 1) / SCRATCH_ALIGN * SCRATCH_ALIGN;
     return offset;
+}
+
+/* Returns how much memory it takes. */
+static size_t lay_out(struct program *program, uint32_t chunk)
+{
+    size_t at = SCRATCH_ALIGN; /* offset 0 means none */
+
+    for (uint32_t i = 0; i < program->register_count; i++) {
+        program->registers[i].offset = lay(&at, program->registers[i].width, chunk);
+    }
+    for (uint32_t i = 0; i < program->constant_count; i++) {
+        if (program->constants[i].spread) {
+            program->constants[i].filled = lay(&at, program_width(program->constants[i].type), chunk);
+        }
+    }
+    return at;
 }
 
 int program_finish(struct program *program, struct operand result)
 {
-    size_t at = SCRATCH_ALIGN; /* offset 0 means none */
-
     if (result.kind == OPERAND_CONSTANT) {
         result.kind = OPERAND_FILLED;
         program->constants[result.index].spread = true;
     }
     program->result = result;
-    for (uint32_t i = 0; i < program->register_count; i++) {
-        program->registers[i].offset = lay(&at, program->registers[i].width);
+    program->chunk = PROGRAM_CHUNK;
+    program->scratch_size = lay_out(program, program->chunk);
+    while (program->scratch_size > PROGRAM_STACK && program->chunk > PROGRAM_CHUNK_LEAST) {
+        program->chunk /= 2;
+        program->scratch_size = lay_out(program, program->chunk);
     }
-    for (uint32_t i = 0; i < program->constant_count; i++) {
-        if (program->constants[i].spread) {
-            program->constants[i].filled = lay(&at, program_width(program->constants[i].type));
-        }
-    }
-    program->scratch = memory_aligned(SCRATCH_ALIGN, at);
-    if (!program->scratch) {
-        return -ENOMEM;
-    }
-    program->scratch_size = at;
-    for (uint32_t i = 0; i < program->constant_count; i++) {
-        const struct program_constant *constant = &program->constants[i];
-        if (constant->filled) {
-            fill(program->scratch + constant->filled, &constant->value, program_width(constant->type), PROGRAM_CHUNK);
+    if (program->scratch_size > PROGRAM_STACK) {
+        program->scratch = memory_aligned(SCRATCH_ALIGN, program->scratch_size);
+        if (!program->scratch) {
+            return -ENOMEM;
         }
     }
     program->bound = true;

@@ -10,7 +10,9 @@
 #include "expr/kernels.h"
 
 enum {
-    PROGRAM_CHUNK = 1024, /* rows */
+    PROGRAM_CHUNK = 1024, /* rows, at most; a power of two, as is the least */
+    PROGRAM_CHUNK_LEAST = 64,
+    PROGRAM_STACK = 32 * 1024, /* bytes of scratch memory that are taken from the stack */
     PROGRAM_INPUTS = 3,
 };
 
@@ -66,8 +68,9 @@ struct program {
     uint32_t register_count, register_capacity;
     uint32_t constant_count, constant_capacity;
     uint32_t list_count, list_capacity;
-    char *scratch; /* registers and spread-out constants */
-    size_t scratch_size;
+    size_t scratch_size; /* of registers and spread-out constants */
+    char *scratch;       /* where they are, when they are too large for the stack; else NULL */
+    uint32_t chunk;      /* rows at a time, so that they fit the stack */
     struct operand result;
     bool bound;
 };
@@ -81,12 +84,14 @@ int program_list(struct program *program, size_t count, size_t width, struct ker
  * inputs take no scalars: constants among their inputs are spread out. */
 int program_emit(struct program *program, kernel_function *kernel, const void *extra, int out_type,
                  const struct operand *inputs, unsigned count, struct operand *ret);
-/* Lays out the scratch memory and fills constants; `result` becomes program->result. */
+/* Lays out the scratch memory; `result` becomes program->result. */
 int program_finish(struct program *program, struct operand result);
 
 size_t program_width(int type); /* bytes of a value */
-/* Runs all steps over rows [row, row + count), count <= PROGRAM_CHUNK. The result is at the address returned: `out`, or
- * for a result that is a column or a constant wherever that is. */
-const void *program_run(const struct program *program, const struct weir_batch *batch, uint32_t row, uint32_t count,
-                        void *out);
+/* Spreads out constants for chunks of at most `count` rows: once for a scratch memory, of scratch_size bytes. */
+void program_spread(const struct program *program, char *scratch, uint32_t count);
+/* Runs all steps over rows [row, row + count), count <= program->chunk. The result is at the address returned: `out`,
+ * or for a result that is a column or a constant wherever that is. */
+const void *program_run(const struct program *program, char *scratch, const struct weir_batch *batch, uint32_t row,
+                        uint32_t count, void *out);
 #endif

@@ -177,8 +177,8 @@ static int call_batch(struct async_stage *stage, struct weir_context *context, s
         return error;
     }
     if (error < 0) {
-        weir_fail(&node->error, error, "%s: %s", node->plan->name, strerror(-error));
-        pipeline_fail(node->pipeline, &node->error);
+        weir_fail(node->error, error, "%s: %s", node->plan->name, strerror(-error));
+        pipeline_fail(node->pipeline, node->error);
         receipt_settle_all(batch, OUTCOME_REFUSED);
     }
     return error;
@@ -245,7 +245,7 @@ static int bind_turn(struct async_stage *stage, struct weir_scope *scope, struct
         int error = node_bind(&stage->node, 0, schema);
         weir_shield(scope->owner, true);
         if (error < 0) {
-            pipeline_fail(stage->machine.pipeline, &stage->node.error);
+            pipeline_fail(stage->machine.pipeline, stage->node.error);
             return -EINVAL;
         }
     }
@@ -335,8 +335,8 @@ enum step async_stage_step(struct machine *machine)
     struct async_stage *stage = (struct async_stage *)machine;
     int error = machine_run_tasks(machine, run_stage, stage);
     if (error < 0) { /* no loop: what comes is dropped, so that everybody ends */
-        weir_fail(&stage->node.error, error, "%s: cannot start its loop: %s", stage->node.plan->name, strerror(-error));
-        pipeline_fail(machine->pipeline, &stage->node.error);
+        weir_fail(stage->node.error, error, "%s: cannot start its loop: %s", stage->node.plan->name, strerror(-error));
+        pipeline_fail(machine->pipeline, stage->node.error);
         while (!edge_done(stage->in)) {
             struct turn *turn = edge_take(stage->in);
             if (turn) {

@@ -47,6 +47,7 @@ struct machine {
     _Atomic int64_t processor_ns, queued_ns; /* once it was done: on a processor; ready, waiting for one */
     _Atomic int thread_id;                   /* the kernel's; 0: not begun */
     struct weir_pool *pool;                  /* used by this machine's thread only */
+    struct weir_error error;                 /* of its parts: the first that failed */
     pthread_t thread;
     bool has_thread;
     struct coroutine *coroutine; /* simulated runner */
@@ -98,7 +99,7 @@ struct weir_engine_node {
     void *self;
     bool opened;
     struct weir_env env;
-    struct weir_error error;
+    struct weir_error *error; /* the machine's */
     struct node_counters counters;
     /* sinks: */
     bool enough; /* weir_enough was called, with this: */
@@ -170,6 +171,10 @@ struct input { /* of a lane: an edge and the tree behind it */
     uint64_t grown[ROOM_SIZES];     /* how many bytes turns took lately, by how many they had; 0: not known yet */
 };
 
+struct lane_scratch {
+    void *data;
+    size_t size;
+};
 struct lane {
     struct machine machine; /* first */
     uint32_t index;
@@ -191,8 +196,9 @@ struct lane {
     _Atomic uint64_t takes_until; /* by when pool_taken has reached this, the turn that runs has all it needs */
     uint64_t refused_before;      /* of the budget for batches, when the turn began */
     uint32_t current_source;
-    uint32_t current_mark;    /* of nodes' marks: the input and source of the turn that runs */
-    uint32_t waiting;         /* batches that nodes have not emitted all of */
+    uint32_t current_mark; /* of nodes' marks: the input and source of the turn that runs */
+    uint32_t waiting;      /* batches that nodes have not emitted all of */
+    struct lane_scratch scratches[WEIR_SCRATCHES];
     uint64_t child_ns;        /* time in children of the node that runs: to be taken off its own */
     struct histogram latency; /* of records stored on the lane */
     _Atomic uint64_t records_stored;
@@ -289,6 +295,7 @@ struct pipeline {
     struct sink *sinks;     /* sink_count */
     struct async_stage *async_stages;
     struct lane *lanes;
+    struct weir_schema **schemas; /* by plan index: wide ones, which lanes have together; under `lock` */
     struct exchange *exchanges;
     uint32_t exchange_count;
     struct machine **machines;

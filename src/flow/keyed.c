@@ -5,9 +5,11 @@
 
 #include <string.h>
 
-/* Slots come in chunks of a power of two of them; many chunks lie in blocks of huge pages. */
-enum { CHUNK_BYTES = 16 * 1024, CHUNKS_ALONE = 32, BLOCK_BYTES = MEMORY_HUGE_PAGE, BLOCK_CHUNKS_LEAST = 8 };
-enum { DENSE_FIRST = 1024, TABLE_FIRST = 256, NO_SLOT = 0 };
+/* Slots come in chunks of a power of two of them, small ones where many share the memory; many chunks lie in blocks of
+ * huge pages. */
+enum { CHUNK_BYTES = 16 * 1024, CHUNK_BYTES_LEAST = 512, CHUNKS_OF_SHARE = 8 };
+enum { BLOCK_BYTES = MEMORY_HUGE_PAGE, BLOCK_CHUNKS_LEAST = 8, ALONE_BYTES = BLOCK_BYTES };
+enum { DENSE_FIRST = 64, TABLE_FIRST = 16, NO_SLOT = 0 };
 
 struct entry { /* of the hash table: numbers */
     uint64_t key;
@@ -53,23 +55,6 @@ struct keyed {
 static size_t round_up(size_t size)
 {
     return (size + 7) & ~(size_t)7;
-}
-
-struct keyed *keyed_new(const struct weir_key_options *options, void *self, struct memory_budget *budget,
-                        struct weir_symbols *symbols)
-{
-    struct keyed *keyed = memory_zeroed(1, sizeof *keyed);
-    if (!keyed)
-        return NULL;
-    keyed->options = *options;
-    keyed->self = self;
-    keyed->budget = budget;
-    keyed->symbols = symbols;
-    keyed->slot_size = round_up(options->size ? options->size : 1);
-    while ((keyed->slot_size << (keyed->per_chunk_shift + 1)) <= CHUNK_BYTES)
-        keyed->per_chunk_shift++;
-    keyed->per_chunk_mask = (1U << keyed->per_chunk_shift) - 1;
-    return keyed;
 }
 
 static size_t chunk_bytes(const struct keyed *keyed)
@@ -182,7 +167,7 @@ static bool add_chunk(struct keyed *keyed)
     if (!widen(&keyed->chunks, keyed->chunk_count, &keyed->chunk_capacity, sizeof *keyed->chunks))
         return false;
     if ((size_t)(keyed->free_chunks_end - keyed->free_chunks) < size) {
-        bool huge = keyed->chunk_count >= CHUNKS_ALONE && size <= BLOCK_BYTES / BLOCK_CHUNKS_LEAST;
+        bool huge = keyed->chunk_count * size >= ALONE_BYTES && size <= BLOCK_BYTES / BLOCK_CHUNKS_LEAST;
         if (!(huge && add_block(keyed, BLOCK_BYTES, true)) && !add_block(keyed, size, false))
             return false;
     }
@@ -493,4 +478,33 @@ void keyed_expire(struct keyed *keyed, int64_t now_ns)
             !forget(keyed, slot))
             return;
     }
+}
+
+/* What the first keys need. Were it taken when they come, it would lie between the memory of batches, and keep that in
+ * pieces: with hundreds of stages, that is several times what there is in use. If there is none, it is asked for again.
+ */
+static void prepare(struct keyed *keyed)
+{
+    (void)grow(keyed, &keyed->dense, &keyed->dense_size, DENSE_FIRST, sizeof *keyed->dense);
+    (void)add_chunk(keyed);
+}
+
+struct keyed *keyed_new(const struct weir_key_options *options, void *self, struct memory_budget *budget,
+                        uint64_t share, struct weir_symbols *symbols)
+{
+    uint64_t chunk = share / CHUNKS_OF_SHARE;
+    struct keyed *keyed = memory_zeroed(1, sizeof *keyed);
+    if (!keyed)
+        return NULL;
+    keyed->options = *options;
+    keyed->self = self;
+    keyed->budget = budget;
+    keyed->symbols = symbols;
+    keyed->slot_size = round_up(options->size ? options->size : 1);
+    chunk = chunk < CHUNK_BYTES_LEAST ? CHUNK_BYTES_LEAST : chunk < CHUNK_BYTES ? chunk : CHUNK_BYTES;
+    while ((keyed->slot_size << (keyed->per_chunk_shift + 1)) <= chunk)
+        keyed->per_chunk_shift++;
+    keyed->per_chunk_mask = (1U << keyed->per_chunk_shift) - 1;
+    prepare(keyed);
+    return keyed;
 }

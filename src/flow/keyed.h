@@ -18,10 +18,11 @@
 
 struct keyed;
 
-/* `self` is given to options->init; `symbols` interns keys that are text (NULL: there are none). NULL: out of memory or
- * budget. */
+/* `self` is given to options->init; `symbols` interns keys that are text (NULL: there are none). `share`: how much of
+ * the budget there is for each that takes from it; memory comes in small pieces where that is little. NULL: out of
+ * memory or budget. */
 struct keyed *keyed_new(const struct weir_key_options *options, void *self, struct memory_budget *budget,
-                        struct weir_symbols *symbols);
+                        uint64_t share, struct weir_symbols *symbols);
 void keyed_free(struct keyed *keyed); /* NULL is allowed */
 size_t keyed_slot_size(const struct keyed *keyed);
 uint64_t keyed_count(const struct keyed *keyed);

@@ -67,7 +67,7 @@ static void compare_with_model(enum weir_type type, uint64_t key_range, uint64_t
     struct weir_key_options options = {.size = sizeof(struct state), .init = init_state, .most_keys = limit};
     struct memory_budget budget = {.limit = 64 << 20};
     struct weir_pool *pool = pool_new(NULL, 1 << 20);
-    struct keyed *keyed = keyed_new(&options, &inits, &budget, NULL);
+    struct keyed *keyed = keyed_new(&options, &inits, &budget, UINT64_MAX, NULL);
     uint64_t *model = calloc(KEYS_MOST, sizeof *model); /* how often a key was seen, 0: never */
     uint64_t known = 0;
     for (int round = 0; round < 300; round++) {
@@ -128,7 +128,7 @@ static void test_idle_keys_are_forgotten(void **state)
         int inits = 0;
         struct weir_key_options options = {.size = sizeof(struct state), .init = init_state, .idle_ns = 100};
         struct weir_pool *pool = pool_new(NULL, 1 << 20);
-        struct keyed *keyed = keyed_new(&options, &inits, NULL, NULL);
+        struct keyed *keyed = keyed_new(&options, &inits, NULL, 0, NULL);
         int64_t last[50], now = 0;
         uint64_t seen[50] = {0};
         for (int i = 0; i < 50; i++)
@@ -166,7 +166,7 @@ static void test_budget_refuses(void **state)
     struct weir_key_options options = {.size = 4096, .init = NULL};
     struct memory_budget budget = {.limit = 300 * 1024};
     struct weir_pool *pool = pool_new(NULL, 1 << 20);
-    struct keyed *keyed = keyed_new(&options, &inits, &budget, NULL);
+    struct keyed *keyed = keyed_new(&options, &inits, &budget, UINT64_MAX, NULL);
     uint64_t keys[ROWS], refused = 0;
     int64_t times[ROWS] = {0};
     void *states[ROWS];
@@ -192,7 +192,7 @@ static void test_blocks(void **state)
     struct weir_key_options options = {.size = SIZE};
     struct memory_budget budget = {.limit = 5 << 20};
     struct weir_pool *pool = pool_new(NULL, 1 << 20);
-    struct keyed *keyed = keyed_new(&options, NULL, &budget, NULL);
+    struct keyed *keyed = keyed_new(&options, NULL, &budget, 0, NULL);
     int64_t times[ROWS] = {0};
     uint64_t keys[ROWS];
     void *states[ROWS];
@@ -230,7 +230,7 @@ static void test_two_kinds_of_keys_are_forgotten(void **state)
     int inits = 0;
     struct weir_key_options options = {.size = sizeof(struct state), .init = init_state, .idle_ns = 1000};
     struct weir_pool *pool = pool_new(NULL, 1 << 20);
-    struct keyed *keyed = keyed_new(&options, &inits, NULL, NULL);
+    struct keyed *keyed = keyed_new(&options, &inits, NULL, 0, NULL);
     uint64_t numbers[KEYS], symbols[KEYS];
     int64_t times[KEYS];
     void *states[KEYS];

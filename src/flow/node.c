@@ -14,7 +14,7 @@ int node_open(struct weir_engine_node *node, struct machine *machine)
     const struct weir_part *part = node->plan->part;
     node->self = memory_zeroed(1, part->size ? part->size : 1);
     if (!node->self)
-        return weir_fail(&node->error, -ENOMEM, "%s: out of memory", node->plan->name);
+        return weir_fail(node->error, -ENOMEM, "%s: out of memory", node->plan->name);
     if (node->plan->options && part->size)
         memcpy(node->self, node->plan->options, part->size);
     node->watermark = INT64_MIN;
@@ -33,7 +33,7 @@ int node_open(struct weir_engine_node *node, struct machine *machine)
                                   .pool = machine->pool,
                                   .symbols = node->pipeline->symbols,
                                   .context = &machine->context,
-                                  .error = &node->error,
+                                  .error = node->error,
                                   .mark = node->plan->mark,
                                   .node = node};
     node->opened = true;
@@ -41,9 +41,9 @@ int node_open(struct weir_engine_node *node, struct machine *machine)
         return 0;
     int error = part->open(node->self, &node->env);
     if (error < 0)
-        weir_fail(&node->error, error, "%s: %s", node->plan->name, strerror(-error));
-    if (error < 0 && !node->error.mark.file) /* what stands in the way is outside, what names it is in the file */
-        node->error.mark = node->plan->mark;
+        weir_fail(node->error, error, "%s: %s", node->plan->name, strerror(-error));
+    if (error < 0 && !node->error->mark.file) /* what stands in the way is outside, what names it is in the file */
+        node->error->mark = node->plan->mark;
     return error < 0 ? error : 0;
 }
 
@@ -88,12 +88,12 @@ static int resolve_key(struct weir_engine_node *node, const struct weir_schema *
     } else if (key) {
         column = weir_schema_find(schema, key);
         if (column < 0)
-            return plan_no_key(node->plan, schema, key, &node->error);
+            return plan_no_key(node->plan, schema, key, node->error);
     }
     if (column >= 0) {
         enum weir_type type = schema->fields[column].type;
         if (type == WEIR_ARRAY)
-            return weir_fail_at(&node->error, -EINVAL, node->plan->mark,
+            return weir_fail_at(node->error, -EINVAL, node->plan->mark,
                                 "%s: column \"%s\" is %s, which cannot be a key", node->plan->name,
                                 schema->fields[column].name, weir_type_name(type));
     }
@@ -111,14 +111,16 @@ static int prepare_state(struct weir_engine_node *node)
     const struct memory_budget *budget = &node->pipeline->state_budget;
     if (node->key_options.size > budget->limit)
         return weir_fail_at(
-            &node->error, -ENOMEM, node->plan->mark,
+            node->error, -ENOMEM, node->plan->mark,
             "%s: what it keeps for a key takes %llu MiB, and `memory: %lluMiB` leaves %llu MiB for that; "
             "give the run more with run: {memory: ...}, or let the stage keep less",
             node->plan->name, (unsigned long long)(node->key_options.size >> 20),
             (unsigned long long)node->pipeline->plan->memory >> 20, (unsigned long long)budget->limit >> 20);
     keyed_free(node->keyed);
-    node->keyed = keyed_new(&node->key_options, node->self, &node->pipeline->state_budget, node->pipeline->symbols);
-    return node->keyed ? 0 : weir_fail(&node->error, -ENOMEM, "%s: out of memory for keys", node->plan->name);
+    const uint64_t share = budget->limit / node->pipeline->plan->count / node->pipeline->lane_count;
+    node->keyed = keyed_new(&node->key_options, node->self, &node->pipeline->state_budget, share,
+                            node->pipeline->symbols);
+    return node->keyed ? 0 : weir_fail(node->error, -ENOMEM, "%s: out of memory for keys", node->plan->name);
 }
 
 int node_bind(struct weir_engine_node *node, uint32_t input, struct weir_schema *schema)
@@ -139,7 +141,7 @@ int node_bind(struct weir_engine_node *node, uint32_t input, struct weir_schema 
         error = prepare_state(node);
     if (error < 0) {
         weir_schema_release(out);
-        return weir_fail(&node->error, error, "%s: %s", node->plan->name, strerror(-error));
+        return weir_fail(node->error, error, "%s: %s", node->plan->name, strerror(-error));
     }
     weir_schema_release(*in);
     weir_schema_release(node->out_schema);
@@ -163,7 +165,7 @@ void node_schema(struct weir_engine_node *node, uint32_t input, struct weir_sche
     if (node->waiting)
         return; /* batches of another are not done yet: the next ones bring it */
     if (node_bind(node, input, schema) < 0) {
-        pipeline_fail(node->pipeline, &node->error);
+        pipeline_fail(node->pipeline, node->error);
         return;
     }
     tell_schema(node, schema);
@@ -179,8 +181,8 @@ static void fail_node(struct weir_engine_node *node, int error, uint64_t records
         pipeline_fail_memory(node->pipeline, node->plan->name, records);
         return;
     }
-    weir_fail(&node->error, error, "%s: %s", node->plan->name, strerror(-error));
-    pipeline_fail(node->pipeline, &node->error);
+    weir_fail(node->error, error, "%s: %s", node->plan->name, strerror(-error));
+    pipeline_fail(node->pipeline, node->error);
 }
 
 /* A part's time is its own and what it called: the parts behind it run inside its weir_out_emit. */
@@ -224,7 +226,7 @@ static bool process(struct weir_engine_node *node, const struct waiting *work)
         return false;
     }
     if (node->in[work->input] != batch->schema && rebind(node, work->input, batch->schema) < 0) {
-        pipeline_fail(node->pipeline, &node->error);
+        pipeline_fail(node->pipeline, node->error);
         receipt_settle_all(batch, OUTCOME_REFUSED);
         return false;
     }

@@ -150,6 +150,28 @@ void weir_enough(struct weir_env *env, uint32_t count)
     env->node->enough_rows = count;
 }
 
+/* Few columns are not worth a count of references that all lanes write to. */
+enum { TOGETHER_LEAST = 32 };
+
+struct weir_schema *weir_schema_together(struct weir_env *env, struct weir_schema *schema)
+{
+    struct pipeline *pipeline = env->node ? env->node->pipeline : NULL;
+    if (!schema || schema->count < TOGETHER_LEAST || !pipeline || !pipeline->schemas)
+        return schema;
+    struct weir_schema **known = &pipeline->schemas[env->node->index], *before;
+    pthread_mutex_lock(&pipeline->lock);
+    before = *known;
+    if (before && weir_schema_equal(before, schema)) {
+        before = schema;
+        schema = weir_schema_reference(*known);
+    } else {
+        *known = weir_schema_reference(schema);
+    }
+    pthread_mutex_unlock(&pipeline->lock);
+    weir_schema_release(before);
+    return schema;
+}
+
 int weir_key_state_define(struct weir_env *env, const struct weir_key_options *options)
 {
     env->node->key_options = *options;
@@ -186,6 +208,17 @@ void weir_state_give(struct weir_env *env, size_t bytes)
         return;
     memory_budget_give(&pipeline->state_budget, bytes);
     atomic_fetch_sub_explicit(&pipeline->kept, bytes, memory_order_relaxed);
+}
+
+void *weir_scratch(struct weir_env *env, uint32_t which, size_t bytes)
+{
+    struct lane_scratch *scratch = &env->node->lane->scratches[which];
+    if (bytes <= scratch->size && scratch->data)
+        return scratch->data;
+    memory_free(scratch->data);
+    scratch->size = bytes > 2 * scratch->size ? bytes : 2 * scratch->size;
+    scratch->data = memory_aligned(64, scratch->size ? scratch->size : 1);
+    return scratch->data;
 }
 
 /* The refused rows stand behind the `kept` others, in descending order. */

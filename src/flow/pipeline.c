@@ -232,8 +232,9 @@ static uint32_t choose_lanes(const struct pipeline *pipeline)
     return lanes > ENGINE_LANES_MAX ? ENGINE_LANES_MAX : lanes;
 }
 
-static void init_node(struct pipeline *pipeline, struct weir_engine_node *node, uint32_t index)
+static void init_node(struct pipeline *pipeline, struct weir_engine_node *node, uint32_t index, struct machine *machine)
 {
+    node->error = &machine->error;
     node->pipeline = pipeline;
     node->plan = &pipeline->plan->nodes[index];
     node->index = index;
@@ -242,7 +243,7 @@ static void init_node(struct pipeline *pipeline, struct weir_engine_node *node, 
 static int make_source(struct pipeline *pipeline, uint32_t index, uint64_t credit)
 {
     struct source *source = &pipeline->sources[index];
-    init_node(pipeline, &source->node, index);
+    init_node(pipeline, &source->node, index, &source->machine);
     source->index = index;
     source->ops = (const void *)source->node.plan->part;
     atomic_store(&source->event_time, INT64_MIN);
@@ -275,7 +276,7 @@ static int make_lane(struct pipeline *pipeline, uint32_t index)
         lane->nodes[i] = memory_zeroed(1, sizeof **lane->nodes);
         if (!lane->nodes[i])
             return -ENOMEM;
-        init_node(pipeline, lane->nodes[i], i);
+        init_node(pipeline, lane->nodes[i], i, &lane->machine);
         lane->nodes[i]->lane = lane;
     }
     return 0;
@@ -284,7 +285,7 @@ static int make_lane(struct pipeline *pipeline, uint32_t index)
 static int make_async_stage(struct pipeline *pipeline, uint32_t number, uint32_t index)
 {
     struct async_stage *stage = &pipeline->async_stages[number];
-    init_node(pipeline, &stage->node, index);
+    init_node(pipeline, &stage->node, index, &stage->machine);
     stage->ops = stage_ops(stage->node.plan->part);
     stage->lines = memory_zeroed(pipeline->source_count, sizeof *stage->lines);
     if (!stage->lines)
@@ -295,7 +296,7 @@ static int make_async_stage(struct pipeline *pipeline, uint32_t number, uint32_t
 static int make_sink(struct pipeline *pipeline, uint32_t number, uint32_t index)
 {
     struct sink *sink = &pipeline->sinks[number];
-    init_node(pipeline, &sink->node, index);
+    init_node(pipeline, &sink->node, index, &sink->machine);
     sink->ops = (const void *)sink->node.plan->part;
     sink->pending_end = &sink->pending;
     sink->machine.pipeline = pipeline;
@@ -312,8 +313,10 @@ static int make_machines(struct pipeline *pipeline)
     pipeline->sources = memory_zeroed(pipeline->source_count, sizeof *pipeline->sources);
     pipeline->sinks = memory_zeroed(pipeline->sink_count, sizeof *pipeline->sinks);
     pipeline->lanes = memory_zeroed(pipeline->lane_count, sizeof *pipeline->lanes);
+    pipeline->schemas = memory_zeroed(pipeline->plan->count, sizeof *pipeline->schemas);
     pipeline->async_stages = memory_zeroed(pipeline->async_count + 1, sizeof *pipeline->async_stages);
-    if (!pipeline->machines || !pipeline->sources || !pipeline->sinks || !pipeline->lanes || !pipeline->async_stages)
+    if (!pipeline->machines || !pipeline->sources || !pipeline->sinks || !pipeline->lanes || !pipeline->async_stages ||
+        !pipeline->schemas)
         return -ENOMEM;
     uint64_t credit = pipeline->batch_share / COPIES / pipeline->source_count + 1;
     for (uint32_t i = 0; i < pipeline->source_count; i++)
@@ -340,28 +343,28 @@ static int open_parts(struct pipeline *pipeline, struct weir_error *error)
         struct machine *machine = sink->ops->write ? &sink->machine : &pipeline->lanes[0].machine;
         int code = node_open(&sink->node, machine);
         if (code < 0)
-            return *error = sink->node.error, code;
+            return *error = *sink->node.error, code;
     }
     for (uint32_t lane = 0; lane < pipeline->lane_count; lane++) {
         for (uint32_t i = 0; i < pipeline->plan->count; i++) {
             struct weir_engine_node *node = pipeline->lanes[lane].nodes[i];
             int code = node ? node_open(node, &pipeline->lanes[lane].machine) : 0;
             if (code < 0)
-                return *error = node->error, code;
+                return *error = *node->error, code;
         }
     }
     for (uint32_t i = 0; i < pipeline->async_count; i++) {
         struct async_stage *stage = &pipeline->async_stages[i];
         int code = node_open(&stage->node, &stage->machine);
         if (code < 0)
-            return *error = stage->node.error, code;
+            return *error = *stage->node.error, code;
         stage->unordered = stage->ops->unordered && stage->ops->unordered(stage->node.self);
     }
     for (uint32_t i = 0; i < pipeline->source_count; i++) {
         struct source *source = &pipeline->sources[i];
         int code = node_open(&source->node, &source->machine);
         if (code < 0)
-            return *error = source->node.error, code;
+            return *error = *source->node.error, code;
     }
     return 0;
 }
@@ -457,11 +460,11 @@ static void publish(struct pipeline *pipeline)
         struct sink *sink = &pipeline->sinks[i];
         if (!sink->ops->publish || !sink->node.opened)
             continue;
-        sink->node.error.code = 0;
+        sink->node.error->code = 0;
         int error = sink->ops->publish(sink->node.self, &sink->node.env);
         if (error < 0) {
-            weir_fail(&sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
-            pipeline_fail(pipeline, &sink->node.error);
+            weir_fail(sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
+            pipeline_fail(pipeline, sink->node.error);
         }
     }
 }
@@ -525,6 +528,8 @@ static void close_lanes(struct pipeline *pipeline)
             if (lane->nodes[j])
                 node_close(lane->nodes[j]);
         decoder_free(lane->decoder);
+        for (uint32_t j = 0; j < WEIR_SCRATCHES; j++)
+            memory_free(lane->scratches[j].data);
         for (uint32_t j = 0; j < lane->input_count; j++) {
             turn_free(lane->inputs[j].halved);
             lane->inputs[j].halved = NULL;
@@ -587,6 +592,9 @@ static void free_machines(struct pipeline *pipeline)
         memory_free(pipeline->async_stages[i].lines);
     memory_free(pipeline->async_stages);
     memory_free(pipeline->lanes);
+    for (uint32_t i = 0; pipeline->schemas && i < pipeline->plan->count; i++)
+        weir_schema_release(pipeline->schemas[i]);
+    memory_free(pipeline->schemas);
 }
 
 void pipeline_close(struct pipeline *pipeline)

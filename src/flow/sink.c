@@ -84,7 +84,7 @@ static void let_go(struct sink *sink)
 
 static void fail_sink(struct sink *sink, int error)
 {
-    weir_fail(&sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
+    weir_fail(sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
     sink->failed = true;
     settle_pending(sink, false);
     if (error == -EPIPE) { /* whoever read has read enough (head): the end of the run, not a failure of it */
@@ -92,7 +92,7 @@ static void fail_sink(struct sink *sink, int error)
         pipeline_stop(sink->machine.pipeline);
         return;
     }
-    pipeline_fail(sink->machine.pipeline, &sink->node.error);
+    pipeline_fail(sink->machine.pipeline, sink->node.error);
     let_go(sink);
 }
 
@@ -108,7 +108,7 @@ static enum step retry_or_fail(struct sink *sink, int error)
     }
     if (!retrying) {
         sink->retry_since = now;
-        weir_notice(&sink->node.env, "write failed", "%s; trying again for %d s", sink->node.error.text,
+        weir_notice(&sink->node.env, "write failed", "%s; trying again for %d s", sink->node.error->text,
                     RETRY_GIVE_UP_S);
     }
     weir_count(&sink->node.env, "write retried", NULL, 1);
@@ -123,10 +123,10 @@ static int call_timed(struct sink *sink, int (*call)(struct sink *sink, void *ar
 {
     struct weir_context *context = &sink->machine.context;
     int64_t start = weir_now(context), waited = context_waited(context);
-    sink->node.error.code = 0;
+    sink->node.error->code = 0;
     int error = call(sink, argument);
     if (error < 0)
-        weir_fail(&sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
+        weir_fail(sink->node.error, error, "%s: %s", sink->node.plan->name, strerror(-error));
     int64_t busy = weir_now(context) - start - (context_waited(context) - waited); /* waiting is not work */
     uint64_t spent = busy > 0 ? (uint64_t)busy : 0;
     atomic_fetch_add_explicit(&sink->node.counters.busy_ns, spent, memory_order_relaxed);
@@ -180,7 +180,7 @@ static int call_write(struct sink *sink, void *argument)
 {
     struct message *message = argument;
     if (message->encoded.failed)
-        return weir_fail(&sink->node.error, -ENOMEM, "%s: out of memory", sink->node.env.name);
+        return weir_fail(sink->node.error, -ENOMEM, "%s: out of memory", sink->node.env.name);
     if (!sink->schema ||
         (sink->schema != message->batch->schema && !weir_schema_equal(sink->schema, message->batch->schema))) {
         if (sink->ops->bind) {
@@ -303,7 +303,7 @@ static void early_bind(struct sink *sink, struct weir_schema *schema)
         return;
     }
     if (error < 0) {
-        sink->node.error.code = 0; /* the first batch binds again, with retries */
+        sink->node.error->code = 0; /* the first batch binds again, with retries */
         return;
     }
     weir_schema_release(sink->schema);
@@ -397,7 +397,7 @@ enum step sink_step(struct machine *machine)
         return step_sink(machine);
     int error = machine_run_tasks(machine, sink_task, machine);
     if (error < 0) {
-        weir_fail(&sink->node.error, error, "%s: cannot start its loop: %s", sink->node.plan->name, strerror(-error));
+        weir_fail(sink->node.error, error, "%s: cannot start its loop: %s", sink->node.plan->name, strerror(-error));
         fail_sink(sink, error);
         enum step step;
         while ((step = step_sink(machine)) != STEP_DONE)

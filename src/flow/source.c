@@ -145,7 +145,7 @@ void source_idle(struct weir_context *context)
 
 static int out_of_memory(struct source *source)
 {
-    return weir_fail(&source->node.error, -ENOMEM, "%s: out of memory", source->node.plan->name);
+    return weir_fail(source->node.error, -ENOMEM, "%s: out of memory", source->node.plan->name);
 }
 
 int weir_emit_schema(struct weir_context *context, struct weir_emitter *out, struct weir_schema *schema)
@@ -334,9 +334,9 @@ int weir_emit_record(struct weir_context *context, struct weir_emitter *out, str
         error = set_value(source, batch, i, values[i]);
     if (!batch || error < 0) {
         weir_batch_release(batch);
-        return error == -EINVAL ? weir_fail(&source->node.error, error, "%s: weir_emit_record has no arrays",
-                                            source->node.plan->name)
-                                : out_of_memory(source);
+        return error == -EINVAL
+                   ? weir_fail(source->node.error, error, "%s: weir_emit_record has no arrays", source->node.plan->name)
+                   : out_of_memory(source);
     }
     batch->position = atomic_load_explicit(&source->emitted, memory_order_relaxed);
     batch->produced = weir_now(context);
@@ -535,7 +535,7 @@ enum step source_step(struct machine *machine)
 {
     struct source *source = (struct source *)machine;
     struct weir_emitter out = {.source = source};
-    source->node.error.code = 0;
+    source->node.error->code = 0;
     watch_for_silence(source);
     wait_for_others(source);
     int error = source->ops->tasks ? machine_run_tasks(machine, source_task, source)
@@ -545,8 +545,8 @@ enum step source_step(struct machine *machine)
     open_gate(machine->pipeline);
     atomic_store_explicit(&source->waiting, false, memory_order_relaxed);
     if (error < 0 && error != -ECANCELED) {
-        weir_fail(&source->node.error, error, "%s: %s", source->node.plan->name, strerror(-error));
-        pipeline_fail(machine->pipeline, &source->node.error);
+        weir_fail(source->node.error, error, "%s: %s", source->node.plan->name, strerror(-error));
+        pipeline_fail(machine->pipeline, source->node.error);
     }
     send_end(source);
     return STEP_DONE;

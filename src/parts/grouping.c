@@ -50,7 +50,7 @@ int grouping_bind(struct grouping *grouping, struct weir_env *env, const struct 
     if (grouping->count < 2)
         return 0;
     struct weir_field first = {.name = in->fields[grouping->columns[0]].name, .type = WEIR_SYMBOL};
-    grouping->together = weir_schema_extend(in, &first, 1);
+    grouping->together = weir_schema_together(env, weir_schema_extend(in, &first, 1));
     return grouping->together ? 0 : weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
 }
 

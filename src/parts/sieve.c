@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "parts/sieve.h"
 
-#include "parts/numeric.h"
+#include <errno.h>
 
 int sieve_process(struct sieve *sieve, struct weir_env *env, struct weir_batch *in, struct weir_out *out,
                   sieve_pick *pick, void *self)
 {
     struct weir_batch *keyed = in, *passed = NULL;
-    if (numeric_reserve(&sieve->states, &sieve->states_capacity, in->count, sizeof(void *)) < 0 ||
-        numeric_reserve(&sieve->rows, &sieve->rows_capacity, in->count, sizeof(uint32_t)) < 0)
+    sieve->states = weir_scratch(env, 0, in->count * sizeof *sieve->states);
+    sieve->rows = weir_scratch(env, 1, in->count * sizeof *sieve->rows);
+    if (!sieve->states || !sieve->rows)
         return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     int error = sieve->keyless ? 0 : grouping_states(&sieve->grouping, env, &keyed, sieve->states);
     if (!error && keyed->count) {
@@ -25,6 +26,4 @@ int sieve_process(struct sieve *sieve, struct weir_env *env, struct weir_batch *
 void sieve_free(struct sieve *sieve)
 {
     grouping_free(&sieve->grouping);
-    memory_free(sieve->states);
-    memory_free(sieve->rows);
 }

@@ -9,7 +9,6 @@ struct sieve { /* zeroed: empty */
     bool keyless;  /* rows have no states */
     void **states; /* for `pick`: of each selected row of `keyed` */
     uint32_t *rows;
-    size_t states_capacity, rows_capacity;
 };
 
 /* Writes into sieve->rows which rows of `keyed` go through, in their order, and returns how many. Columns are those of

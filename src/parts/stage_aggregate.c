@@ -207,7 +207,7 @@ static int bind_outputs(struct aggregate *aggregate, struct weir_env *env, const
                                      env->name, fields[i].name);
     if (!error) {
         weir_schema_release(aggregate->out);
-        aggregate->out = weir_schema_new(fields, count, aggregate->stamp, keys ? HEAD : -1);
+        aggregate->out = weir_schema_together(env, weir_schema_new(fields, count, aggregate->stamp, keys ? HEAD : -1));
         if (!aggregate->out)
             error = weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     }

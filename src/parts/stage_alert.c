@@ -252,7 +252,7 @@ static int bind_outputs(struct alert *alert, struct weir_env *env, const struct 
                                     "%s: two columns that go out would be called \"%s\"; rename one with select before",
                                     env->name, fields[i].name);
     weir_schema_release(alert->out);
-    alert->out = weir_schema_new(fields, count, TIME, keys ? HEAD : -1);
+    alert->out = weir_schema_together(env, weir_schema_new(fields, count, TIME, keys ? HEAD : -1));
     return alert->out ? 0 : weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
 }
 

@@ -21,7 +21,6 @@ struct derive {
     struct weir_list columns;
     struct derived *derived; /* columns.count of them */
     struct weir_schema *out;
-    struct weir_column *view; /* out->count of them */
 };
 
 static int derive_no_memory(struct weir_env *env)
@@ -72,7 +71,6 @@ static void derive_close(void *self, struct weir_env *env)
         expr_free(derive->derived[i].expr);
     }
     memory_free(derive->derived);
-    memory_free(derive->view);
     weir_schema_release(derive->out);
 }
 
@@ -116,38 +114,43 @@ static int derive_bind(void *self, struct weir_env *env, struct weir_schema *in,
     for (size_t i = 0; i < derive->columns.count && r == 0; i++) {
         r = bind_column(derive, env, i, &schema);
     }
-    struct weir_column *view = r == 0 ? memory_zeroed(schema->count, sizeof(*view)) : NULL;
-    if (!view) {
+    if (r < 0) {
         weir_schema_release(schema);
-        return r < 0 ? r : derive_no_memory(env);
+        return r;
     }
     weir_schema_release(derive->out);
-    memory_free(derive->view);
-    derive->out = schema;
-    derive->view = view;
+    derive->out = schema = weir_schema_together(env, schema);
     *out = weir_schema_reference(schema);
+    return 0;
+}
+
+/* Not a part of derive_process, in whose call all that come behind it run: there the view would stay on the stack. */
+__attribute__((noinline)) static int compute(const struct derive *derive, const struct weir_batch *in,
+                                             struct weir_batch *batch)
+{
+    struct weir_column columns[WEIR_FIELDS_MAX];
+    struct weir_batch view = {.rows = in->rows, .count = in->count, .selection = in->selection, .columns = columns};
+
+    memcpy(columns, in->columns, in->schema->count * sizeof(*columns));
+    for (size_t i = 0; i < derive->columns.count; i++) {
+        const struct derived *derived = &derive->derived[i];
+        void *data = weir_batch_add_column(batch, derived->column);
+        if (!data || expr_evaluate(derived->expr, &view, data) < 0) {
+            return -ENOMEM;
+        }
+        columns[derived->column].data = data;
+    }
     return 0;
 }
 
 static int derive_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
 {
-    struct derive *derive = self;
-    struct weir_batch view = {
-        .rows = in->rows, .count = in->count, .selection = in->selection, .columns = derive->view};
+    const struct derive *derive = self;
     struct weir_batch *batch = weir_batch_derive(env->pool, in, derive->out);
 
-    if (!batch) {
+    if (!batch || compute(derive, in, batch) < 0) {
+        weir_batch_release(batch);
         return weir_fail(env->error, -ENOMEM, "out of memory for a batch of %u records", in->count);
-    }
-    memcpy(derive->view, in->columns, in->schema->count * sizeof(*in->columns));
-    for (size_t i = 0; i < derive->columns.count; i++) {
-        const struct derived *derived = &derive->derived[i];
-        void *data = weir_batch_add_column(batch, derived->column);
-        if (!data || expr_evaluate(derived->expr, &view, data) < 0) {
-            weir_batch_release(batch);
-            return weir_fail(env->error, -ENOMEM, "out of memory for a batch of %u records", in->count);
-        }
-        derive->view[derived->column].data = data;
     }
     weir_out_emit(out, batch);
     return 0;

@@ -2,15 +2,12 @@
 /* filter: keeps the records for which an expression is true. */
 #include <errno.h>
 
-#include "base/memory.h"
 #include "expr/expr.h"
 #include "parts/parts.h"
 
 struct filter {
     struct weir_quoted when;
     struct expr *expr;
-    uint32_t *rows; /* room for the largest batch so far */
-    uint32_t room;
 };
 
 static int filter_open(void *self, struct weir_env *env)
@@ -26,7 +23,6 @@ static void filter_close(void *self, struct weir_env *env)
 
     (void)env;
     expr_free(filter->expr);
-    memory_free(filter->rows);
 }
 
 static int filter_bind(void *self, struct weir_env *env, struct weir_schema *in, struct weir_schema **out)
@@ -46,25 +42,11 @@ static int filter_bind(void *self, struct weir_env *env, struct weir_schema *in,
     return 0;
 }
 
-static int filter_room(struct filter *filter, uint32_t count)
-{
-    if (count > filter->room) {
-        uint32_t room = count < UINT32_MAX / 2 ? count + count / 2 : count;
-        uint32_t *rows = memory_allocate(room * sizeof(*rows));
-        if (!rows) {
-            return -ENOMEM;
-        }
-        memory_free(filter->rows);
-        filter->rows = rows;
-        filter->room = room;
-    }
-    return 0;
-}
-
 static int filter_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
 {
     struct filter *filter = self;
-    int64_t kept = filter_room(filter, in->count) < 0 ? -ENOMEM : expr_filter(filter->expr, in, filter->rows);
+    uint32_t *rows = weir_scratch(env, 0, in->count * sizeof(*rows));
+    int64_t kept = rows ? expr_filter(filter->expr, in, rows) : -ENOMEM;
 
     if (kept < 0) {
         return weir_fail(env->error, (int)kept, "out of memory for a batch of %u records", in->count);
@@ -73,7 +55,7 @@ static int filter_process(void *self, struct weir_env *env, struct weir_batch *i
         weir_out_emit(out, weir_batch_reference(in));
         return 0;
     }
-    struct weir_batch *batch = weir_filter(env, in, filter->rows, (uint32_t)kept);
+    struct weir_batch *batch = weir_filter(env, in, rows, (uint32_t)kept);
     if (!batch) {
         return weir_fail(env->error, -ENOMEM, "out of memory for a batch of %u records", in->count);
     }

@@ -188,7 +188,7 @@ static int bind_outputs(struct join *join, struct weir_env *env)
     }
     if (!error) {
         weir_schema_release(join->out);
-        join->out = weir_schema_new(fields, count, left->time, left->key);
+        join->out = weir_schema_together(env, weir_schema_new(fields, count, left->time, left->key));
         error = join->out ? 0 : weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     }
     memory_free(names);

@@ -37,10 +37,7 @@ struct normalize {
     struct weir_schema *out;
     struct robust_options robust;
     int32_t time;
-    void **states;
-    size_t states_capacity;
-    double *scratch;
-    size_t scratch_capacity;
+    void **states; /* of the batch at hand */
 };
 
 static const char *normalize_key(const void *self)
@@ -152,8 +149,6 @@ static void normalize_close(void *self, struct weir_env *env)
     struct normalize *normalize = self;
     (void)env;
     weir_schema_release(normalize->out);
-    memory_free(normalize->states);
-    memory_free(normalize->scratch);
 }
 
 static int normalize_bind(void *self, struct weir_env *env, struct weir_schema *in, struct weir_schema **out)
@@ -180,7 +175,8 @@ static int normalize_bind(void *self, struct weir_env *env, struct weir_schema *
                             (int)WEIR_FIELDS_MAX);
 
     weir_schema_release(normalize->out);
-    normalize->out = weir_schema_extend(in, &(struct weir_field){.name = name, .type = WEIR_F64}, 1);
+    normalize->out = weir_schema_together(
+        env, weir_schema_extend(in, &(struct weir_field){.name = name, .type = WEIR_F64}, 1));
     if (!normalize->out)
         return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     normalize->output = (uint32_t)weir_schema_find(normalize->out, name);
@@ -221,11 +217,11 @@ static void process_robust(const struct normalize *normalize, struct weir_env *e
 static int normalize_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
 {
     struct normalize *normalize = self;
-    if (numeric_reserve(&normalize->scratch, &normalize->scratch_capacity, in->rows, sizeof(double)) < 0)
+    normalize->states = weir_scratch(env, 0, in->count * sizeof *normalize->states);
+    double *scratch = weir_scratch(env, 1, in->rows * sizeof *scratch);
+    if (!normalize->states || !scratch)
         return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     if (normalize->running || normalize->window) {
-        if (numeric_reserve(&normalize->states, &normalize->states_capacity, in->count, sizeof(void *)) < 0)
-            return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
         int error = weir_key_states(env, &in, normalize->states);
         if (error < 0 || in->count == 0)
             return error;
@@ -237,7 +233,7 @@ static int normalize_process(void *self, struct weir_env *env, struct weir_batch
         return weir_fail(env->error, -ENOMEM, "%s: out of memory; give the pipeline more with run: {memory: ...}",
                          env->name);
     }
-    const double *values = numeric_values(in, normalize->column, normalize->scratch);
+    const double *values = numeric_values(in, normalize->column, scratch);
     if (normalize->window)
         process_robust(normalize, env, in, values, results);
     else if (normalize->running)

@@ -46,7 +46,8 @@ static int power_bind(void *self, struct weir_env *env, struct weir_schema *in, 
     if (error < 0)
         return error;
     weir_schema_release(power->out);
-    power->out = weir_schema_extend(in, &(struct weir_field){.name = name, .type = WEIR_F64}, 1);
+    power->out = weir_schema_together(env,
+                                      weir_schema_extend(in, &(struct weir_field){.name = name, .type = WEIR_F64}, 1));
     if (!power->out)
         return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     power->output = (uint32_t)weir_schema_find(power->out, name);

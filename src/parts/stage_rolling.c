@@ -52,10 +52,8 @@ struct rolling {
     uint32_t rolled_count;
     size_t state_size;
     struct weir_schema *out;
-    void **states;
-    size_t states_capacity;
-    double *scratch;
-    size_t scratch_capacity;
+    void **states;   /* of the batch at hand, as is */
+    double *scratch; /* this one */
 };
 
 static const char *rolling_key(const void *self)
@@ -265,7 +263,7 @@ static int bind_outputs(struct rolling *rolling, struct weir_env *env, const str
     }
     if (!error) {
         weir_schema_release(rolling->out);
-        rolling->out = weir_schema_extend(in, fields, count);
+        rolling->out = weir_schema_together(env, weir_schema_extend(in, fields, count));
         if (!rolling->out)
             error = weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     }
@@ -308,8 +306,6 @@ static void rolling_close(void *self, struct weir_env *env)
     (void)env;
     weir_schema_release(rolling->out);
     memory_free(rolling->rolled);
-    memory_free(rolling->states);
-    memory_free(rolling->scratch);
 }
 
 static int rolling_bind(void *self, struct weir_env *env, struct weir_schema *in, struct weir_schema **out)
@@ -377,8 +373,9 @@ static int roll(struct rolling *rolling, struct weir_env *env, struct weir_batch
 static int rolling_process(void *self, struct weir_env *env, struct weir_batch *in, struct weir_out *out)
 {
     struct rolling *rolling = self;
-    if (numeric_reserve(&rolling->states, &rolling->states_capacity, in->count, sizeof(void *)) < 0 ||
-        numeric_reserve(&rolling->scratch, &rolling->scratch_capacity, in->rows, sizeof(double)) < 0)
+    rolling->states = weir_scratch(env, 0, in->count * sizeof *rolling->states);
+    rolling->scratch = weir_scratch(env, 1, in->rows * sizeof *rolling->scratch);
+    if (!rolling->states || !rolling->scratch)
         return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     int error = weir_key_states(env, &in, rolling->states);
     if (error < 0 || in->count == 0)

@@ -181,7 +181,7 @@ static int build(struct selector *selector, struct weir_env *env, const struct w
         time = (int32_t)from[i] == in->time ? (int32_t)i : time;
         key = (int32_t)from[i] == in->key ? (int32_t)i : key;
     }
-    *ret = weir_schema_new(fields, count, time, key);
+    *ret = weir_schema_together(env, weir_schema_new(fields, count, time, key));
     return *ret ? 0 : weir_fail(env->error, -ENOMEM, "out of memory");
 }
 

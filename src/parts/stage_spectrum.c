@@ -90,7 +90,7 @@ static int add_columns(struct spectrum *spectrum, struct weir_env *env, const st
         {.name = names[1], .type = WEIR_F64},
     };
     weir_schema_release(spectrum->out);
-    spectrum->out = weir_schema_extend(in, fields, 2);
+    spectrum->out = weir_schema_together(env, weir_schema_extend(in, fields, 2));
     if (!spectrum->out)
         return weir_fail(env->error, -ENOMEM, "%s: out of memory", env->name);
     spectrum->spectrum_column = (uint32_t)weir_schema_find(spectrum->out, names[0]);

@@ -90,7 +90,7 @@ static int name_columns(struct unpack *unpack, struct weir_env *env, const struc
     struct weir_field fields[3] = {{.name = names[2], .type = WEIR_I64}, {.name = names[0], .type = type}};
     if (unpack->pairs)
         fields[2] = (struct weir_field){.name = names[1], .type = type};
-    unpack->out = weir_schema_extend(unpack->bare, fields, unpack->pairs ? 3 : 2);
+    unpack->out = weir_schema_together(env, weir_schema_extend(unpack->bare, fields, unpack->pairs ? 3 : 2));
     if (!unpack->out)
         return -ENOMEM;
     unpack->index_column = weir_schema_find(unpack->out, names[2]);

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from conftest import SLOWNESS
+
 SMALLEST = "16MiB"
 
 
@@ -38,6 +40,21 @@ def test_two_hundred_stages_in_the_least_memory(pipeline, tmp_path, lanes, keyed
     for n in (0, 100, count - 1):
         record = json.loads(lines[n])
         assert [record[f"v{i}"] for i in (0, 99, 199)] == [n % 1000 + i for i in (0, 99, 199)]
+
+
+@pytest.mark.threads
+@pytest.mark.parametrize("stage", ["rolling: {name: s%d, field: value, window: 3, compute: [sum], as: m}",
+                                   "derive: {c%d: 'clamp(value, 1, 9) + 1'}", "filter: {name: s%d, when: value >= 0}"])
+def test_hundreds_of_stages_on_each_lane(pipeline, tmp_path, stage):
+    """What stages are made of is little, and so is what each of them keeps for a few keys: none is refused."""
+    count, stages = 2000, 300
+    write_readings(tmp_path / "in.ndjson", count)
+    report = pipeline("\n".join(["sources: {in: {type: file, path: in.ndjson, key: sensor}}", "stages:"] +
+                                [f"  - {stage % n}" for n in range(stages)] +
+                                ["sinks: {out: {type: 'null'}}", f"run: {{lanes: 4, memory: {SMALLEST}}}"]))
+    assert report["records_stored"] == count
+    if SLOWNESS == 1:  # sanitizers take memory of their own
+        assert report["peak_memory_bytes"] <= (16 + 32) << 20
 
 
 def test_memory_that_is_there_is_used(pipeline, tmp_path):
