@@ -13,11 +13,20 @@
 #include "base/buffer.h"
 #include "base/units.h"
 
-enum { RUNS_MAX = 99, PASSES = 5, BATCH_BYTES = 512 * 1024, RING_BYTES = 64 << 20 };
+enum {
+    RUNS_MAX = 99,
+    PASSES = 5,
+    BATCH_BYTES = 512 * 1024,
+    RING_BYTES = 64 << 20,
+    RING_HEAPS_MAX = 8192,
+    PARTIAL_HEAPS = 4,
+    PARTIAL_HEAPS_MAX = 1024, /* concurrent ones, and substreams */
+};
 
 struct bench_arguments {
     const char *heap_size, *packet, *max_heaps, *batch, *burst, *ratio, *recv_buffer, *send_buffer, *send_cpu,
         *recv_cpu;
+    const char *concurrent, *substreams, *ring, *addr_bits, *ttl;
     const char *bytes, *runs, *passes, *rate, *seconds, *senders, *bind, *soak;
     struct app_list against;
     bool json, quiet, no_offload;
@@ -75,11 +84,37 @@ static int plan_sizes(const struct bench_arguments *a, struct bench *bench)
     bench->pass.receive_buffer = (uint64_t)receive;
     bench->pass.send_buffer = (uint64_t)send;
     bench->pass.senders = (uint32_t)senders;
-    bench->pass.ring_heaps = heap < RING_BYTES / 16 ? (uint32_t)(RING_BYTES / heap) : 16;
-    if (bench->pass.ring_heaps < 2 * bench->pass.senders) /* they may all end a heap at once */
-        bench->pass.ring_heaps = 2 * bench->pass.senders;
-    if (bench->pass.ring_heaps > 8192)
-        bench->pass.ring_heaps = 8192;
+    return 0;
+}
+
+/* The receiver's heaps, and what is on the way. After plan_sizes. */
+static int plan_receiver(const struct bench_arguments *a, struct bench *bench)
+{
+    struct spead_pass_options *pass = &bench->pass;
+    long long concurrent = PARTIAL_HEAPS, substreams = 1, bits = 40, ttl = 1;
+    long long ring = pass->heap_size < RING_BYTES / 16 ? (long long)(RING_BYTES / pass->heap_size) : 16;
+    ring = ring < 2 * pass->senders ? 2 * pass->senders : ring; /* they may all end a heap at once */
+    ring = ring > RING_HEAPS_MAX ? RING_HEAPS_MAX : ring;
+    if ((a->concurrent && app_count("--concurrent-heaps", a->concurrent, 1, PARTIAL_HEAPS_MAX, &concurrent)) ||
+        (a->substreams && app_count("--substreams", a->substreams, 1, PARTIAL_HEAPS_MAX, &substreams)) ||
+        (a->ring && app_count("--ring-heaps", a->ring, 1, RING_HEAPS_MAX, &ring)) ||
+        (a->addr_bits && app_count("--addr-bits", a->addr_bits, 8, 48, &bits)) ||
+        (a->ttl && app_count("--ttl", a->ttl, 1, 255, &ttl)))
+        return -EINVAL;
+    if (bits % 8) {
+        app_say("--addr-bits %lld is not a multiple of 8; 40 and 48 are usual", bits);
+        return -EINVAL;
+    }
+    if (pass->heap_size >> bits) {
+        app_say("a heap of %" PRIu64 " bytes does not fit into SPEAD-64-%lld, whose sizes have %lld bits",
+                pass->heap_size, bits, bits);
+        return -EINVAL;
+    }
+    pass->concurrent_heaps = (uint32_t)concurrent;
+    pass->substreams = (uint32_t)substreams;
+    pass->ring_heaps = (uint32_t)ring;
+    pass->address_bits = (uint8_t)bits;
+    pass->ttl = (int)ttl;
     return 0;
 }
 
@@ -149,7 +184,14 @@ static int parse(int argc, char **argv, struct bench_arguments *a, const char **
         {"send-buffer", 0, "BYTES", "socket buffer of the sender (524288)", .value = &a->send_buffer},
         {"send-cpu", 0, "N", "processor of the sender; -1: any (0)", .value = &a->send_cpu},
         {"recv-cpu", 0, "N", "processor of the receiver; -1: any (1)", .value = &a->recv_cpu},
-        {"bind", 0, "ADDRESS", "interface, for multicast", .value = &a->bind},
+        {"concurrent-heaps", 0, "N", "partial heaps of the receiver, of each sender and substream (4)",
+         .value = &a->concurrent},
+        {"substreams", 0, "N", "parallel substreams of the receiver: heap count modulo N (1)", .value = &a->substreams},
+        {"ring-heaps", 0, "N", "received heaps that may wait (16; of small ones as many as make 64 MiB)",
+         .value = &a->ring},
+        {"addr-bits", 0, "N", "bits of an address: the XX of SPEAD-64-XX (40)", .value = &a->addr_bits},
+        {"bind", 0, "ADDRESS", "interface of both sides, for multicast", .value = &a->bind},
+        {"ttl", 0, "N", "of multicast packets (1)", .value = &a->ttl},
         {"bytes", 0, "N", "sent in each pass, at least (1e9)", .value = &a->bytes},
         {"seconds", 0, "S", "that each pass takes, at least (1)", .value = &a->seconds},
         {"passes", 0, "N", "that must all be good for a rate to be good (5)", .value = &a->passes},
@@ -349,16 +391,17 @@ static void json_pass(const struct bench *bench, double rate, const struct spead
         bench->pass.heap_size, bench->pass.packet_size, bench->pass.senders, rate * GBPS, pass->bytes_per_second * GBPS,
         pass->seconds, pass->heaps_sent, pass->heaps_received, pass->heaps_incomplete, pass->heaps_shed,
         pass->heaps_refused, spead_pass_unseen(pass), pass->other_heaps_lost);
-    buffer_format(
-        out,
-        "\"packets_sent\": %" PRIu64 ", \"packets_received\": %" PRIu64 ", \"kernel_drops\": %" PRIu64
-        ", \"kernel_drop_buffers\": %" PRIu64 ", \"packets_bad\": %" PRIu64 ", \"packets_unexplained\": %" PRIu64
-        ", \"sources\": %u, \"ring_heaps\": %u, \"socket_buffer\": %" PRIu64 ", \"memory_peak\": %" PRIu64
-        ", \"wakeups\": %" PRIu64 ", \"pauses\": %" PRIu64
-        ", \"send_cpu_seconds\": %.3f, \"receive_cpu_seconds\": %.3f}",
-        pass->packets_sent, pass->packets_received, pass->kernel_drops, pass->kernel_drop_buffers, pass->packets_bad,
-        spead_pass_unexplained(pass), pass->sources, bench->pass.ring_heaps, pass->socket_buffer, pass->memory_peak,
-        pass->wakeups, pass->pauses, pass->send_cpu_seconds, pass->receive_cpu_seconds);
+    buffer_format(out,
+                  "\"packets_sent\": %" PRIu64 ", \"packets_received\": %" PRIu64 ", \"kernel_drops\": %" PRIu64
+                  ", \"kernel_drop_buffers\": %" PRIu64 ", \"packets_bad\": %" PRIu64
+                  ", \"packets_unexplained\": %" PRIu64 ", \"sources\": %u, \"concurrent_heaps\": %u, \"substreams\": "
+                                                        "%u, \"ring_heaps\": %u, \"socket_buffer\": %" PRIu64
+                  ", \"memory_peak\": %" PRIu64 ", \"wakeups\": %" PRIu64 ", \"pauses\": %" PRIu64
+                  ", \"send_cpu_seconds\": %.3f, \"receive_cpu_seconds\": %.3f}",
+                  pass->packets_sent, pass->packets_received, pass->kernel_drops, pass->kernel_drop_buffers,
+                  pass->packets_bad, spead_pass_unexplained(pass), pass->sources, bench->pass.concurrent_heaps,
+                  bench->pass.substreams, bench->pass.ring_heaps, pass->socket_buffer, pass->memory_peak, pass->wakeups,
+                  pass->pauses, pass->send_cpu_seconds, pass->receive_cpu_seconds);
 }
 
 static void print_pass(const struct bench *bench, const struct spead_pass *pass)
@@ -494,7 +537,7 @@ int cmd_spead_bench(int argc, char **argv)
     int status = parse(argc, argv, &arguments, &bench.pass.host);
     if (status >= 0)
         return status;
-    if (plan_sizes(&arguments, &bench) || plan_run(&arguments, &bench))
+    if (plan_sizes(&arguments, &bench) || plan_receiver(&arguments, &bench) || plan_run(&arguments, &bench))
         return APP_USAGE;
     return bench.rate > 0 ? bench_rate(&bench) : bench_sustainable(&bench);
 }

@@ -104,12 +104,15 @@ static struct weir_spead_receiver *start_receiver(const struct spead_pass_option
     char address[128];
     struct weir_error error = {0};
     struct weir_spead_receiver *receiver = NULL;
+    uint32_t partial = options->concurrent_heaps * options->substreams;
     const struct weir_spead_receive_options receive = {
         .ring_heaps = options->ring_heaps,
+        .max_heaps = options->concurrent_heaps,
+        .substreams = options->substreams,
         .socket_buffer = options->receive_buffer,
         /* All that there may be, as the first use of memory in a burst would lose some of it; of many senders' heaps,
          * those that begin at once. */
-        .ready_heaps = options->senders > 1 ? 4 * options->senders : 4 + options->ring_heaps + 4,
+        .ready_heaps = options->senders > 1 ? partial * options->senders : partial + options->ring_heaps + 4,
         .ready_bytes = options->heap_size,
         .max_sources = SPEAD_PASS_SENDERS_MAX,
         .stop = options->senders > 1 ? WEIR_SPEAD_STOP_NEVER : WEIR_SPEAD_STOP_ANY,
@@ -182,11 +185,13 @@ static void open_one(const struct spead_pass_options *options, const char *desti
                      struct one_sender *one, int out)
 {
     struct weir_error error = {0};
+    const struct weir_spead_flavour flavour = {.address_bits = options->address_bits};
     double share = options->senders == 1 ? 1 : index == 0 ? 0.5 : 0.5 / (options->senders - 1);
     const struct weir_spead_sender_options sender = {
         .destinations = &destination,
         .destination_count = 1,
         .local = options->local,
+        .ttl = options->ttl,
         .packet_size = options->packet_size,
         .rate = options->rate * share,
         .burst_size = options->burst_size,
@@ -202,7 +207,7 @@ static void open_one(const struct spead_pass_options *options, const char *desti
         fail_child(out, &error);
     one->left = (uint64_t)((double)options->heaps * share);
     one->sends = memory_zeroed(options->batch, sizeof *one->sends);
-    if (!one->sends || weir_spead_outgoing_new((struct weir_spead_flavour){0}, &one->heap) < 0 ||
+    if (!one->sends || weir_spead_outgoing_new(flavour, &one->heap) < 0 ||
         weir_spead_outgoing_add(one->heap, TEST_ITEM, data, options->heap_size) < 0)
         _exit(1);
 }
@@ -246,11 +251,11 @@ static void send_all(const struct spead_pass_options *options, struct one_sender
         (void)weir_spead_sender_flush(senders[i].sender, NULL, WEIR_NEVER);
 }
 
-static void send_stop(struct one_sender *one)
+static void send_stop(const struct spead_pass_options *options, struct one_sender *one)
 {
+    const struct weir_spead_flavour flavour = {.address_bits = options->address_bits};
     struct weir_spead_outgoing *stop;
-    if (weir_spead_outgoing_new((struct weir_spead_flavour){0}, &stop) < 0 ||
-        weir_spead_outgoing_add_control(stop, WEIR_SPEAD_STOP) < 0)
+    if (weir_spead_outgoing_new(flavour, &stop) < 0 || weir_spead_outgoing_add_control(stop, WEIR_SPEAD_STOP) < 0)
         _exit(1);
     for (int i = 0; i < STOP_HEAPS; i++) {
         usleep(SETTLE_MS * 1000 / STOP_HEAPS); /* what is in the receiver's buffer comes first */
@@ -289,7 +294,7 @@ static _Noreturn void run_senders(const struct spead_pass_options *options, uint
         report.no_memory += counters.no_memory;
     }
     if (options->senders == 1)
-        send_stop(&senders[0]);
+        send_stop(options, &senders[0]);
     else
         usleep(SETTLE_MS * 1000);
     write_all(out, &ready, sizeof ready);

@@ -22,6 +22,10 @@ struct spead_pass_options {
     uint32_t max_heaps;        /* in flight, each sender */
     uint32_t batch;            /* heaps queued together */
     uint32_t ring_heaps;       /* received and not yet taken */
+    uint32_t concurrent_heaps; /* partial ones of the receiver, of each sender and substream */
+    uint32_t substreams;
+    uint8_t address_bits;      /* 0: 40 */
+    int ttl;                   /* of multicast; 0: 1 */
     int send_cpu, receive_cpu; /* -1: any */
     uint32_t senders;          /* the first sends half of all if there are several */
     bool no_offload;

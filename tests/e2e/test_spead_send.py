@@ -266,6 +266,24 @@ def test_bench_at_a_rate(weir):
     assert report["packets_sent"] <= report["packets_received"] + report["kernel_drops"] + report["packets_unexplained"]
 
 
+def test_bench_says_what_its_receiver_and_the_way_were(weir):
+    outcome = weir("spead", "bench", "--rate", "0.05", "--seconds", "0.2", "--heap-size", "65536", "--json", "--ttl",
+                   "2", "--substreams", "3", "--concurrent-heaps", "2", "--ring-heaps", "7", "--addr-bits", "48",
+                   "--send-cpu", "-1", "--recv-cpu", "-1", status=0)
+    report = json.loads(outcome.stdout)
+    assert [report[name] for name in ("substreams", "concurrent_heaps", "ring_heaps")] == [3, 2, 7]
+    assert report["heaps_sent"] > 0 and report["sources"] == 1
+    assert (2 * 3 + 7 + 4) * 65536 <= report["memory_peak"] < 2 * (2 * 3 + 7 + 4) * 65536, "made ready at the start"
+
+
+@pytest.mark.parametrize("options, words", [
+    (("--addr-bits", "12"), "not a multiple of 8"), (("--ttl", "256"), "--ttl"),
+    (("--ring-heaps", "0"), "--ring-heaps"),
+    (("--addr-bits", "16", "--heap-size", "65536"), "does not fit into SPEAD-64-16")])
+def test_bench_mistakes(weir, options, words):
+    assert words in weir("spead", "bench", "--rate", "0.05", *options, status=2).stderr
+
+
 @pytest.mark.parametrize("option", ["--send-cpu", "--recv-cpu"])
 def test_bench_on_a_processor_that_is_not_there(weir, option):
     outcome = weir("spead", "bench", "--rate", "0.05", option, "1023")
