@@ -395,8 +395,8 @@ static void json_pass(const struct bench *bench, double rate, const struct spead
                   "\"packets_sent\": %" PRIu64 ", \"packets_received\": %" PRIu64 ", \"kernel_drops\": %" PRIu64
                   ", \"kernel_drop_buffers\": %" PRIu64 ", \"packets_bad\": %" PRIu64
                   ", \"packets_unexplained\": %" PRIu64 ", \"sources\": %u, \"concurrent_heaps\": %u, \"substreams\": "
-                                                        "%u, \"ring_heaps\": %u, \"socket_buffer\": %" PRIu64
-                  ", \"memory_peak\": %" PRIu64 ", \"wakeups\": %" PRIu64 ", \"pauses\": %" PRIu64
+                  "%u, \"ring_heaps\": %u, \"socket_buffer\": %" PRIu64 ", \"memory_peak\": %" PRIu64
+                  ", \"wakeups\": %" PRIu64 ", \"pauses\": %" PRIu64
                   ", \"send_cpu_seconds\": %.3f, \"receive_cpu_seconds\": %.3f}",
                   pass->packets_sent, pass->packets_received, pass->kernel_drops, pass->kernel_drop_buffers,
                   pass->packets_bad, spead_pass_unexplained(pass), pass->sources, bench->pass.concurrent_heaps,
