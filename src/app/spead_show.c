@@ -290,8 +290,8 @@ void spead_show_statistics(struct weir_buffer *out, struct weir_spead_receiver *
                                ? "packets dropped by the kernel, as the socket's buffer was full"
                                : "packets, about, dropped by the kernel, as the socket's buffer was full"},
         {all.capture_other, "records that are not UDP"},
-        {all.capture_fragments, "fragments of IP packets: the sender's are longer than the MTU of the way; make them "
-                                "shorter (--packet)"},
+        {all.capture_fragments, "fragments of IP packets, which are not joined: the sender's are longer than the MTU "
+                                "of the way; make them shorter (--packet)"},
         {all.capture_truncated, "packets that the capture has cut short: capture them whole (tcpdump -s 0)"},
         {all.capture_malformed, "packets with lengths that contradict each other"},
     };

@@ -97,7 +97,7 @@ def test_what_stands_before_ip(weir, tmp_path, link, head):
 
 @pytest.mark.parametrize("frame, link, original, words", [
     (ip(), 105, None, "records of link type 105: Ethernet, Linux cooked"),
-    (ip(0x2000), 101, None, "fragments of IP packets: the sender's are longer than the MTU"),
+    (ip(0x2000), 101, None, "fragments of IP packets, which are not joined: the sender's are longer"),
     (ip()[:40], 101, len(ip()), "capture them whole (tcpdump -s 0)"),
     (ip().replace(b"\x40\x11", b"\x40\x06"), 101, None, "records that are not UDP")],
     ids=["link", "fragment", "cut", "tcp"])
