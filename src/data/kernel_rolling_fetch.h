@@ -50,7 +50,8 @@ static inline __attribute__((always_inline)) void rolling_prefetch_both(const st
     const size_t size = rolling_head_size(kernel->compact);
     const uint32_t next = kernel->compact ? ((struct rolling_compact *)(void *)near)->rest & 0xff
                                           : ((struct rolling_head *)(void *)near)->next;
-    __builtin_prefetch(ahead + size - 1, 1); /* it may lie across two cache lines */
+    if (kernel->compact) /* it may lie across two cache lines */
+        __builtin_prefetch(ahead + size - 1, 1);
     __builtin_prefetch(near + size + next * sizeof(double), 1);
 }
 

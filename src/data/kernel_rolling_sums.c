@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "data/kernel_rolling_sums.h"
 
+#pragma GCC diagnostic ignored "-Wpsabi" /* no vector crosses a call: all is inlined */
+
 enum { LANES = 4, BLOCK = 256 };
 
 static double scale_for(double magnitude)
@@ -145,36 +147,79 @@ static uint32_t walk_next(struct walk *walk, const double **ret)
     return found;
 }
 
-/* Sums with the anchor as it is. Four sums side by side, which the compiler turns into vectors. */
+/* Four sums side by side. */
+struct lanes {
+    double sum[LANES], low[LANES], squares[LANES];
+};
+typedef double four __attribute__((vector_size(8 * LANES)));
+typedef double four_loose __attribute__((vector_size(8 * LANES), aligned(8), may_alias));
+
+static inline __attribute__((always_inline)) void add_lanes(struct lanes *lanes, const double *values, uint32_t count,
+                                                            double scale, double anchor)
+{
+    four sum = *(const four_loose *)lanes->sum, low = *(const four_loose *)lanes->low;
+    four squares = *(const four_loose *)lanes->squares;
+    for (uint32_t i = 0; i < count; i += LANES) {
+        four scaled = *(const four_loose *)(values + i) * scale, deviation = scaled - anchor;
+        four back = deviation - scaled, error = (scaled - (deviation - back)) - (anchor + back);
+        four total = sum + deviation;
+        back = total - sum;
+        low += ((sum - (total - back)) + (deviation - back)) + error;
+        sum = total;
+        squares += deviation * deviation;
+    }
+    *(four_loose *)lanes->sum = sum;
+    *(four_loose *)lanes->low = low;
+    *(four_loose *)lanes->squares = squares;
+}
+
+typedef void add_lanes_of(struct lanes *lanes, const double *values, uint32_t count, double scale, double anchor);
+
+static void add_lanes_plain(struct lanes *lanes, const double *values, uint32_t count, double scale, double anchor)
+{
+    add_lanes(lanes, values, count, scale, anchor);
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) static void add_lanes_avx2(struct lanes *lanes, const double *values, uint32_t count,
+                                                           double scale, double anchor)
+{
+    add_lanes(lanes, values, count, scale, anchor);
+}
+#endif
+
+static add_lanes_of *choose_add_lanes(void) /* the same operations, and so the same bits */
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx2"))
+        return add_lanes_avx2;
+#endif
+    return add_lanes_plain;
+}
+
+/* Sums with the anchor as it is. */
 static void sum_up(struct rolling_head *head, struct walk *walk)
 {
-    double sum[LANES] = {0}, low[LANES] = {0}, squares[LANES] = {0};
+    struct lanes lanes = {.sum = {0}};
     const double scale = head->scale, anchor = head->anchor;
     const double *values;
+    add_lanes_of *add = choose_add_lanes();
     while (walk->at < walk->records) {
-        uint32_t count = walk_next(walk, &values), i = 0;
-        for (; i + LANES <= count; i += LANES) {
-            for (int l = 0; l < LANES; l++) {
-                double error, deviation = rolling_difference(values[i + l] * scale, anchor, &error);
-                double total = sum[l] + deviation, back = total - sum[l];
-                low[l] += ((sum[l] - (total - back)) + (deviation - back)) + error;
-                sum[l] = total;
-                squares[l] += deviation * deviation;
-            }
-        }
-        for (int l = 0; i < count; i++, l++) {
-            double error, deviation = rolling_difference(values[i] * scale, anchor, &error);
-            double total = sum[l] + deviation, back = total - sum[l];
-            low[l] += ((sum[l] - (total - back)) + (deviation - back)) + error;
-            sum[l] = total;
-            squares[l] += deviation * deviation;
+        uint32_t count = walk_next(walk, &values), whole = count / LANES * LANES;
+        add(&lanes, values, whole, scale, anchor);
+        for (uint32_t l = 0; whole + l < count; l++) {
+            double error, deviation = rolling_difference(values[whole + l] * scale, anchor, &error);
+            double total = lanes.sum[l] + deviation, back = total - lanes.sum[l];
+            lanes.low[l] += ((lanes.sum[l] - (total - back)) + (deviation - back)) + error;
+            lanes.sum[l] = total;
+            lanes.squares[l] += deviation * deviation;
         }
     }
-    head->sum = sum[0];
-    head->sum_low = low[0];
+    head->sum = lanes.sum[0];
+    head->sum_low = lanes.low[0];
     for (int l = 1; l < LANES; l++)
-        rolling_sum_add(head, sum[l], low[l]);
-    head->squares = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+        rolling_sum_add(head, lanes.sum[l], lanes.low[l]);
+    head->squares = (lanes.squares[0] + lanes.squares[1]) + (lanes.squares[2] + lanes.squares[3]);
     head->peak = head->squares;
 }
 
