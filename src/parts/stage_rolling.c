@@ -118,12 +118,30 @@ static int read_statistics(struct rolling *rolling, struct weir_env *env)
         rolling->names[rolling->order_count] = name.text;
         rolling->order[rolling->order_count++] = s;
     }
-    rolling->wide = rolling->span > 0 || rolling->statistics >= 1u << ROLLING_STATISTICS;
+    return 0;
+}
+
+/* ewma looks back beyond any window; all other statistics are of one. */
+static int no_window(struct rolling *rolling, struct weir_env *env)
+{
+    for (uint32_t i = 0; i < rolling->order_count; i++) {
+        if (rolling->order[i] != ROLLING_EWMA)
+            return weir_fail_at(env->error, -EINVAL, env->mark,
+                                "%s: window is missing: of how many records (10), or of how much event time (30s), is "
+                                "%s wanted? Only ewma does without",
+                                env->name, rolling->names[i]);
+    }
+    if (rolling->most)
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "%s: most is for a window of time, such as 30s, and there is no window", env->name);
+    rolling->records = 1;
     return 0;
 }
 
 static int read_window(struct rolling *rolling, struct weir_env *env)
 {
+    if (!rolling->window)
+        return no_window(rolling, env);
     if (extent_read(rolling->window, &rolling->records, &rolling->span) < 0 || rolling->records > ROLLING_WINDOW_MOST)
         return weir_fail_at(env->error, -EINVAL, env->mark,
                             "%s: window \"%s\" is neither a number of records (1 to %d), such as 10, nor a time, such "
@@ -143,6 +161,7 @@ static int check_options(struct rolling *rolling, struct weir_env *env)
 {
     const bool ewma = rolling->statistics & 1u << ROLLING_EWMA;
     int64_t records = 0, span = 0;
+    rolling->wide = rolling->span > 0 || rolling->statistics >= 1u << ROLLING_STATISTICS;
     if (rolling->halflife && extent_read(rolling->halflife, &records, &span) < 0)
         return weir_fail_at(env->error, -EINVAL, env->mark,
                             "%s: halflife \"%s\" is neither a number of records nor a time, such as 5m", env->name,
@@ -281,9 +300,9 @@ static int rolling_open(void *self, struct weir_env *env)
     if (rolling->as && rolling->fields.count > 1)
         return weir_fail_at(env->error, -EINVAL, env->mark,
                             "%s: as names the columns of one field; with several, leave it out", env->name);
-    int error = read_window(rolling, env);
+    int error = read_statistics(rolling, env);
     if (!error)
-        error = read_statistics(rolling, env);
+        error = read_window(rolling, env);
     if (!error)
         error = check_options(rolling, env);
     if (error < 0)
@@ -399,8 +418,7 @@ static const struct weir_option rolling_options[] = {
     {.name = "window",
      .type = WEIR_OPTION_STRING,
      .offset = offsetof(struct rolling, window),
-     .flags = WEIR_OPTION_REQUIRED,
-     .help = "how many records of a key are looked at (10), or how much event time (30s)"},
+     .help = "how many records of a key are looked at (10), or how much event time (30s); ewma alone needs none"},
     {.name = "most",
      .type = WEIR_OPTION_INTEGER,
      .offset = offsetof(struct rolling, most),

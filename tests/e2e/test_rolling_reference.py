@@ -281,6 +281,25 @@ def test_windows_of_time(pipeline, tmp_path, window, most, lag):
             assert got is None or abs(got - wanted) <= 1e-9 * abs(wanted) + 1e-12, (key, newest, name, got, wanted)
 
 
+@pytest.mark.parametrize("lag", [False, True])
+def test_a_moving_average_needs_no_window(pipeline, tmp_path, lag):
+    records = timed_series(seed=5)
+    stage = "rolling: {{field: value, by: sensor, {}compute: ewma, alpha: 0.25, lag: %s}}" % str(lag).lower()
+    with_window = run_timed(pipeline, tmp_path, records, f"\n              - {stage.format('window: 30, ')}")
+    without = run_timed(pipeline, tmp_path, records, f"\n              - {stage.format('')}")
+    assert without == with_window
+    average = {}
+    for key, out in without.items():
+        for row, (_, _, value) in zip(out, [record for record in records if record[1] == key], strict=True):
+            before = average.get(key)
+            if value is not None:
+                average[key] = value if before is None else before + 0.25 * (value - before)
+            expected = before if lag else average.get(key)
+            assert (row["value_ewma"] is None) == (expected is None)
+            assert expected is None or abs(row["value_ewma"] - expected) < 1e-9
+    assert len(average) > 1
+
+
 # ---- Normalize ----
 
 
@@ -373,6 +392,9 @@ def test_normalize_robust(pipeline, tmp_path, window, most, lag):
     ("rolling: {field: value, window: 30s, compute: mean}", ["time"]),
     ("rolling: {field: value, window: 3, compute: medain}", ["did you mean \"median\""]),
     ("rolling: {field: value, window: 3, compute: ewma}", ["alpha", "halflife"]),
+    ("rolling: {field: value, compute: ewma}", ["alpha", "halflife"]),
+    ("rolling: {field: value, compute: [ewma, mean], alpha: 0.5}", ["window is missing", "is mean wanted", "30s"]),
+    ("rolling: {field: value, compute: ewma, alpha: 0.5, most: 10}", ["most", "no window"]),
     ("rolling: {field: value, window: 3, compute: rate}", ["rate", "time"]),
     ("rolling: {field: value, window: 3, compute: median, step: 2}", ["step"]),
     ("rolling: {field: value, window: 3, compute: mean, by: sensr}", ["sensr", "did you mean \"sensor\""]),
