@@ -218,7 +218,7 @@ struct source {
     uint64_t sequence;
     _Atomic double offered;
     _Atomic bool full_speed, ended, waiting, idle;
-    bool meets;                 /* its records meet those of other sources in a stage that tells them apart */
+    bool meets;                 /* its records meet those of other sources in a stage that waits for event time */
     _Atomic int64_t event_time; /* how far it has come, on lanes; INT64_MIN: nowhere yet */
     struct histogram late_by, fetch;
     _Atomic uint64_t emitted;
@@ -344,6 +344,8 @@ bool graph_branches(const struct pipeline *pipeline); /* a record can reach more
 /* source.c, lane.c, sink.c */
 enum step source_step(struct machine *machine);
 void source_idle(struct weir_context *context); /* a source's context calls it when it was silent for its timeout */
+/* Is another source behind in event time for which this one is to wait? */
+bool source_too_far_ahead(const struct source *source, bool on_lane);
 /* Sets watermarks where somebody wants them. On the thread that the batch's pool belongs to, before it is published. */
 void source_mark_rows(const struct source *source, struct weir_batch *batch);
 /* Before anything else takes of the memory for state, as it may later take all of it. -ENOMEM. */

@@ -95,12 +95,20 @@ static void note_sources(const struct build *build, uint32_t to)
             mine[s] |= build->comes_from[(size_t)node->from[i] * sources + s];
 }
 
+/* In a stage that tells them apart, and where records or windows wait for event time, which is that of the slowest. */
 static void note_meeting(const struct build *build, uint32_t to)
 {
     const struct plan_node *node = plan_node(build->pipeline, to);
-    uint32_t sources = build->pipeline->source_count;
-    for (uint32_t s = 0; node->part->kind == WEIR_STAGE && stage_ops(node->part)->inputs && s < sources; s++)
-        build->pipeline->sources[s].meets |= build->comes_from[(size_t)to * sources + s];
+    const uint32_t sources = build->pipeline->source_count;
+    const bool *mine = build->comes_from + (size_t)to * sources;
+    uint32_t count = 0;
+    for (uint32_t s = 0; s < sources; s++)
+        count += mine[s];
+    if (node->part->kind != WEIR_STAGE ||
+        !(stage_ops(node->part)->inputs || (stage_ops(node->part)->on_watermark && count > 1)))
+        return;
+    for (uint32_t s = 0; s < sources; s++)
+        build->pipeline->sources[s].meets |= mine[s];
 }
 
 bool graph_joins_ways(const struct build *build, const struct plan_node *node)

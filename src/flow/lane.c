@@ -456,8 +456,21 @@ static bool is_ahead(struct lane *lane, struct input *input)
     return now < until;
 }
 
+static bool source_waits(struct lane *lane, const struct input *input)
+{
+    const struct pipeline *pipeline = lane->machine.pipeline;
+    if (input->source == UINT32_MAX || input->halved || !source_too_far_ahead(&pipeline->sources[input->source], true))
+        return false;
+    const int64_t until = weir_now(&lane->machine.context) + CLOCK_MILLISECOND;
+    if (lane->machine.deadline > until)
+        lane->machine.deadline = until;
+    return true;
+}
+
 static bool has_credit(struct lane *lane, struct input *input)
 {
+    if (source_waits(lane, input))
+        return false;
     for (uint32_t i = 0; i < input->use_count; i++)
         if (!edge_credit(lane->outputs[input->uses[i].output].edge))
             return false;

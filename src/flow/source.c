@@ -28,20 +28,26 @@ static bool memory_tight(struct source *source)
     return used > pipeline->batch_share / 4 * 3 && account_oldest(&source->account);
 }
 
-/* Records that wait for those of another source take memory for as long as that one is behind in event time. When they
- * take much, whoever is ahead waits for the slowest, which never does. */
-static bool too_far_ahead(const struct source *source)
+static bool is_behind(const struct source *other, int64_t event_time)
+{
+    return other->meets && !edge_done(other->edge) && !atomic_load_explicit(&other->idle, memory_order_relaxed) &&
+           atomic_load_explicit(&other->event_time, memory_order_relaxed) < event_time;
+}
+
+/* Records, and open windows, that wait for another source take memory for as long as that one is behind in event time.
+ * When they take much, whoever is ahead waits for the slowest, which never does. Of two that only wait for us, the one
+ * that is ahead waits on the lanes in any case: it gains nothing by being far ahead. */
+bool source_too_far_ahead(const struct source *source, bool on_lane)
 {
     const struct pipeline *pipeline = source->machine.pipeline;
-    if (!source->meets ||
-        atomic_load_explicit(&pipeline->kept, memory_order_relaxed) <= pipeline->state_budget.limit / 4)
+    if (!source->meets)
         return false;
-    int64_t mine = atomic_load_explicit(&source->event_time, memory_order_relaxed);
-    for (uint32_t i = 0; i < pipeline->source_count; i++) {
+    const bool tight = atomic_load_explicit(&pipeline->kept, memory_order_relaxed) > pipeline->state_budget.limit / 4;
+    const bool eager = on_lane && atomic_load_explicit(&source->full_speed, memory_order_relaxed);
+    const int64_t mine = atomic_load_explicit(&source->event_time, memory_order_relaxed);
+    for (uint32_t i = 0; (tight || eager) && i < pipeline->source_count; i++) {
         const struct source *other = &pipeline->sources[i];
-        if (other->meets && !atomic_load_explicit(&other->ended, memory_order_relaxed) &&
-            !atomic_load_explicit(&other->idle, memory_order_relaxed) &&
-            atomic_load_explicit(&other->event_time, memory_order_relaxed) < mine)
+        if ((tight || atomic_load_explicit(&other->full_speed, memory_order_relaxed)) && is_behind(other, mine))
             return true;
     }
     return false;
@@ -60,7 +66,7 @@ static int wait_for_credit(struct source *source, struct weir_context *context)
     for (;;) {
         if (source->limit_reached || weir_stopping(context))
             return -ECANCELED;
-        bool tight = memory_tight(source) || too_far_ahead(source);
+        bool tight = memory_tight(source) || source_too_far_ahead(source, false);
         if (account_credit(&source->account) && edge_credit(source->edge) && !tight)
             break;
         if (!atomic_exchange_explicit(&source->waiting, true, memory_order_relaxed))

@@ -307,6 +307,12 @@ static void tell_no_room(const struct aggregate *aggregate, struct weir_env *env
             env, reasons[verdict],
             "there is no memory to keep more values of windows in, for quantiles or distinct: their records are "
             "refused; give the pipeline more with run: {memory: ...}, or make the windows shorter");
+    else if (verdict == WINDOWS_FULL)
+        weir_notice(
+            env, reasons[verdict],
+            "there is no memory for more open windows: they wait for the source that is furthest behind in event time, "
+            "and records of others are refused; give a source that may be silent an `idle`, or the pipeline more with "
+            "run: {memory: ...}");
 }
 
 static int take_in(struct aggregate *aggregate, struct weir_env *env, const struct weir_batch *in,
@@ -473,7 +479,7 @@ static int aggregate_on_watermark(void *self, struct weir_env *env, int64_t time
     int error = 0;
     if (aggregate->out_next == windows->out_count) { /* else some are on their way out still */
         aggregate->out_next = 0;
-        error = windows_close(windows, time_ns, most);
+        error = windows_close(windows, env, time_ns, most);
         if (error >= 0)
             error = windows_sort(windows);
     }

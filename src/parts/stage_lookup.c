@@ -88,12 +88,12 @@ static int choose_columns(struct stage_lookup *self, struct weir_env *env)
 
 static int take_table_memory(struct stage_lookup *self, struct weir_env *env, size_t bytes)
 {
-    if (bytes > self->table_bytes && !weir_state_take(env, bytes - self->table_bytes))
+    if (bytes > self->table_bytes && !weir_memory_take(env, bytes - self->table_bytes))
         return weir_fail(env->error, -ENOMEM,
                          "%s: the table %s takes %zu bytes, which run.memory has no room for; raise it", env->name,
                          self->file, bytes);
     if (bytes < self->table_bytes)
-        weir_state_give(env, self->table_bytes - bytes);
+        weir_memory_give(env, self->table_bytes - bytes);
     self->table_bytes = bytes;
     return 0;
 }
@@ -471,7 +471,7 @@ static int lookup_call(void *state, struct weir_env *env, struct weir_context *c
 static int open_cache(struct stage_lookup *self, struct weir_env *env)
 {
     const struct cache_options options = {(uint64_t)self->cache_bytes, self->ttl, self->negative_ttl};
-    if (!weir_state_take(env, (size_t)self->cache_bytes))
+    if (!weir_memory_take(env, (size_t)self->cache_bytes))
         return weir_fail_at(env->error, -ENOMEM, env->mark,
                             "run.memory has no room for a cache of %lld bytes; raise it, or make `cache` smaller",
                             (long long)self->cache_bytes);
@@ -533,7 +533,7 @@ static void lookup_close(void *state, struct weir_env *env)
     csv_table_free(self->table);
     memory_free(self->columns);
     key_text_close(&self->key_text);
-    weir_state_give(env, self->table_bytes + self->cache_taken);
+    weir_memory_give(env, self->table_bytes + self->cache_taken);
 }
 
 static int lookup_bind(void *state, struct weir_env *env, struct weir_schema *in, struct weir_schema **out)

@@ -8,11 +8,13 @@
 
 #include "base/memory.h"
 
+enum { CAPACITY_MOST = 1 << 24 }; /* panes of a key, when others hold event time back */
+
 struct window_mark {
     int64_t end;
     struct window_state *state;
     uint64_t serial; /* of the pane; another one in the slot: the mark is stale */
-    uint32_t slot;
+    uint32_t slot;   /* of a session */
 };
 
 uint32_t windows_most_open(const struct windows_options *options, int64_t delay)
@@ -35,10 +37,77 @@ void windows_init(struct windows *windows, const struct windows_options *options
     windows->closed_size = windows->pane_size + options->key_values * sizeof(uint64_t);
 }
 
+static uint32_t capacity_of(const struct windows *windows, const struct window_state *state)
+{
+    return state->more ? state->capacity : windows->options.most_open;
+}
+
 static struct window_pane *pane_at(const struct windows *windows, struct window_state *state, uint32_t slot)
 {
-    char *panes = (char *)(state->values + windows->options.key_values);
+    char *panes = state->more ? state->more : (char *)(state->values + windows->options.key_values);
     return (struct window_pane *)(void *)(panes + slot * windows->pane_size);
+}
+
+static int64_t floor_divide(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
+static uint32_t pane_slot(const struct windows *windows, struct window_state *state, const struct window_pane *pane)
+{
+    return (uint32_t)((size_t)((const char *)pane - (const char *)pane_at(windows, state, 0)) / windows->pane_size);
+}
+
+/* The number of a window that begins at `start`. */
+static int64_t number_of(const struct windows *windows, int64_t start)
+{
+    return (start - windows->options.offset) / windows->options.every;
+}
+
+/* The slot that a window would be in if it were the only one. */
+static uint32_t slot_of(const struct windows *windows, const struct window_state *state, int64_t number)
+{
+    const int64_t most = windows->options.most_open;
+    if (!state->more)
+        return (uint32_t)(number - floor_divide(number, most) * most);
+    return (uint32_t)((uint64_t)number * UINT64_C(0x9e3779b97f4a7c15) >> (64 - __builtin_ctz(state->capacity)));
+}
+
+/* The open pane of a window, or NULL. */
+static struct window_pane *find_window(const struct windows *windows, struct window_state *state, int64_t number)
+{
+    const int64_t start = number * windows->options.every + windows->options.offset;
+    const uint32_t capacity = capacity_of(windows, state);
+    uint32_t slot = slot_of(windows, state, number);
+    for (uint32_t i = 0; i <= state->reach; i++, slot = slot + 1 < capacity ? slot + 1 : 0) {
+        struct window_pane *pane = pane_at(windows, state, slot);
+        if (pane->serial && pane->start == start)
+            return pane;
+    }
+    return NULL;
+}
+
+/* The free pane for a window that has none; not all are open. */
+static struct window_pane *free_pane(const struct windows *windows, struct window_state *state, int64_t number)
+{
+    const uint32_t capacity = capacity_of(windows, state);
+    uint32_t slot = slot_of(windows, state, number), away = 0;
+    struct window_pane *pane = pane_at(windows, state, slot);
+    for (; pane->serial; pane = pane_at(windows, state, slot), away++)
+        slot = slot + 1 < capacity ? slot + 1 : 0;
+    state->reach = away > state->reach ? away : state->reach;
+    return pane;
+}
+
+/* The pane of a mark; NULL: it is closed already, or went up in another. */
+static struct window_pane *marked_pane(const struct windows *windows, const struct window_mark *mark)
+{
+    struct window_pane *pane = NULL;
+    if (!windows->options.gap)
+        pane = find_window(windows, mark->state, number_of(windows, mark->end - windows->options.window));
+    else if (mark->slot < capacity_of(windows, mark->state))
+        pane = pane_at(windows, mark->state, mark->slot);
+    return pane && pane->serial == mark->serial ? pane : NULL;
 }
 
 static void free_values(const struct windows *windows, struct weir_env *env, struct window_pane *pane)
@@ -50,10 +119,16 @@ static void free_values(const struct windows *windows, struct weir_env *env, str
 void windows_free(struct windows *windows, struct weir_env *env)
 {
     for (size_t i = 0; windows->options.values && i < windows->heap_count; i++) { /* each open pane has a mark */
-        struct window_pane *pane = pane_at(windows, windows->heap[i].state, windows->heap[i].slot);
-        if (pane->serial == windows->heap[i].serial)
+        struct window_pane *pane = marked_pane(windows, &windows->heap[i]);
+        if (pane)
             free_values(windows, env, pane);
     }
+    for (size_t i = 0; i < windows->grown_count; i++) {
+        weir_state_give(env, windows->grown[i]->capacity * windows->pane_size);
+        memory_free(windows->grown[i]->more);
+        windows->grown[i]->more = NULL;
+    }
+    memory_free(windows->grown);
     for (size_t i = 0; i < windows->closed_count; i++)
         free_values(windows, env, (struct window_pane *)(void *)(windows->closed + i * windows->closed_size));
     memory_free(windows->heap);
@@ -107,6 +182,92 @@ static struct window_mark pop_mark(struct windows *windows)
     return first;
 }
 
+/* ---- More panes than a key has of itself ------------------------------------------------------------------------ */
+
+/* Windows find their new slots; sessions stay in theirs. */
+static void move_panes(const struct windows *windows, struct window_state *state, struct window_state *from)
+{
+    for (uint32_t slot = 0, left = from->open; left; slot++) {
+        const struct window_pane *pane = pane_at(windows, from, slot);
+        if (!pane->serial)
+            continue;
+        struct window_pane *to = windows->options.gap ? pane_at(windows, state, slot)
+                                                      : free_pane(windows, state, number_of(windows, pane->start));
+        memcpy(to, pane, windows->pane_size);
+        left--;
+    }
+}
+
+/* Other panes for a key, more than are open. False: there is no memory. */
+static bool resize(struct windows *windows, struct weir_env *env, struct window_state *state, uint32_t capacity)
+{
+    const size_t size = capacity * windows->pane_size;
+    if (capacity > CAPACITY_MOST)
+        return false;
+    if (!state->more &&
+        reserve(&windows->grown, &windows->grown_capacity, windows->grown_count + 1, sizeof(struct window_state *)) < 0)
+        return false;
+    if (!weir_state_take(env, size))
+        return false;
+    char *more = memory_zeroed(capacity, windows->pane_size);
+    if (!more) {
+        weir_state_give(env, size);
+        return false;
+    }
+    struct window_state *from = state, before = *state; /* without the panes behind it */
+    if (state->more)
+        from = &before;
+    else
+        windows->grown[state->place = (uint32_t)windows->grown_count++] = state;
+    struct window_state *grown = &(struct window_state){.more = more, .capacity = capacity};
+    move_panes(windows, grown, from);
+    if (before.more)
+        weir_state_give(env, before.capacity * windows->pane_size);
+    memory_free(before.more);
+    state->more = more;
+    state->capacity = capacity;
+    state->reach = grown->reach;
+    return true;
+}
+
+/* Before one more pane is opened, for the window of that number or for a session. Of panes that were asked for, a
+ * quarter is free, so that windows are near their slots. */
+static bool have_pane(struct windows *windows, struct weir_env *env, struct window_state *state, int64_t number)
+{
+    const uint32_t capacity = capacity_of(windows, state);
+    bool room = state->open < capacity;
+    if (state->more)
+        room = state->open < capacity / 4 * 3;
+    else if (!windows->options.gap)
+        room = !pane_at(windows, state, slot_of(windows, state, number))->serial;
+    if (room)
+        return true;
+    uint32_t wanted = 16;
+    while (wanted / 4 * 3 <= state->open)
+        wanted *= 2;
+    return resize(windows, env, state, wanted);
+}
+
+/* After panes were closed: gives back what is not needed. */
+static void settle(struct windows *windows, struct weir_env *env, struct window_state *state)
+{
+    if (!state->open)
+        state->reach = state->latest = 0;
+    if (!state->more)
+        return;
+    if (state->open) {
+        if (!windows->options.gap && state->capacity >= 64 && state->open == state->capacity / 8)
+            (void)resize(windows, env, state, state->capacity / 2);
+        return;
+    }
+    struct window_state *last = windows->grown[--windows->grown_count];
+    windows->grown[last->place = state->place] = last;
+    weir_state_give(env, state->capacity * windows->pane_size);
+    memory_free(state->more);
+    state->more = NULL;
+    memset(pane_at(windows, state, 0), 0, windows->options.most_open * windows->pane_size);
+}
+
 /* ---- Closing ---------------------------------------------------------------------------------------------------- */
 
 static bool is_past(const struct windows *windows, int64_t end, int64_t watermark)
@@ -114,9 +275,9 @@ static bool is_past(const struct windows *windows, int64_t end, int64_t watermar
     return end + windows->options.lateness <= watermark;
 }
 
-static int reserve_closed(struct windows *windows)
+static int reserve_closed(struct windows *windows, size_t more)
 {
-    return reserve(&windows->closed, &windows->closed_capacity, windows->closed_count + 1, windows->closed_size);
+    return reserve(&windows->closed, &windows->closed_capacity, windows->closed_count + more, windows->closed_size);
 }
 
 /* There is room. What the pane has of values is the row's now. */
@@ -129,26 +290,50 @@ static void close_pane(struct windows *windows, struct window_state *state, stru
     state->open--;
 }
 
+/* Window by window from the earliest on; false: there are more in between than there are panes. */
+static bool close_in_turn(struct windows *windows, struct window_state *state, int64_t watermark)
+{
+    const struct windows_options *options = &windows->options;
+    if (options->gap)
+        return false;
+    const int64_t first = number_of(windows, state->earliest - options->window);
+    const int64_t last = floor_divide(watermark - options->lateness - options->window - options->offset,
+                                      options->every);
+    const int64_t until = last + 1;
+    if ((uint64_t)until - (uint64_t)first > capacity_of(windows, state))
+        return false;
+    for (int64_t number = first; number < until; number++) {
+        struct window_pane *pane = find_window(windows, state, number);
+        if (pane)
+            close_pane(windows, state, pane);
+    }
+    state->earliest = until * options->every + options->offset + options->window;
+    return true;
+}
+
 /* Closes what is past of one key, and finds out when to look again. */
-static int close_past(struct windows *windows, struct window_state *state, int64_t watermark)
+static int close_past(struct windows *windows, struct weir_env *env, struct window_state *state, int64_t watermark)
 {
     int64_t earliest = INT64_MAX;
-    for (uint32_t slot = 0; slot < windows->options.most_open && state->open; slot++) {
+    if (reserve_closed(windows, state->open) < 0)
+        return -ENOMEM;
+    bool done = close_in_turn(windows, state, watermark);
+    for (uint32_t slot = 0, left = done ? 0 : state->open; left; slot++) {
         struct window_pane *pane = pane_at(windows, state, slot);
         if (!pane->serial)
             continue;
-        if (!is_past(windows, pane->end, watermark))
-            earliest = pane->end < earliest ? pane->end : earliest;
-        else if (reserve_closed(windows) < 0)
-            return -ENOMEM;
-        else
+        left--;
+        if (is_past(windows, pane->end, watermark))
             close_pane(windows, state, pane);
+        else
+            earliest = pane->end < earliest ? pane->end : earliest;
     }
-    state->earliest = earliest;
+    state->earliest = done ? state->earliest : earliest;
+    settle(windows, env, state);
     return 0;
 }
 
-int windows_close(struct windows *windows, int64_t watermark, size_t most)
+int windows_close(struct windows *windows, struct weir_env *env, int64_t watermark, size_t most)
 {
     size_t count = 0;
     windows->until = INT64_MAX;
@@ -157,14 +342,15 @@ int windows_close(struct windows *windows, int64_t watermark, size_t most)
             windows->until = end;
             return 1;
         }
-        if (reserve_closed(windows) < 0)
+        if (reserve_closed(windows, 1) < 0)
             return -ENOMEM;
         struct window_mark mark = pop_mark(windows);
-        struct window_pane *pane = pane_at(windows, mark.state, mark.slot);
-        if (pane->serial != mark.serial)
+        struct window_pane *pane = marked_pane(windows, &mark);
+        if (!pane)
             continue;
         if (is_past(windows, pane->end, watermark) && pane->end == mark.end) {
             close_pane(windows, mark.state, pane);
+            settle(windows, env, mark.state);
             end = mark.end;
             count++;
             continue;
@@ -213,11 +399,10 @@ static int make_room(const struct windows *windows, struct weir_env *env, struct
 
 static int mark_pane(struct windows *windows, struct window_state *state, const struct window_pane *pane)
 {
-    size_t distance = (size_t)((const char *)pane - (const char *)pane_at(windows, state, 0));
     return push_mark(windows, (struct window_mark){.end = pane->end,
                                                    .state = state,
                                                    .serial = pane->serial,
-                                                   .slot = (uint32_t)(distance / windows->pane_size)});
+                                                   .slot = pane_slot(windows, state, pane)});
 }
 
 /* Makes room as make_room does. A pane that was opened for the record has a mark from then on; without room it is
@@ -234,6 +419,7 @@ static int let_in(struct windows *windows, struct weir_env *env, struct window_s
         free_values(windows, env, pane);
         pane->serial = 0;
         state->open--;
+        settle(windows, env, state);
     }
     return verdict;
 }
@@ -256,23 +442,19 @@ static void put_record(const struct windows *windows, struct window_pane *pane, 
     }
 }
 
-static int64_t floor_divide(int64_t a, int64_t b)
-{
-    return a / b - (a % b < 0);
-}
-
 /* Into a window that the time lies in. A verdict, or -ENOMEM. */
 static int add_to_window(struct windows *windows, struct weir_env *env, struct window_state *state, int64_t number,
                          const struct windows_record *record)
 {
     const struct windows_options *options = &windows->options;
-    const int64_t start = number * options->every + options->offset, most = options->most_open;
-    const uint32_t slot = (uint32_t)(number - floor_divide(number, most) * most);
-    struct window_pane *pane = pane_at(windows, state, slot);
-    if (!pane->serial)
+    struct window_pane *pane = find_window(windows, state, number);
+    if (!pane) {
+        const int64_t start = number * options->every + options->offset;
+        if (!have_pane(windows, env, state, number))
+            return WINDOWS_FULL;
+        pane = free_pane(windows, state, number);
         open_pane(windows, state, pane, start, start + options->window);
-    if (pane->start != start)
-        return WINDOWS_FULL;
+    }
     int verdict = let_in(windows, env, state, pane, NULL, record);
     if (verdict == WINDOWS_TAKEN)
         put_record(windows, pane, record);
@@ -323,21 +505,20 @@ static void unite(const struct windows *windows, struct weir_env *env, struct wi
 }
 
 /* The sessions that [start, end) touches, the earlier first: at most two, since each is as long as it at least. Returns
- * how many. */
+ * how many. Where time goes on, it is the latest one or none. */
 static uint32_t find_sessions(const struct windows *windows, struct window_state *state, int64_t start, int64_t end,
-                              struct window_pane *found[2], uint32_t *ret_free)
+                              struct window_pane *found[2])
 {
     uint32_t count = 0;
-    for (uint32_t slot = 0, seen = 0; slot < windows->options.most_open; slot++) {
+    struct window_pane *latest = pane_at(windows, state, state->latest);
+    if (state->open && start >= latest->start) {
+        found[0] = latest;
+        return start < latest->end;
+    }
+    for (uint32_t slot = 0, left = state->open; left; slot++) {
         struct window_pane *pane = pane_at(windows, state, slot);
-        if (!pane->serial) {
-            *ret_free = *ret_free == UINT32_MAX ? slot : *ret_free;
-            if (seen == state->open)
-                break;
-            continue;
-        }
-        seen++;
-        if (pane->start < end && pane->end > start && count < 2)
+        left -= pane->serial != 0;
+        if (pane->serial && pane->start < end && pane->end > start && count < 2)
             found[count++] = pane;
     }
     if (count == 2 && found[1]->start < found[0]->start) {
@@ -348,31 +529,44 @@ static uint32_t find_sessions(const struct windows *windows, struct window_state
     return count;
 }
 
+/* Not all are open. */
+static struct window_pane *open_session(struct windows *windows, struct window_state *state, int64_t start, int64_t end)
+{
+    const uint32_t capacity = capacity_of(windows, state);
+    uint32_t slot = state->latest < capacity ? state->latest : 0;
+    while (pane_at(windows, state, slot)->serial)
+        slot = slot + 1 < capacity ? slot + 1 : 0;
+    struct window_pane *pane = pane_at(windows, state, slot);
+    open_pane(windows, state, pane, start, end);
+    return pane;
+}
+
 static int add_to_session(struct windows *windows, struct weir_env *env, struct window_state *state,
                           const struct windows_record *record)
 {
     int64_t start = record->time, end = start + windows->options.gap;
-    uint32_t slot = UINT32_MAX;
     struct window_pane *found[2] = {NULL, NULL};
     if (is_past(windows, end, record->watermark))
         return WINDOWS_LATE;
-    const bool opened = find_sessions(windows, state, start, end, found, &slot) == 0;
-    if (opened && slot == UINT32_MAX)
+    const uint32_t count = find_sessions(windows, state, start, end, found);
+    if (!count && !have_pane(windows, env, state, 0))
         return WINDOWS_FULL;
-    struct window_pane *pane = opened ? pane_at(windows, state, slot) : found[0];
-    if (opened)
-        open_pane(windows, state, pane, start, end);
-    int verdict = let_in(windows, env, state, pane, found[1], record);
+    struct window_pane *pane = count ? found[0] : open_session(windows, state, start, end);
+    struct window_pane *other = count == 2 ? found[1] : NULL;
+    int verdict = let_in(windows, env, state, pane, other, record);
     if (verdict != WINDOWS_TAKEN)
         return verdict;
-    if (found[1]) {
-        unite(windows, env, pane, found[1]);
-        found[1]->serial = 0;
+    if (other) {
+        unite(windows, env, pane, other);
+        other->serial = 0;
         state->open--;
     }
     pane->start = start < pane->start ? start : pane->start;
     pane->end = end > pane->end ? end : pane->end;
     put_record(windows, pane, record);
+    struct window_pane *latest = pane_at(windows, state, state->latest);
+    if (!latest->serial || pane->end >= latest->end)
+        state->latest = pane_slot(windows, state, pane);
     return WINDOWS_TAKEN;
 }
 
@@ -384,7 +578,7 @@ int windows_add(struct windows *windows, struct weir_env *env, struct window_sta
     if (record->time > INT64_MAX - span || record->time < INT64_MIN + span)
         return WINDOWS_OUT_OF_RANGE;
     if (state->open && is_past(windows, state->earliest, record->watermark) &&
-        close_past(windows, state, record->watermark) < 0)
+        close_past(windows, env, state, record->watermark) < 0)
         return -ENOMEM;
     return options->gap > 0 ? add_to_session(windows, env, state, record) : add_to_windows(windows, env, state, record);
 }

@@ -6,6 +6,8 @@
  *                                                                            ▲
  *     heap of this lane, by end:   (end, state, slot, serial) ───────────────┘
  *
+ *     where they do not suffice, instead of them:   head.more ──► | pane | pane | … |      capacity panes, asked for
+ *
  *     pane: | bounds, count | cell of each field | trend of each field | values of each field |   what is asked for
  *
  *     closed: | pane, values of the key | … |     on their way out, in the order that windows_sort makes
@@ -17,6 +19,10 @@
  *
  * Tumbling and hopping windows of a key that are open at a time begin within window + lateness + delay, one each
  * `every`; the slot of a window is its number modulo most_open. Sessions are as far apart as `gap`, in any slots.
+ *
+ * That is with one source. With several, event time is that of the slowest, and the windows of those that are ahead of
+ * it stay open: then a key has more panes, as many as there is memory for. The slot of a window is then what its
+ * number is hashed to, or one of the next `reach` where that is taken.
  *
  * Where values are kept there is a limit to those of a window. A record that there is no room for does not go into it;
  * one that would make one session of two whose values are too many together is in neither.
@@ -61,6 +67,11 @@ struct window_pane {
 struct window_state { /* of a key; begins as zeroes */
     int64_t earliest; /* no open pane ends before this */
     uint32_t open;
+    uint32_t capacity; /* of more, a power of two; 0: the panes are behind the values */
+    uint32_t reach;    /* no window is further behind its own slot */
+    uint32_t latest;   /* slot of the session that ends last, while some are open */
+    uint32_t place;    /* among those that have more */
+    char *more;        /* owned by struct windows */
     bool begun;        /* key_values are set */
     uint64_t values[]; /* key_values, then the panes */
 };
@@ -79,7 +90,9 @@ struct windows {
     int64_t until;    /* of the rows, those whose window ends later are not to go out yet */
     size_t out_count; /* how many are, the first in order */
     uint64_t serial;
-    uint64_t missing; /* how many times a record was not in a window, but in others */
+    uint64_t missing;            /* how many times a record was not in a window, but in others */
+    struct window_state **grown; /* those that have more panes */
+    size_t grown_count, grown_capacity;
 };
 
 struct windows_record {
@@ -106,14 +119,14 @@ void windows_init(struct windows *windows, const struct windows_options *options
 void windows_free(struct windows *windows, struct weir_env *env); /* of a zeroed one too */
 
 /* Adds a record to the windows of its key that it belongs to. Returns a windows_verdict (anything but TAKEN: it is in
- * no window, because all are closed; because there was no slot; no room for its values, by most_values or by the
- * budget; because of a time too near the ends of time), or -ENOMEM. */
+ * no window, because all are closed; because there was no memory for one more; no room for its values, by most_values
+ * or by the budget; because of a time too near the ends of time), or -ENOMEM. */
 int windows_add(struct windows *windows, struct weir_env *env, struct window_state *state,
                 const struct windows_record *record);
 
 /* Event time has come to `watermark` (INT64_MAX: the end): closes what ends there, the earliest end first, until there
  * are `most` of them; all with the same end together. 0; 1: there are more; or -ENOMEM. */
-int windows_close(struct windows *windows, int64_t watermark, size_t most);
+int windows_close(struct windows *windows, struct weir_env *env, int64_t watermark, size_t most);
 
 /* Puts the closed rows in order: by end, then by the position of the first record, then by key. 0 or -ENOMEM. Then the
  * first out_count of them may go out. */

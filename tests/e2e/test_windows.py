@@ -592,3 +592,39 @@ def test_fill(pipeline, tmp_path, method, every, limit):
         assert [row for row in got if row[0] == key] == [row for row in want if row[0] == key], key
     assert counted(report, "records put in") == len(want) - len(stream.records)
     assert not every or len(want) > len(stream.records) + 100
+
+
+# ---- Several sources ----
+
+
+@pytest.mark.parametrize("windows", ["every: 10s", "every: 5s, window: 15s", "gap: 4s"])
+def test_a_source_that_is_ahead_loses_nothing(pipeline, tmp_path, windows):
+    """Windows of two files are those of one with the records of both, also where one file is days ahead of the other:
+    what cannot be closed yet stays open, or the file waits."""
+    days = {"a": START, "b": START, "c": START + 2 * 86400}
+    for name, begin in days.items():
+        with open(tmp_path / f"{name}.csv", "w", encoding="utf-8") as file:
+            file.write("ts,key,value\n")
+            for n in range(3000):
+                file.write(f"{begin + 3 * n + n // 50 * 5},{'a' if name == 'c' else name},{n % 97}\n")
+    rows = [row for name in "abc" for row in (tmp_path / f"{name}.csv").read_text().splitlines()[1:]]
+    (tmp_path / "all.csv").write_text("ts,key,value\n" + "".join(row + "\n" for row in sorted(rows)))
+
+    def run(sources):
+        lines = "\n".join(f"              {name}: {{type: file, path: {name}.csv, time: ts, key: key}}"
+                          for name in sources)
+        report = pipeline(f"""
+            sources:
+{lines}
+            stages:
+              - aggregate: {{field: value, {windows}, compute: [count, sum, median]}}
+            sinks: {{out: {{type: file, path: out.ndjson}}}}
+            run: {{memory: 64MiB, lanes: 2}}
+        """)
+        assert report["records_refused"] == 0 and counted(report, "late records") == 0
+        return sorted((tmp_path / "out.ndjson").read_text().splitlines())
+
+    expected = run(["all"])
+    assert len(expected) > 100
+    assert run(["a", "b", "c"]) == expected
+    assert run(["c", "b", "a"]) == expected
