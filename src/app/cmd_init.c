@@ -63,6 +63,11 @@ static int read_layout(struct init *init, struct weir_error *error)
     return profile_new(init->layout, init->sample.data + init->skip, size - init->skip, &init->profile, error);
 }
 
+static const char *format_word(enum codec_format format)
+{
+    return format == CODEC_CSV ? "CSV" : format == CODEC_INFLUX ? "InfluxDB lines" : "NDJSON";
+}
+
 /* The separator that is in the first line most often, if it is not the comma. */
 static void guess_delimiter(struct init *init)
 {
@@ -152,7 +157,7 @@ static int look(struct init *init, struct weir_error *error)
         return code;
     if (init->profile.records == 0)
         return weir_fail(error, -EINVAL, "%s: no record could be read as %s: is it CSV with a header line, or NDJSON?",
-                         init->path, init->format == CODEC_CSV ? "CSV" : "NDJSON");
+                         init->path, format_word(init->format));
     init->key = find_key(init);
     if (init->key >= 0) { /* once more: the key is to be a symbol */
         init->options.key.text = memory_string(init->profile.schema->fields[init->key].name);
@@ -267,7 +272,7 @@ static void add_head(struct init *init)
         out,
         "\n#\n# A first pipeline for this data. It runs as it is:  weir run THIS_FILE\n#\n# Looked at %" PRIu64
         " records (%s); %s.\n",
-        init->profile.records, init->format == CODEC_CSV ? "CSV" : "NDJSON",
+        init->profile.records, format_word(init->format),
         init->sample.whole ? "that is all of the file" : "the file goes on, so ranges may be wider");
     if (init->profile.refused)
         buffer_format(out, "# %" PRIu64 " lines could not be read; weir run tells which, and goes on.\n",
@@ -287,7 +292,9 @@ static void add_source(struct init *init)
                   strcmp(init->path, "-") == 0 ? "   # stdin"
                   : init->path[0] == '/'       ? ""
                                                : "   # relative to the folder that weir is started in",
-                  init->format == CODEC_CSV ? "csv" : "ndjson");
+                  init->format == CODEC_CSV      ? "csv"
+                  : init->format == CODEC_INFLUX ? "influx"
+                                                 : "ndjson");
     if (init->format == CODEC_CSV && strcmp(init->options.delimiter, ",") != 0)
         buffer_format(out, "    delimiter: %s\n",
                       init->options.delimiter[0] == '\t'  ? "\"\\t\""

@@ -15,8 +15,8 @@ bool quantile_read(const char *name, double *ret_rank)
         return true;
     }
     size_t digits = strspn(name[0] == 'p' ? name + 1 : "", "0123456789");
-    if (digits < 1 || digits > 9 || name[digits + 1] != '\0')
-        return false;
+    if (digits < 1 || digits > 9 || name[digits + 1] != '\0' || (digits > 2 && name[digits] == '0'))
+        return false; /* p100 would be p10, which nobody means */
     double number = 0, divisor = 1;
     for (size_t i = 1; i <= digits; i++, divisor *= 10)
         number = number * 10 + (name[i] - '0');

@@ -86,7 +86,8 @@ static void test_names(void **state)
         const char *name;
         double rank;
     } good[] = {{"median", 0.5}, {"p90", 0.9}, {"p5", 0.05}, {"p999", 0.999}, {"p00", 0}, {"p05", 0.05}};
-    static const char *const bad[] = {"", "p", "90", "p9x", "p-1", "median2", "q90", "p1234567890", "P90"};
+    static const char *const bad[] = {"p100", "p1000", "p990",    "",    "p",           "90",
+                                      "p9x",  "p-1",   "median2", "q90", "p1234567890", "P90"};
     double rank;
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {

@@ -29,6 +29,7 @@ enum { PACK_PIECE = 256 << 10 /* bytes between looks at the size of a packed fil
 static const char *const format_names[] = {"auto", "ndjson", "csv", "influx", "frame", NULL}; /* as enum codec_format */
 static const char *const compress_names[] = {"auto", "none", "gzip", "zstd", NULL}; /* as enum packing: see sink_open */
 
+enum { GZIP_LEVEL_MOST = 9 };
 enum fsync_when { FSYNC_NEVER, FSYNC_CLOSE, FSYNC_COMMIT };
 static const char *const fsync_names[] = {"never", "close", "commit", NULL};
 
@@ -58,6 +59,8 @@ struct sink_file {
     bool torn;                  /* … behind the end of a line */
     bool records;               /* the file has some */
     int64_t period;             /* rotate_every: when its first record came, in periods since 1970 */
+
+    bool named; /* the name of the file at hand is on the disk, if that is asked for */
 
     struct packer *packer;
     struct weir_buffer packed; /* to be written, before anything else */
@@ -92,6 +95,12 @@ static int check_options(const struct sink_file *self, struct weir_env *env)
     if (self->level > 0 && self->compress == PACKING_NONE)
         return weir_fail_at(env->error, -EINVAL, env->mark,
                             "`level` is about packed files: set `compress` too, or end `path` in .gz or .zst");
+    if (self->level > GZIP_LEVEL_MOST && self->compress == PACKING_GZIP)
+        return weir_fail_at(env->error, -EINVAL, env->mark, "`level` %lld is too high for gzip: at most %d",
+                            (long long)self->level, (int)GZIP_LEVEL_MOST);
+    if (!self->write.header && self->write.format != CODEC_CSV)
+        return weir_fail_at(env->error, -EINVAL, env->mark,
+                            "`header` is about csv: set `format: csv`, or leave it out");
     if (self->write.measurement && self->write.format != CODEC_INFLUX)
         return weir_fail_at(env->error, -EINVAL, env->mark,
                             "`measurement` is about influx lines: set `format: influx`, or leave it out");
@@ -248,6 +257,7 @@ static int open_next(struct sink_file *self, struct weir_env *env)
     self->stage = STAGE_READY;
     self->header_due = self->header.size > 0;
     self->records = false;
+    self->named = false;
     self->begun_at = 0;
     return 0;
 }
@@ -310,6 +320,17 @@ static int put_header(struct sink_file *self, struct weir_env *env)
     return error;
 }
 
+/* A file that is new has its name on the disk too, once; one that is renamed later gets it then. */
+static int sync_file(struct sink_file *self, struct weir_env *env, bool all)
+{
+    int error = file_output_sync(&self->output, env, all);
+    if (error == 0 && !self->part && !self->named && self->output.regular) {
+        file_output_sync_folder(self->path);
+        self->named = true;
+    }
+    return error;
+}
+
 /* Packed files need an end. */
 static int end_file(struct sink_file *self, struct weir_env *env)
 {
@@ -330,7 +351,7 @@ static int rotate(struct sink_file *self, struct weir_env *env)
     uint64_t removed = 0;
     int error = end_file(self, env);
     if (error == 0 && self->fsync != FSYNC_NEVER)
-        error = file_output_sync(&self->output, env, true);
+        error = sync_file(self, env, true);
     if (error < 0)
         return error;
     error = file_rotation_move(name_of(self), self->path, &moved);
@@ -470,7 +491,7 @@ static int sink_commit(void *state, struct weir_env *env)
     int error = prepare(self, env);
     if (error == 0)
         error = put_header(self, env);
-    return error == 0 && self->fsync == FSYNC_COMMIT ? file_output_sync(&self->output, env, false) : error;
+    return error == 0 && self->fsync == FSYNC_COMMIT ? sync_file(self, env, false) : error;
 }
 
 static int sink_finish(void *state, struct weir_env *env)
@@ -478,7 +499,7 @@ static int sink_finish(void *state, struct weir_env *env)
     struct sink_file *self = state;
     int error = end_file(self, env);
     if (error == 0 && self->fsync != FSYNC_NEVER)
-        error = file_output_sync(&self->output, env, true);
+        error = sync_file(self, env, true);
     if (error == 0)
         self->stage = STAGE_FINISHED;
     self->broken = error < 0;
@@ -510,7 +531,7 @@ static void give_up(struct sink_file *self, struct weir_env *env)
     if (!self->broken && self->packed.size == 0 && (self->stage == STAGE_READY || self->stage == STAGE_ENDED))
         (void)end_file(self, env);
     if (self->fsync != FSYNC_NEVER)
-        (void)file_output_sync(&self->output, env, true);
+        (void)sync_file(self, env, true);
     env->error = error;
     if (self->part && self->stage == STAGE_NEW)
         (void)unlink(self->part);

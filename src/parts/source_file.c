@@ -98,6 +98,9 @@ static int open_files(struct source_file *self, struct weir_env *env)
     }
     if (self->follow)
         return check_follow(self, mark);
+    if (self->begin == FOLLOW_END)
+        return weir_fail_at(env->error, -EINVAL, mark,
+                            "`begin: end` is about files that are followed: set `follow: true` too, or leave it out");
     if (self->files.count == 0)
         return weir_fail_at(env->error, -ENOENT, mark,
                             "no file matches %s%s; check `path` (it is taken from the directory weir is run in)",

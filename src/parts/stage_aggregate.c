@@ -72,11 +72,12 @@ static int no_statistic(struct weir_env *env, struct weir_quoted name)
                             "%s: ewma looks back beyond any window; the stage rolling has it, for each record",
                             env->name);
     const char *nearest = error_nearest(name.text, names, AGGREGATE_STATISTICS + 2);
-    return weir_fail_at(env->error, -EINVAL, name.mark,
-                        "%s: no statistic \"%s\"; %s%s%sthere are: count, sum, mean, var, stddev, min, max, first, "
-                        "last, delta, range, rate, slope, zscore, distinct, median, and up to %d like p90",
-                        env->name, name.text, nearest ? "did you mean \"" : "", nearest ? nearest : "",
-                        nearest ? "\"? " : "", (int)QUANTILES_MOST);
+    return weir_fail_at(
+        env->error, -EINVAL, name.mark,
+        "%s: no statistic \"%s\"; %s%s%sthere are: count, sum, mean, var, stddev, min, max, first, "
+        "last, delta, range, rate, slope, zscore, distinct, median, and up to %d like p90 (90 %%) and p999 (99.9 %%)",
+        env->name, name.text, nearest ? "did you mean \"" : "", nearest ? nearest : "", nearest ? "\"? " : "",
+        (int)QUANTILES_MOST);
 }
 
 /* The statistic of a name that is not among those known already; STATISTICS: there is none. */

@@ -99,7 +99,7 @@ static int no_statistic(struct weir_env *env, struct weir_quoted name)
     return weir_fail_at(
         env->error, -EINVAL, name.mark,
         "%s: no statistic \"%s\"; %s%s%sthere are: count, sum, mean, var, stddev, min, max, first, last, "
-        "delta, range, rate, slope, ewma, zscore, distinct, median, and up to %d like p90",
+        "delta, range, rate, slope, ewma, zscore, distinct, median, and up to %d like p90 (90 %%) and p999 (99.9 %%)",
         env->name, name.text, nearest ? "did you mean \"" : "", nearest ? nearest : "", nearest ? "\"? " : "",
         (int)ROLLING_QUANTILES_MOST);
 }

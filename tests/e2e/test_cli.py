@@ -305,6 +305,16 @@ def test_init_semicolons(weir, tmp_path):
     assert weir("run", "mine.yaml", "--json", "--quiet", status=0).json()["records_out"] == 20
 
 
+def test_init_influx(weir, tmp_path):
+    (tmp_path / "a.lp").write_text("".join(f"weather,sensor=s{n % 3} value={n}.5 {1700000000 + n}000000000\n"
+                                           for n in range(30)))
+    outcome = weir("init", "a.lp", status=0)
+    assert "format: influx" in outcome.stdout and "InfluxDB lines" in outcome.stdout
+    (tmp_path / "a.yaml").write_text(outcome.stdout)
+    weir("check", "a.yaml", status=0)
+    weir("run", "a.yaml", "--to", "null", "--quiet", status=0)
+
+
 def test_init_mistakes(weir, tmp_path):
     (tmp_path / "empty.csv").write_text("")
     assert "empty" in weir("init", "empty.csv", status=2).stderr

@@ -218,6 +218,7 @@ def test_rotation_does_not_touch_others(pipeline, tmp_path):
 @pytest.mark.parametrize("text, word", [
     ("path: out.ndjson, keep: 3", "rotate_size"), ("path: /dev/null, rotate_size: 1MiB", "rotated"),
     ("path: /dev/null, atomic: true", "replaced"), ("path: out.ndjson, level: 3", "compress"),
+    ("path: out.ndjson.gz, level: 12", "at most 9"), ("path: out.ndjson, header: false", "csv"),
     ("path: out.ndjson, rotate_size: 10", "rotate_size"), ("path: nowhere/out.ndjson, rotate_size: 1MiB", "folder")])
 def test_mistakes(weir, tmp_path, text, word):
     (tmp_path / "a.yaml").write_text(generate(10, text))

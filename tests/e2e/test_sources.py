@@ -743,3 +743,10 @@ def test_rejects_over_the_input(weir, tmp_path):
     (tmp_path / "in.ndjson").write_text(lines(3))
     fails(weir, tmp_path, copy_of("path: in.ndjson, rejects: in.ndjson"), "in.ndjson", "is writing it")
     assert len(records(tmp_path / "in.ndjson")) == 3
+
+
+def test_begin_is_for_files_that_are_followed(weir, tmp_path):
+    (tmp_path / "a.csv").write_text("value\n1\n")
+    (tmp_path / "a.yaml").write_text("sources: {in: {type: file, path: a.csv, begin: end}}\n"
+                                     "sinks: {out: {type: stdout}}\n")
+    assert "`follow: true`" in weir("run", "a.yaml", "--quiet", status=2).stderr
