@@ -10,7 +10,8 @@
 int cell_table_open(struct cell_table *table, enum cell_style style, const struct codec_write_options *options,
                     const struct weir_symbols *symbols, const struct weir_batch *batch)
 {
-    *table = (struct cell_table){.style = style, .options = options, .symbols = symbols, .batch = batch};
+    *table = (struct cell_table){
+        .style = style, .options = options, .symbols = symbols, .batch = batch, .kernels = show_choose()};
     size_t count = batch->schema->count > 0 ? batch->schema->count : 1;
     table->columns = memory_allocate(count * sizeof *table->columns);
     return table->columns ? 0 : -ENOMEM;
@@ -44,7 +45,7 @@ static uint8_t put_f64(enum cell_style style, double value, char *out)
 
 static void fill_f64(const struct cell_table *table, const double *values, struct cells *cells)
 {
-    for (uint64_t others = show_column_f64(values, table->count, cells); others; others &= others - 1) {
+    for (uint64_t others = table->kernels->f64(values, table->count, cells); others; others &= others - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(others);
         cells->lengths[i] = put_f64(table->style, values[i], cells->texts[i]);
     }
@@ -52,7 +53,7 @@ static void fill_f64(const struct cell_table *table, const double *values, struc
 
 static void fill_i64(const struct cell_table *table, const int64_t *values, struct cells *cells)
 {
-    show_column_i64(values, table->count, cells);
+    table->kernels->i64(values, table->count, cells);
     for (uint32_t i = 0; i < table->count; i++) {
         if (values[i] == WEIR_I64_NULL)
             cells->lengths[i] = put_null(table->style, cells->texts[i]);
@@ -81,7 +82,7 @@ static void fill_stamps(const struct cell_table *table, const int64_t *times, st
     int64_t unit = format >= TIME_EPOCH_S ? units[format - TIME_EPOCH_S] : 1, stamps[CELL_ROWS];
     for (uint32_t i = 0; i < table->count; i++)
         stamps[i] = times[i] / unit - (times[i] % unit < 0);
-    show_column_i64(stamps, table->count, cells);
+    table->kernels->i64(stamps, table->count, cells);
     for (uint32_t i = 0; i < table->count; i++)
         if (times[i] == WEIR_TIME_NULL)
             cells->lengths[i] = 0;

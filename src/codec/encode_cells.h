@@ -24,6 +24,7 @@ struct cell_table {
     uint32_t count;       /* rows in the cells */
     const uint32_t *rows; /* which they are, of the batch; NULL: `first` and so on */
     uint32_t first;
+    const struct show_kernels *kernels;
     struct cells *columns; /* as many as the schema has */
     struct time_minute minute;
 };

@@ -103,7 +103,7 @@ static uint64_t put_all_usual(const double *values, uint32_t count, struct cells
     return others;
 }
 
-uint64_t show_column_f64(const double *values, uint32_t count, struct cells *cells)
+static uint64_t plain_f64(const double *values, uint32_t count, struct cells *cells)
 {
     uint64_t millionths[CELL_ROWS];
     if (!all_short(values, count, millionths))
@@ -115,7 +115,7 @@ uint64_t show_column_f64(const double *values, uint32_t count, struct cells *cel
 #else
 
 /* Nothing is gained by rows side by side. */
-uint64_t show_column_f64(const double *values, uint32_t count, struct cells *cells)
+static uint64_t plain_f64(const double *values, uint32_t count, struct cells *cells)
 {
     (void)values;
     (void)cells;
@@ -123,7 +123,7 @@ uint64_t show_column_f64(const double *values, uint32_t count, struct cells *cel
 }
 #endif
 
-void show_column_i64(const int64_t *values, uint32_t count, struct cells *cells)
+static void plain_i64(const int64_t *values, uint32_t count, struct cells *cells)
 {
     for (uint32_t i = 0; i < count; i++) {
         uint64_t magnitude = values[i] < 0 ? -(uint64_t)values[i] : (uint64_t)values[i];
@@ -135,3 +135,5 @@ void show_column_i64(const int64_t *values, uint32_t count, struct cells *cells)
                                             : encode_i64(values[i], text));
     }
 }
+
+const struct show_kernels show_plain = {.name = "plain", .f64 = plain_f64, .i64 = plain_i64};

@@ -6,6 +6,7 @@
  */
 #ifndef CODEC_SHOW_COLUMN_H
 #define CODEC_SHOW_COLUMN_H
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -19,10 +20,21 @@ struct cells {
     uint8_t lengths[CELL_ROWS];
 };
 
-/* As codec_show_f64. Returns for which rows that is still to be done: bit i is row i. They are few: nulls and
- * infinities, numbers that need an exponent, powers of two among numbers of many digits. */
-uint64_t show_column_f64(const double *values, uint32_t count, struct cells *cells);
-/* As encode_i64, all of them. */
-void show_column_i64(const int64_t *values, uint32_t count, struct cells *cells);
+/* One set of instructions' way to do it. */
+struct show_kernels {
+    const char *name;
+    /* As codec_show_f64. Returns for which rows that is still to be done: bit i is row i. They are few: nulls and
+     * infinities, numbers that need an exponent, powers of two among numbers of many digits. */
+    uint64_t (*f64)(const double *values, uint32_t count, struct cells *cells);
+    /* As encode_i64, all of them. */
+    void (*i64)(const int64_t *values, uint32_t count, struct cells *cells);
+};
+extern const struct show_kernels show_plain, show_wide;
+bool show_wide_works(void); /* on this processor; otherwise hands off */
+/* The best that works. */
+static inline const struct show_kernels *show_choose(void)
+{
+    return show_wide_works() ? &show_wide : &show_plain;
+}
 
 #endif

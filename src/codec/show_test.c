@@ -197,12 +197,11 @@ static void check_cell(double value, const struct cells *cells, uint32_t i)
                  (int)length, expected);
 }
 
-static void test_columns(void **state)
+static void check_columns(const struct show_kernels *kernels)
 {
-    (void)state;
     struct random random = random_start();
     uint64_t left[8] = {0}, shown[8] = {0};
-    for (int turn = 0; turn < 6000; turn++) {
+    for (int turn = 0; turn < 3000; turn++) {
         double values[CELL_ROWS];
         struct cells cells;
         uint64_t kind = random_below(&random, 8);
@@ -210,7 +209,7 @@ static void test_columns(void **state)
         for (uint32_t i = 0; i < count; i++)
             values[i] = some_value(&random, kind);
         memset(&cells, 0xaa, sizeof cells);
-        uint64_t others = show_column_f64(values, count, &cells);
+        uint64_t others = kernels->f64(values, count, &cells);
         assert_true(count == 64 || others >> count == 0);
         for (uint32_t i = 0; i < count; i++)
             if (!(others >> i & 1))
@@ -224,24 +223,39 @@ static void test_columns(void **state)
 #endif
 }
 
-static void test_integer_columns(void **state)
+static void test_columns(void **state)
 {
     (void)state;
+    check_columns(&show_plain);
+    if (show_wide_works())
+        check_columns(&show_wide);
+}
+
+static void check_integer_columns(const struct show_kernels *kernels)
+{
     struct random random = random_start();
-    for (int turn = 0; turn < 3000; turn++) {
+    for (int turn = 0; turn < 1500; turn++) {
         int64_t values[CELL_ROWS];
         struct cells cells;
         char expected[32];
         uint32_t count = 1 + (uint32_t)random_below(&random, CELL_ROWS);
         for (uint32_t i = 0; i < count; i++)
             values[i] = turn == 0 ? INT64_MIN + i : (int64_t)random_next(&random) >> random_below(&random, 64);
-        show_column_i64(values, count, &cells);
+        kernels->i64(values, count, &cells);
         for (uint32_t i = 0; i < count; i++) {
             int length = snprintf(expected, sizeof expected, "%lld", (long long)values[i]);
             assert_int_equal(cells.lengths[i], length);
             assert_memory_equal(cells.texts[i], expected, (size_t)length);
         }
     }
+}
+
+static void test_integer_columns(void **state)
+{
+    (void)state;
+    check_integer_columns(&show_plain);
+    if (show_wide_works())
+        check_integer_columns(&show_wide);
 }
 
 int main(void)
