@@ -24,7 +24,7 @@ _Static_assert((int)CELL_SIZE <= (int)FIELD_ROOM, "a cell is a field");
 struct writer {
     struct cell_table table;
     struct weir_buffer *out;
-    struct weir_buffer names; /* {"a":  ,"b":  … one after the other */
+    struct weir_buffer names; /* {"a":  ,"b":  … one after the other, and NAME_STEP bytes */
     uint32_t name_ends[WEIR_FIELDS_MAX];
     size_t row_room; /* without long texts and arrays */
 };
@@ -146,25 +146,29 @@ static char *put_long(struct writer *writer, char *at, uint32_t c, uint32_t row)
 
 static inline char *put_name(char *at, const char *name, size_t length)
 {
-    for (size_t i = 0; i < length; i += NAME_STEP)
+    memcpy(at, name, NAME_STEP);
+    for (size_t i = NAME_STEP; __builtin_expect(i < length, 0); i += NAME_STEP)
         memcpy(at + i, name + i, NAME_STEP);
     return at + length;
 }
 
 static bool put_row(struct writer *writer, uint32_t i)
 {
-    const struct cell_table *table = &writer->table;
     struct weir_buffer *out = writer->out;
     char *at = buffer_reserve(out, writer->row_room);
-    uint32_t begin = 0, count = table->batch->schema->count;
-    for (uint32_t c = 0; at && c < count; c++) {
-        const struct cells *cells = &table->columns[c];
-        at = put_name(at, writer->names.data + begin, writer->name_ends[c] - begin);
-        begin = writer->name_ends[c];
+    const uint32_t count = writer->table.batch->schema->count, *ends = writer->name_ends;
+    const struct cells *cells = writer->table.columns;
+    const char *name = writer->names.data;
+    uint32_t begin = 0;
+    for (uint32_t c = 0; at && c < count; c++, cells++) {
+        const uint32_t length = ends[c] - begin;
+        at = put_name(at, name, length);
+        name += length;
+        begin += length;
         if (__builtin_expect(cells->lengths[i] != CELL_LONG, 1))
             at = cell_put(at, cells, i);
         else
-            at = put_long(writer, at, c, cell_table_row(table, i));
+            at = put_long(writer, at, c, cell_table_row(&writer->table, i));
     }
     if (!at)
         return false;

@@ -17,13 +17,18 @@
 
 enum { LANES = 8, EXPONENT_LEAST = -4, EXPONENT_MOST = 14 };
 
-/* What the last step makes texts of. */
-struct digits {
-    char rest[CELL_ROWS][16];   /* the digits behind the first, as characters */
-    int64_t leads[CELL_ROWS];   /* the first */
-    int64_t layouts[CELL_ROWS]; /* its exponent less EXPONENT_LEAST */
-    uint16_t others[CELL_ROWS]; /* which of the 16 are no zeros */
-};
+/* What one step leaves to the next. Steps are loops of their own: the instructions for eight numbers wait for each
+ * other in one long chain, and the processor looks only so far ahead for those of the next eight. */
+struct steps {
+    uint64_t whole[CELL_ROWS], behind[CELL_ROWS]; /* 16 or 17 digits, and what is behind the point */
+    uint64_t half[CELL_ROWS];                     /* half the distance to the next double, 60 bits behind the point */
+    int64_t exponents[CELL_ROWS];                 /* of the last digit */
+    uint64_t high[CELL_ROWS], low[CELL_ROWS];     /* 16 digits, by eights */
+    int64_t leads[CELL_ROWS];                     /* the digit before those */
+    int64_t layouts[CELL_ROWS];                   /* its exponent less EXPONENT_LEAST */
+    char rest[CELL_ROWS][16];                     /* the 16 digits, as characters */
+    uint16_t others[CELL_ROWS];                   /* which of them are no zeros */
+} __attribute__((aligned(64)));
 
 static inline __m512i each(int64_t value)
 {
@@ -66,22 +71,20 @@ static inline __m512i digits_of_four(__m512i eights)
     return _mm512_or_si512(upper, _mm512_slli_epi16(lower, 8));
 }
 
-/* Eight numbers below 10^16, as two of below 10^8 each, to characters from `row` on. */
-static inline void put_digits(__m512i high, __m512i low, struct digits *digits, uint32_t row)
+/* Eight numbers below 10^16 from `row` on, to characters. */
+static inline void put_digits(struct steps *steps, uint32_t row)
 {
+    __m512i high = _mm512_load_si512(steps->high + row), low = _mm512_load_si512(steps->low + row);
     __m512i even = digits_of_four(_mm512_unpacklo_epi64(high, low)), zero = _mm512_set1_epi8('0');
     __m512i odd = digits_of_four(_mm512_unpackhi_epi64(high, low));
-    uint64_t even_others = _mm512_test_epi8_mask(even, even), odd_others = _mm512_test_epi8_mask(odd, odd);
-    even = _mm512_add_epi8(even, zero);
-    odd = _mm512_add_epi8(odd, zero);
     const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
     const __m512i second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
-    _mm512_storeu_si512(digits->rest[row], _mm512_permutex2var_epi64(even, first, odd));
-    _mm512_storeu_si512(digits->rest[row + 4], _mm512_permutex2var_epi64(even, second, odd));
-    for (uint32_t i = 0; i < LANES / 2; i++) {
-        digits->others[row + 2 * i] = (uint16_t)(even_others >> 16 * i);
-        digits->others[row + 2 * i + 1] = (uint16_t)(odd_others >> 16 * i);
-    }
+    __m512i front = _mm512_permutex2var_epi64(even, first, odd), back = _mm512_permutex2var_epi64(even, second, odd);
+    uint64_t front_others = _mm512_test_epi8_mask(front, front), back_others = _mm512_test_epi8_mask(back, back);
+    memcpy(steps->others + row, &front_others, sizeof front_others);
+    memcpy(steps->others + row + 4, &back_others, sizeof back_others);
+    _mm512_store_si512(steps->rest[row], _mm512_add_epi8(front, zero));
+    _mm512_store_si512(steps->rest[row + 4], _mm512_add_epi8(back, zero));
 }
 
 /* ---- Doubles ------------------------------------------------------------------------------------------------------
@@ -106,65 +109,80 @@ static inline __m512i product(__m512i power_high, __m512i power_low, __m512i c, 
     return _mm512_mask_add_epi64(whole, _mm512_cmplt_epu64_mask(behind, below), whole, each(1));
 }
 
+static inline __m512i power_and_three(const int64_t *exponents)
+{
+    const struct show_power *zero = &show_powers[-SHOW_POWER_LEAST];
+    __m512i powers = _mm512_zextsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)(zero + exponents[0])));
+    powers = _mm512_inserti64x2(powers, _mm_loadu_si128((const __m128i *)(const void *)(zero + exponents[2])), 1);
+    powers = _mm512_inserti64x2(powers, _mm_loadu_si128((const __m128i *)(const void *)(zero + exponents[4])), 2);
+    return _mm512_inserti64x2(powers, _mm_loadu_si128((const __m128i *)(const void *)(zero + exponents[6])), 3);
+}
+
+/* Eight powers of ten. Where gathering is slow, as it is since processors are kept from telling what it read, loads of
+ * whole powers are faster; elsewhere they are no slower. */
+static inline __m512i powers_of(__m512i exponents, __m512i *ret_low)
+{
+    int64_t each_exponent[LANES];
+    _mm512_storeu_si512(each_exponent, exponents);
+    __m512i even = power_and_three(each_exponent), odd = power_and_three(each_exponent + 1);
+    *ret_low = _mm512_unpackhi_epi64(even, odd);
+    return _mm512_unpacklo_epi64(even, odd);
+}
+
 /* Is the value, or its negative, below `most`? */
 static inline __mmask8 within(__m512i value, int64_t most)
 {
     return _mm512_cmplt_epu64_mask(_mm512_add_epi64(value, each(most)), each(2 * most));
 }
 
-/* The shortest decimal of eight: 17 digits, and the exponent of the first. Returns for which that is not to be had so.
- */
-static inline __mmask8 shortest(__m512i bits, __m512i *ret_digits, __m512i *ret_exponent)
+/* The first step for eight. Returns for which it is in vain. */
+static inline __mmask8 scale(__m512i bits, struct steps *steps, uint32_t row)
 {
-    const __m512i ten = each(INT64_C(10) << 60);
     __m512i fraction = _mm512_and_si512(bits, each((INT64_C(1) << 52) - 1));
     __m512i exponent = _mm512_and_si512(_mm512_srli_epi64(bits, 52), each(0x7ff));
-    __mmask8 others = _mm512_cmpge_epu64_mask(_mm512_sub_epi64(exponent, each(1)), each(1074)) |
-                      _mm512_testn_epi64_mask(fraction, fraction);
     __m512i q = _mm512_sub_epi64(_mm512_min_epi64(exponent, each(1075)), each(1075));
     __m512i k = _mm512_srai_epi64(_mm512_mul_epi32(q, each(1262611)), 22);
     __m512i minus = _mm512_sub_epi64(_mm512_setzero_si512(), k);
     __m512i h = _mm512_add_epi64(_mm512_add_epi64(q, each(1)),
                                  _mm512_srai_epi64(_mm512_mul_epi32(minus, each(1741647)), 19));
-    const long long *powers = (const long long *)(const void *)&show_powers[-SHOW_POWER_LEAST];
-    __m512i index = _mm512_slli_epi64(minus, 1);
-    __m512i power_high = _mm512_i64gather_epi64(index, powers, 8);
-    __m512i power_low = _mm512_i64gather_epi64(index, powers + 1, 8);
+    __m512i power_low, power_high = powers_of(minus, &power_low);
     __m512i c = _mm512_sllv_epi64(_mm512_or_si512(fraction, each(INT64_C(1) << 52)), h), behind;
     __m512i whole = product(power_high, power_low, c, &behind);
+    _mm512_store_si512(steps->whole + row, whole);
+    _mm512_store_si512(steps->behind + row, behind);
+    _mm512_store_si512(steps->half + row, _mm512_srlv_epi64(power_high, _mm512_sub_epi64(each(5), h)));
+    _mm512_store_si512(steps->exponents + row, k);
+    return _mm512_cmpge_epu64_mask(_mm512_sub_epi64(exponent, each(1)), each(1074)) |
+           _mm512_testn_epi64_mask(fraction, fraction);
+}
 
-    __m512i digit = last_digit(whole);
+/* The shortest decimal, of 17 digits. Returns for which there is none, or none that can be told so. */
+static inline __mmask8 shorten(struct steps *steps, uint32_t row)
+{
+    const __m512i ten = each(INT64_C(10) << 60);
+    __m512i whole = _mm512_load_si512(steps->whole + row), behind = _mm512_load_si512(steps->behind + row);
+    __m512i half = _mm512_load_si512(steps->half + row), digit = last_digit(whole);
     __m512i over = _mm512_or_si512(_mm512_slli_epi64(digit, 60), _mm512_srli_epi64(behind, 4));
-    __m512i half = _mm512_srlv_epi64(power_high, _mm512_sub_epi64(each(5), h));
     __m512i sum = _mm512_add_epi64(over, half);
-    others |= within(_mm512_sub_epi64(over, half), 1 << 22) | within(_mm512_sub_epi64(sum, ten), 1 << 22) |
-              within(_mm512_sub_epi64(behind, each(INT64_MIN)), 1 << 26);
     __mmask8 below = _mm512_cmple_epu64_mask(over, half), above = _mm512_cmpge_epu64_mask(sum, ten);
+    __mmask8 others = within(_mm512_sub_epi64(over, half), 1 << 22) | within(_mm512_sub_epi64(sum, ten), 1 << 22) |
+                      within(_mm512_sub_epi64(behind, each(INT64_MIN)), 1 << 26);
     __m512i digits = _mm512_add_epi64(whole, _mm512_srli_epi64(behind, 63)); /* the nearest */
     digits = _mm512_mask_sub_epi64(digits, below | above, whole, digit);
     digits = _mm512_mask_add_epi64(digits, above, digits, each(10));
     __mmask8 shorter = _mm512_cmplt_epu64_mask(digits, each(INT64_C(10000000000000000)));
     __m512i longer = _mm512_add_epi64(_mm512_slli_epi64(digits, 3), _mm512_slli_epi64(digits, 1));
-    *ret_digits = _mm512_mask_mov_epi64(digits, shorter, longer);
-    *ret_exponent = _mm512_mask_sub_epi64(_mm512_add_epi64(k, each(16)), shorter, _mm512_add_epi64(k, each(16)),
-                                          each(1));
-    return others;
-}
+    digits = _mm512_mask_mov_epi64(digits, shorter, longer);
+    __m512i layout = _mm512_add_epi64(_mm512_load_si512(steps->exponents + row), each(16 - EXPONENT_LEAST));
+    layout = _mm512_mask_sub_epi64(layout, shorter, layout, each(1));
 
-/* Digits of eight doubles from `row` on; returns for which there are none. */
-static inline __mmask8 make_digits(__m512i bits, struct digits *digits, uint32_t row)
-{
-    __m512i value, exponent, low, high;
-    __mmask8 others = shortest(bits, &value, &exponent);
-    __m512i layout = _mm512_sub_epi64(exponent, each(EXPONENT_LEAST));
     others |= _mm512_cmpgt_epu64_mask(layout, each(EXPONENT_MOST - EXPONENT_LEAST));
-    value = _mm512_mask_mov_epi64(value, others, _mm512_setzero_si512());
-    high = eight_off(value, &low);
+    __m512i low, high = eight_off(_mm512_maskz_mov_epi64((__mmask8)~others, digits), &low);
     __m512i lead = _mm512_srli_epi64(_mm512_mul_epu32(high, each(1441151881)), 57); /* / 10^8, of 9 digits */
-    high = _mm512_sub_epi64(high, _mm512_mul_epu32(lead, each(100000000)));
-    put_digits(high, low, digits, row);
-    _mm512_storeu_si512(digits->leads + row, lead);
-    _mm512_storeu_si512(digits->layouts + row, _mm512_maskz_mov_epi64((__mmask8)~others, layout));
+    _mm512_store_si512(steps->high + row, _mm512_sub_epi64(high, _mm512_mul_epu32(lead, each(100000000))));
+    _mm512_store_si512(steps->low + row, low);
+    _mm512_store_si512(steps->leads + row, lead);
+    _mm512_store_si512(steps->layouts + row, _mm512_maskz_mov_epi64((__mmask8)~others, layout));
     return others;
 }
 
@@ -195,36 +213,45 @@ static const struct layout layouts[EXPONENT_MOST - EXPONENT_LEAST + 1] __attribu
     SMALL(-4), SMALL(-3), SMALL(-2), SMALL(-1), USUAL(0),  USUAL(1),  USUAL(2),  USUAL(3),  USUAL(4), USUAL(5),
     USUAL(6),  USUAL(7),  USUAL(8),  USUAL(9),  USUAL(10), USUAL(11), USUAL(12), USUAL(13), USUAL(14)};
 
-static inline void put_double(const struct digits *digits, uint32_t i, size_t negative, struct cells *cells)
+static inline void put_double(const struct steps *steps, uint32_t i, size_t negative, struct cells *cells)
 {
-    const struct layout *layout = &layouts[digits->layouts[i]];
+    const struct layout *layout = &layouts[steps->layouts[i]];
     uint64_t front;
     memcpy(&front, "-0.00000", 8);
     front >>= negative ? 0 : 8;
     char *text = cells->texts[i], *lead = text + negative + layout->before;
-    uint32_t count = 32 - (uint32_t)__builtin_clz((uint32_t)digits->others[i] << 1 | 1); /* no zeros at the end */
-    __m128i rest = _mm_loadu_si128((const __m128i *)(const void *)digits->rest[i]);
+    uint32_t count = 32 - (uint32_t)__builtin_clz((uint32_t)steps->others[i] << 1 | 1); /* no zeros at the end */
+    __m128i rest = _mm_load_si128((const __m128i *)(const void *)steps->rest[i]);
     __m128i placed = _mm_shuffle_epi8(rest, _mm_load_si128((const __m128i *)(const void *)layout->shuffle));
     memcpy(text, &front, 8);
-    *lead = (char)('0' + digits->leads[i]);
+    *lead = (char)('0' + steps->leads[i]);
     _mm_storeu_si128((__m128i *)(void *)(lead + 1), _mm_max_epu8(placed, _mm_set1_epi8('.')));
-    lead[17] = digits->rest[i][15];
+    lead[17] = steps->rest[i][15];
     uint32_t length = count > layout->whole ? count + layout->point : layout->whole;
     cells->lengths[i] = (uint8_t)(negative + layout->before + length);
 }
 
+/* Of the eight rows from `row` on, those that there are. */
+static inline __mmask8 there(uint32_t count, uint32_t row)
+{
+    return (__mmask8)(count - row < LANES ? (1u << (count - row)) - 1 : 0xff);
+}
+
 static uint64_t wide_f64(const double *values, uint32_t count, struct cells *cells)
 {
-    struct digits digits;
+    struct steps steps;
     uint64_t others = 0, negative = 0;
-    for (uint32_t i = 0; i < count; i += LANES) {
-        __mmask8 there = (__mmask8)(count - i < LANES ? (1u << (count - i)) - 1 : 0xff);
-        __m512i bits = _mm512_maskz_loadu_epi64(there, values + i);
-        negative |= (uint64_t)_mm512_movepi64_mask(bits) << i;
-        others |= (uint64_t)(make_digits(bits, &digits, i) & there) << i;
+    for (uint32_t row = 0; row < count; row += LANES) {
+        __m512i bits = _mm512_maskz_loadu_epi64(there(count, row), values + row);
+        negative |= (uint64_t)_mm512_movepi64_mask(bits) << row;
+        others |= (uint64_t)(scale(bits, &steps, row) & there(count, row)) << row;
     }
+    for (uint32_t row = 0; row < count; row += LANES)
+        others |= (uint64_t)(shorten(&steps, row) & there(count, row)) << row;
+    for (uint32_t row = 0; row < count; row += LANES)
+        put_digits(&steps, row);
     for (uint32_t i = 0; i < count; i++)
-        put_double(&digits, i, negative >> i & 1, cells);
+        put_double(&steps, i, negative >> i & 1, cells);
     return others;
 }
 
@@ -237,23 +264,23 @@ static const uint8_t shift_left[32] = {0,    1,    2,    3,    4,    5,    6,   
 
 static void wide_i64(const int64_t *values, uint32_t count, struct cells *cells)
 {
-    struct digits digits;
+    struct steps steps;
     uint64_t others = 0, negative = 0;
-    for (uint32_t i = 0; i < count; i += LANES) {
-        __mmask8 there = (__mmask8)(count - i < LANES ? (1u << (count - i)) - 1 : 0xff);
-        __m512i value = _mm512_maskz_loadu_epi64(there, values + i), low;
-        negative |= (uint64_t)_mm512_movepi64_mask(value) << i;
+    for (uint32_t row = 0; row < count; row += LANES) {
+        __m512i value = _mm512_maskz_loadu_epi64(there(count, row), values + row), low;
+        negative |= (uint64_t)_mm512_movepi64_mask(value) << row;
         value = _mm512_abs_epi64(value);
         __mmask8 large = _mm512_cmpge_epu64_mask(value, each(INT64_C(10000000000000000)));
-        others |= (uint64_t)large << i;
-        value = _mm512_maskz_mov_epi64((__mmask8)~large, value);
-        __m512i high = eight_off(value, &low);
-        put_digits(high, low, &digits, i);
+        others |= (uint64_t)large << row;
+        _mm512_store_si512(steps.high + row, eight_off(_mm512_maskz_mov_epi64((__mmask8)~large, value), &low));
+        _mm512_store_si512(steps.low + row, low);
     }
+    for (uint32_t row = 0; row < count; row += LANES)
+        put_digits(&steps, row);
     for (uint32_t i = 0; i < count; i++) {
         size_t minus = negative >> i & 1;
-        uint32_t first = (uint32_t)__builtin_ctz(digits.others[i] | 1u << 15);
-        __m128i rest = _mm_loadu_si128((const __m128i *)(const void *)digits.rest[i]);
+        uint32_t first = (uint32_t)__builtin_ctz(steps.others[i] | 1u << 15);
+        __m128i rest = _mm_load_si128((const __m128i *)(const void *)steps.rest[i]);
         __m128i from = _mm_loadu_si128((const __m128i *)(const void *)(shift_left + first));
         cells->texts[i][0] = '-';
         _mm_storeu_si128((__m128i *)(void *)(cells->texts[i] + minus), _mm_shuffle_epi8(rest, from));
