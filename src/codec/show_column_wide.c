@@ -159,7 +159,7 @@ static inline __mmask8 scale(__m512i bits, struct steps *steps, uint32_t row)
 /* The shortest decimal, of 17 digits. Returns for which there is none, or none that can be told so. */
 static inline __mmask8 shorten(struct steps *steps, uint32_t row)
 {
-    const __m512i ten = each(INT64_C(10) << 60);
+    const __m512i ten = each((int64_t)(UINT64_C(10) << 60));
     __m512i whole = _mm512_load_si512(steps->whole + row), behind = _mm512_load_si512(steps->behind + row);
     __m512i half = _mm512_load_si512(steps->half + row), digit = last_digit(whole);
     __m512i over = _mm512_or_si512(_mm512_slli_epi64(digit, 60), _mm512_srli_epi64(behind, 4));
