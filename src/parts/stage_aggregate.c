@@ -231,7 +231,9 @@ static int bind_windows(struct aggregate *aggregate, struct weir_env *env)
         .values = aggregate->statistics >= 1u << DISTINCT,
         .distinct = aggregate->statistics < 1u << QUANTILE,
         .most_values = (uint32_t)aggregate->max_values,
+        .quantiles = aggregate->quantile_count,
     };
+    memcpy(options.ranks, aggregate->quantiles, sizeof options.ranks);
     options.most_open = windows_most_open(&options, env->watermark_delay);
     if (!options.most_open)
         return weir_fail_at(env->error, -EINVAL, env->mark,
@@ -402,24 +404,20 @@ static uint64_t position_of(const struct aggregate *aggregate, const struct wind
     return end / every << bits | (pane->position < most ? pane->position : most);
 }
 
-/* What is asked for, of one field in a window. The values of the window are used up. */
-static void work_out(const struct aggregate *aggregate, const struct window_pane *pane, uint32_t field, double *results)
+/* What is asked for, of one field in a window. */
+static void work_out(const struct aggregate *aggregate, size_t which, uint32_t field, double *results)
 {
     const struct windows *windows = &aggregate->windows;
+    const struct window_pane *pane = windows_closed(windows, which);
     for (uint32_t s = 0; s < aggregate->order_count; s++)
         if (aggregate->order[s] < AGGREGATE_STATISTICS)
             results[aggregate->order[s]] = aggregate_result(&pane->cells[field], aggregate->order[s],
                                                             (uint32_t)aggregate->ddof);
     if (windows->options.trends)
         results[AGGREGATE_SLOPE] = aggregate_slope(windows_trend(windows, pane, field));
-    if (!windows->options.values)
-        return;
-    struct window_values *values = windows_values(windows, pane, field);
-    quantile_sort(values->values, values->count);
-    for (uint32_t q = 0; q < aggregate->quantile_count; q++)
-        results[QUANTILE + q] = quantile_at(values->values, values->count, aggregate->quantiles[q]);
-    values->count = quantile_distinct(values->values, values->count);
-    results[DISTINCT] = values->count;
+    if (windows->options.values) /* distinct, then the quantiles */
+        memcpy(&results[DISTINCT], windows_results(windows, which, field),
+               (1 + aggregate->quantile_count) * sizeof *results);
 }
 
 static void write_row(const struct aggregate *aggregate, struct weir_batch *batch, uint32_t row, size_t which)
@@ -435,7 +433,7 @@ static void write_row(const struct aggregate *aggregate, struct weir_batch *batc
         ((int64_t *)weir_batch_column_data(batch, column))[row] = pane->records;
     for (uint32_t f = 0; f < aggregate->fields.count; f++) {
         double results[STATISTICS];
-        work_out(aggregate, pane, f, results);
+        work_out(aggregate, which, f, results);
         for (uint32_t s = 0; s < aggregate->order_count; s++, column++) {
             void *data = weir_batch_column_data(batch, column);
             if (is_count(aggregate->order[s]))
@@ -493,7 +491,7 @@ static int aggregate_on_watermark(void *self, struct weir_env *env, int64_t time
     aggregate->out_next += rows;
     bool more = aggregate->out_next < windows->out_count || windows->until < INT64_MAX;
     if (aggregate->out_next == windows->out_count) {
-        windows_forget_closed(windows, env);
+        windows_forget_closed(windows);
         aggregate->out_next = 0;
     }
     if (error < 0)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "parts/windows_together.h"
 
 enum { CAPACITY_MOST = 1 << 24 }; /* panes of a key, when others hold event time back */
 
@@ -34,7 +35,11 @@ void windows_init(struct windows *windows, const struct windows_options *options
     windows->pane_size = windows->values_at + options->values * options->fields * sizeof(struct window_values);
     windows->state_size = sizeof(struct window_state) + options->key_values * sizeof(uint64_t) +
                           options->most_open * windows->pane_size;
-    windows->closed_size = windows->pane_size + options->key_values * sizeof(uint64_t);
+    windows->results_at = windows->pane_size + options->key_values * sizeof(uint64_t);
+    windows->closed_size = windows->results_at +
+                           options->values * options->fields * (1 + options->quantiles) * sizeof(double);
+    windows->shares = options->values && !options->distinct && !options->gap && options->window > options->every;
+    windows->slices = windows->shares && options->window % options->every ? 2 : 1;
 }
 
 static uint32_t capacity_of(const struct windows *windows, const struct window_state *state)
@@ -122,15 +127,15 @@ void windows_free(struct windows *windows, struct weir_env *env)
         struct window_pane *pane = marked_pane(windows, &windows->heap[i]);
         if (pane)
             free_values(windows, env, pane);
+        window_slices_free(&windows->heap[i].state->slices, env, windows->options.fields);
     }
+    windows_free_scratch(windows, env);
     for (size_t i = 0; i < windows->grown_count; i++) {
         weir_state_give(env, windows->grown[i]->capacity * windows->pane_size);
         memory_free(windows->grown[i]->more);
         windows->grown[i]->more = NULL;
     }
     memory_free(windows->grown);
-    for (size_t i = 0; i < windows->closed_count; i++)
-        free_values(windows, env, (struct window_pane *)(void *)(windows->closed + i * windows->closed_size));
     memory_free(windows->heap);
     memory_free(windows->closed);
     memory_free(windows->order);
@@ -280,10 +285,14 @@ static int reserve_closed(struct windows *windows, size_t more)
     return reserve(&windows->closed, &windows->closed_capacity, windows->closed_count + more, windows->closed_size);
 }
 
-/* There is room. What the pane has of values is the row's now. */
-static void close_pane(struct windows *windows, struct window_state *state, struct window_pane *pane)
+/* There is room for the row. */
+static void close_pane(struct windows *windows, struct weir_env *env, struct window_state *state,
+                       struct window_pane *pane)
 {
     char *row = windows->closed + windows->closed_count++ * windows->closed_size;
+    if (windows->options.values)
+        windows_work_out(windows, state, pane, (double *)(void *)(row + windows->results_at));
+    free_values(windows, env, pane);
     memcpy(row, pane, windows->pane_size);
     memcpy(row + windows->pane_size, state->values, windows->options.key_values * sizeof(uint64_t));
     pane->serial = 0;
@@ -291,7 +300,7 @@ static void close_pane(struct windows *windows, struct window_state *state, stru
 }
 
 /* Window by window from the earliest on; false: there are more in between than there are panes. */
-static bool close_in_turn(struct windows *windows, struct window_state *state, int64_t watermark)
+static bool close_in_turn(struct windows *windows, struct weir_env *env, struct window_state *state, int64_t watermark)
 {
     const struct windows_options *options = &windows->options;
     if (options->gap)
@@ -305,7 +314,7 @@ static bool close_in_turn(struct windows *windows, struct window_state *state, i
     for (int64_t number = first; number < until; number++) {
         struct window_pane *pane = find_window(windows, state, number);
         if (pane)
-            close_pane(windows, state, pane);
+            close_pane(windows, env, state, pane);
     }
     state->earliest = until * options->every + options->offset + options->window;
     return true;
@@ -317,18 +326,19 @@ static int close_past(struct windows *windows, struct weir_env *env, struct wind
     int64_t earliest = INT64_MAX;
     if (reserve_closed(windows, state->open) < 0)
         return -ENOMEM;
-    bool done = close_in_turn(windows, state, watermark);
+    bool done = close_in_turn(windows, env, state, watermark);
     for (uint32_t slot = 0, left = done ? 0 : state->open; left; slot++) {
         struct window_pane *pane = pane_at(windows, state, slot);
         if (!pane->serial)
             continue;
         left--;
         if (is_past(windows, pane->end, watermark))
-            close_pane(windows, state, pane);
+            close_pane(windows, env, state, pane);
         else
             earliest = pane->end < earliest ? pane->end : earliest;
     }
     state->earliest = done ? state->earliest : earliest;
+    windows_drop_slices(windows, env, state, state->open ? state->earliest - windows->options.window : 0);
     settle(windows, env, state);
     return 0;
 }
@@ -349,7 +359,8 @@ int windows_close(struct windows *windows, struct weir_env *env, int64_t waterma
         if (!pane)
             continue;
         if (is_past(windows, pane->end, watermark) && pane->end == mark.end) {
-            close_pane(windows, mark.state, pane);
+            close_pane(windows, env, mark.state, pane);
+            windows_drop_slices(windows, env, mark.state, pane->start + windows->options.every); /* its earliest went */
             settle(windows, env, mark.state);
             end = mark.end;
             count++;
@@ -359,6 +370,8 @@ int windows_close(struct windows *windows, struct weir_env *env, int64_t waterma
         if (push_mark(windows, mark) < 0)
             return -ENOMEM;
     }
+    if (!windows->heap_count)
+        windows_free_scratch(windows, env);
     return 0;
 }
 
@@ -374,6 +387,7 @@ static void open_pane(struct windows *windows, struct window_state *state, struc
     pane->serial = ++windows->serial;
     pane->position = UINT64_MAX;
     pane->produced = INT64_MIN;
+    pane->own = !windows->shares || windows_have_values(windows, state, pane); /* it begins with none */
     state->earliest = !state->open || end < state->earliest ? end : state->earliest;
     state->open++;
 }
@@ -384,7 +398,7 @@ static int make_room(const struct windows *windows, struct weir_env *env, struct
 {
     static const int verdicts[] = {WINDOWS_TAKEN, WINDOWS_OVER_MOST, WINDOWS_NO_MEMORY};
     const struct windows_options *options = &windows->options;
-    for (uint32_t f = 0; options->values && f < options->fields; f++) {
+    for (uint32_t f = 0; options->values && pane->own && f < options->fields; f++) {
         struct window_values *values = windows_values(windows, pane, f);
         const double value = record->values[f];
         uint64_t more = !isnan(value) && !(options->distinct && window_values_known(values, value));
@@ -437,14 +451,16 @@ static void put_record(const struct windows *windows, struct window_pane *pane, 
         aggregate_trend_add(windows_trend(windows, pane, f), &pane->cells[f], record->time, record->values[f]);
     for (uint32_t f = 0; options->values && f < options->fields; f++) {
         struct window_values *values = windows_values(windows, pane, f);
-        if (!(options->distinct && window_values_known(values, record->values[f])))
+        if (!pane->own)
+            values->count += !isnan(record->values[f]);
+        else if (!(options->distinct && window_values_known(values, record->values[f])))
             window_values_add(values, record->values[f]);
     }
 }
 
 /* Into a window that the time lies in. A verdict, or -ENOMEM. */
 static int add_to_window(struct windows *windows, struct weir_env *env, struct window_state *state, int64_t number,
-                         const struct windows_record *record)
+                         const struct windows_record *record, bool *ret_shared)
 {
     const struct windows_options *options = &windows->options;
     struct window_pane *pane = find_window(windows, state, number);
@@ -456,9 +472,33 @@ static int add_to_window(struct windows *windows, struct weir_env *env, struct w
         open_pane(windows, state, pane, start, start + options->window);
     }
     int verdict = let_in(windows, env, state, pane, NULL, record);
-    if (verdict == WINDOWS_TAKEN)
+    if (verdict == WINDOWS_TAKEN) {
         put_record(windows, pane, record);
+        *ret_shared |= !pane->own;
+    }
     return verdict;
+}
+
+/* Room for a record's values where windows keep them together, from window `number` down. A verdict. */
+static int share_values(struct windows *windows, struct weir_env *env, struct window_state *state, int64_t number,
+                        const struct windows_record *record)
+{
+    const struct windows_options *options = &windows->options;
+    const int64_t slice = windows_slice(windows, number, record->time);
+    if (!windows_reserve_scratch(windows, env, 1) ||
+        !window_slices_reserve(&state->slices, env, options->fields, slice, record->values))
+        return WINDOWS_NO_MEMORY;
+    const uint64_t all = state->slices.records + 1; /* no window has more */
+    if (all <= options->most_values && windows_reserve_scratch(windows, env, (uint32_t)all))
+        return WINDOWS_TAKEN;
+    for (;; number--) {
+        const int64_t end = number * options->every + options->offset + options->window;
+        if (end <= record->time || is_past(windows, end, record->watermark))
+            return WINDOWS_TAKEN;
+        struct window_pane *pane = find_window(windows, state, number);
+        if (pane && !pane->own && !windows_room_together(windows, env, state, pane, record))
+            return WINDOWS_NO_MEMORY;
+    }
 }
 
 /* All windows that the time lies in, the newest first. */
@@ -466,23 +506,33 @@ static int add_to_windows(struct windows *windows, struct weir_env *env, struct 
                           const struct windows_record *record)
 {
     const struct windows_options *options = &windows->options;
-    int64_t number = floor_divide(record->time - options->offset, options->every);
+    const int64_t newest = floor_divide(record->time - options->offset, options->every);
+    const int64_t newest_end = newest * options->every + options->offset + options->window;
     uint64_t taken = 0, missing = 0;
+    bool shared = false;
     int verdict = WINDOWS_LATE;
-    for (;; number--) {
+    if (is_past(windows, newest_end, record->watermark))
+        return WINDOWS_LATE;
+    int room = windows->shares ? share_values(windows, env, state, newest, record) : WINDOWS_TAKEN;
+    for (int64_t number = newest; room == WINDOWS_TAKEN; number--) {
         int64_t end = number * options->every + options->offset + options->window;
         if (end <= record->time || is_past(windows, end, record->watermark))
             break;
-        int here = add_to_window(windows, env, state, number, record);
+        int here = add_to_window(windows, env, state, number, record, &shared);
         if (here < 0)
             return here;
         taken += here == WINDOWS_TAKEN;
         missing += here != WINDOWS_TAKEN;
         verdict = here == WINDOWS_TAKEN || verdict == WINDOWS_LATE ? here : verdict;
     }
+    if (shared)
+        window_slices_add(&state->slices, options->fields, windows_slice(windows, newest, record->time),
+                          record->values);
+    if (!state->open)
+        window_slices_free(&state->slices, env, options->fields);
     if (taken)
         windows->missing += missing;
-    return taken ? WINDOWS_TAKEN : verdict;
+    return taken ? WINDOWS_TAKEN : room != WINDOWS_TAKEN ? room : verdict;
 }
 
 /* There is room. */
@@ -623,15 +673,13 @@ int windows_sort(struct windows *windows)
 }
 
 /* What was put aside since they were sorted stays. */
-void windows_forget_closed(struct windows *windows, struct weir_env *env)
+void windows_forget_closed(struct windows *windows)
 {
     size_t kept = 0;
     for (size_t i = 0; i < windows->closed_count; i++) {
-        struct window_pane *pane = (struct window_pane *)(void *)(windows->closed + i * windows->closed_size);
-        if (i < windows->sorted_count && pane->end <= windows->until) {
-            free_values(windows, env, pane);
+        const struct window_pane *pane = (const void *)row_at(windows, i);
+        if (i < windows->sorted_count && pane->end <= windows->until)
             continue;
-        }
         if (kept != i)
             memcpy(windows->closed + kept * windows->closed_size, row_at(windows, i), windows->closed_size);
         kept++;

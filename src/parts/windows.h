@@ -10,7 +10,7 @@
  *
  *     pane: | bounds, count | cell of each field | trend of each field | values of each field |   what is asked for
  *
- *     closed: | pane, values of the key | … |     on their way out, in the order that windows_sort makes
+ *     closed: | pane, values of the key, quantiles | … |     on their way out, in the order that windows_sort makes
  *
  * A window is closed when event time (the watermark) has come to its end and `lateness` more. Which windows a record
  * still finds open is decided by the watermark that comes with the record, not by when windows_close was called: so the
@@ -24,6 +24,10 @@
  * it stay open: then a key has more panes, as many as there is memory for. The slot of a window is then what its
  * number is hashed to, or one of the next `reach` where that is taken.
  *
+ * Windows that overlap keep their values together (parts/window_slices.h); a pane only knows how many are its own. One
+ * that is not to have all that the others have, as it is full, takes a copy and keeps its own from then on. Quantiles
+ * are worked out when a window closes, and then its values are not kept any longer.
+ *
  * Where values are kept there is a limit to those of a window. A record that there is no room for does not go into it;
  * one that would make one session of two whose values are too many together is in neither.
  *
@@ -36,6 +40,8 @@
 #include <stdint.h>
 
 #include "data/kernel_aggregate.h"
+#include "data/kernel_quantile.h"
+#include "parts/window_slices.h"
 #include "parts/window_values.h"
 
 enum {
@@ -53,6 +59,8 @@ struct windows_options {
     bool trends;                   /* slopes are asked for */
     bool values, distinct;         /* values are kept; distinct: only different ones matter */
     uint32_t most_values;          /* of a field in a window */
+    uint32_t quantiles;            /* are asked for, of these ranks */
+    double ranks[QUANTILES_MOST];
 };
 
 struct window_pane {
@@ -61,6 +69,7 @@ struct window_pane {
     uint64_t position;  /* of the first of its records */
     int64_t produced;   /* of the newest */
     int64_t records;
+    bool own; /* its values are with it, rather than with those of windows that overlap it: there only the count is */
     struct aggregate_cell cells[]; /* fields; see windows_trend and windows_values for what is behind them */
 };
 
@@ -73,6 +82,7 @@ struct window_state { /* of a key; begins as zeroes */
     uint32_t place;    /* among those that have more */
     char *more;        /* owned by struct windows */
     bool begun;        /* key_values are set */
+    struct window_slices slices;
     uint64_t values[]; /* key_values, then the panes */
 };
 
@@ -81,9 +91,14 @@ struct window_mark; /* an entry of the heap */
 struct windows {
     struct windows_options options;
     size_t trends_at, values_at, pane_size, state_size; /* trends_at, values_at: in a pane */
+    size_t results_at;                                  /* in a closed row */
+    bool shares;                                        /* windows that overlap keep their values together */
+    int64_t slices;                                     /* of `every`: 1 or 2 */
+    double *scratch;                                    /* room for those of the window that has most */
+    uint32_t scratch_capacity;
     struct window_mark *heap;
     size_t heap_count, heap_capacity;
-    char *closed; /* rows of closed_size bytes: a pane, then the values of its key */
+    char *closed; /* rows of closed_size bytes: a pane, then the values of its key, then what its values came to */
     size_t closed_count, closed_capacity, closed_size;
     size_t *order; /* of the rows, by windows_sort */
     size_t order_capacity, sorted_count;
@@ -139,6 +154,12 @@ static inline const uint64_t *windows_closed_values(const struct windows *window
 {
     return (const uint64_t *)(const void *)((const char *)windows_closed(windows, i) + windows->pane_size);
 }
+/* What the values of a field came to: how many different ones there were, then the quantiles. */
+static inline const double *windows_results(const struct windows *windows, size_t i, uint32_t field)
+{
+    const char *row = (const char *)windows_closed(windows, i) + windows->results_at;
+    return (const double *)(const void *)row + field * (1 + windows->options.quantiles);
+}
 /* Beside cells[field] of a pane, where they are asked for. */
 static inline struct aggregate_trend *windows_trend(const struct windows *windows, const struct window_pane *pane,
                                                     uint32_t field)
@@ -150,5 +171,5 @@ static inline struct window_values *windows_values(const struct windows *windows
 {
     return (struct window_values *)(void *)((char *)pane + windows->values_at) + field;
 }
-void windows_forget_closed(struct windows *windows, struct weir_env *env); /* those that were to go out have */
+void windows_forget_closed(struct windows *windows); /* those that were to go out have */
 #endif
