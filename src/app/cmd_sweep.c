@@ -4,16 +4,15 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "app/files.h"
+#include "app/signals.h"
 #include "app/sweep_arguments.h"
 #include "base/clock.h"
 #include "base/units.h"
@@ -30,8 +29,8 @@ struct sweeping {
     struct load_progress progress;
     pthread_t thread;
     _Atomic bool stop;
-    int stop_fd, over_fd, signals;
-    sigset_t before;
+    int stop_fd, over_fd;
+    struct signals_wait signals;
     /* What is drawn while it runs: made by the sweep's thread, shown by the main one. */
     bool live;
     pthread_mutex_t lock;
@@ -154,9 +153,8 @@ static void draw(struct sweeping *sweeping)
 
 static void stop_sweep(struct sweeping *sweeping)
 {
-    struct signalfd_siginfo taken;
     uint64_t one = 1;
-    if (read(sweeping->signals, &taken, sizeof taken) != (ssize_t)sizeof taken)
+    if (!signals_wait_take(&sweeping->signals))
         return;
     atomic_store(&sweeping->stop, true);
     if (write(sweeping->stop_fd, &one, sizeof one) < 0)
@@ -166,7 +164,7 @@ static void stop_sweep(struct sweeping *sweeping)
 static void wait_for_end(struct sweeping *sweeping)
 {
     struct pollfd descriptors[2] = {{.fd = sweeping->over_fd, .events = POLLIN},
-                                    {.fd = sweeping->signals, .events = POLLIN}};
+                                    {.fd = sweeping->signals.descriptor, .events = POLLIN}};
     while (descriptors[0].revents == 0) {
         if (sweeping->live)
             draw(sweeping);
@@ -203,15 +201,12 @@ static int raise_descriptor_limit(const struct sweep_arguments *arguments)
 
 static int start(struct sweeping *sweeping)
 {
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, &sweeping->before);
+    int error = signals_wait_open(&sweeping->signals);
     sweeping->stop_fd = eventfd(0, EFD_CLOEXEC);
     sweeping->over_fd = eventfd(0, EFD_CLOEXEC);
-    sweeping->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (sweeping->stop_fd < 0 || sweeping->over_fd < 0 || sweeping->signals < 0)
+    if (error < 0)
+        return error;
+    if (sweeping->stop_fd < 0 || sweeping->over_fd < 0)
         return -errno;
     sweeping->started = sweeping->run_started = clock_monotonic();
     return -pthread_create(&sweeping->thread, NULL, run_sweep, sweeping);
@@ -219,12 +214,11 @@ static int start(struct sweeping *sweeping)
 
 static void end(struct sweeping *sweeping)
 {
-    const int descriptors[] = {sweeping->stop_fd, sweeping->over_fd, sweeping->signals};
-    for (int i = 0; i < 3; i++) {
-        if (descriptors[i] >= 0)
-            close(descriptors[i]);
-    }
-    pthread_sigmask(SIG_SETMASK, &sweeping->before, NULL);
+    if (sweeping->stop_fd >= 0)
+        close(sweeping->stop_fd);
+    if (sweeping->over_fd >= 0)
+        close(sweeping->over_fd);
+    signals_wait_close(&sweeping->signals);
     buffer_free(&sweeping->table);
 }
 

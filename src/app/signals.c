@@ -51,18 +51,60 @@ char *signals_tell(int number, int64_t limit_ns, char *out, size_t size)
     return out;
 }
 
-static void answer(struct signals *signals, int number)
+int signals_wait_open(struct signals_wait *wait)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    *wait = (struct signals_wait){.descriptor = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+    if (wait->descriptor < 0)
+        return -errno;
+    int error = -pthread_sigmask(SIG_BLOCK, &set, &wait->before);
+    if (error < 0) {
+        close(wait->descriptor);
+        wait->descriptor = -1;
+    }
+    return error;
+}
+
+int signals_wait_take(struct signals_wait *wait)
+{
+    struct signalfd_siginfo info;
+    if (read(wait->descriptor, &info, sizeof info) != (ssize_t)sizeof info)
+        return 0;
+    return signals_counts(&wait->count, (int)info.ssi_signo, clock_monotonic()) ? (int)info.ssi_signo : 0;
+}
+
+void signals_wait_close(struct signals_wait *wait)
+{
+    if (wait->descriptor < 0)
+        return;
+    /* One of each may wait. What is another request does what it would have done without us. */
+    signals_settle(&wait->count);
+    for (int i = 0; i < 2 && wait->count.requests > 0; i++) {
+        int number = signals_wait_take(wait);
+        if (number)
+            raise(number);
+    }
+    close(wait->descriptor);
+    wait->descriptor = -1;
+    pthread_sigmask(SIG_SETMASK, &wait->before, NULL);
+}
+
+static void answer(struct signals *signals)
 {
     char line[160];
     struct pipeline *pipeline = atomic_load(&signals->pipeline);
     if (!pipeline) {
         _exit(APP_INTERRUPTED);
     }
-    if (!signals_counts(&signals->count, number, clock_monotonic())) {
+    int number = signals_wait_take(&signals->wait), requests = signals->wait.count.requests;
+    if (!number) {
         return;
     }
-    if (signals->count.requests > 1) {
-        atomic_store(&signals->received, signals->count.requests);
+    if (requests > 1) {
+        atomic_store(&signals->received, requests);
         pipeline_abort(pipeline);
         return;
     }
@@ -77,7 +119,8 @@ static void answer(struct signals *signals, int number)
 static void *listen_to_signals(void *argument)
 {
     struct signals *signals = argument;
-    struct pollfd descriptors[2] = {{.fd = signals->wanted, .events = POLLIN}, {.fd = signals->over, .events = POLLIN}};
+    struct pollfd descriptors[2] = {{.fd = signals->wait.descriptor, .events = POLLIN},
+                                    {.fd = signals->over, .events = POLLIN}};
     for (;;) {
         if (poll(descriptors, 2, -1) < 0 && errno != EINTR) {
             return NULL;
@@ -85,18 +128,17 @@ static void *listen_to_signals(void *argument)
         if (descriptors[1].revents) {
             return NULL;
         }
-        struct signalfd_siginfo info;
-        if (descriptors[0].revents && read(signals->wanted, &info, sizeof info) == (ssize_t)sizeof info) {
-            answer(signals, (int)info.ssi_signo);
+        if (descriptors[0].revents) {
+            answer(signals);
         }
     }
 }
 
-static int start_thread(struct signals *signals, const sigset_t *set)
+static int start_thread(struct signals *signals)
 {
-    signals->wanted = signalfd(-1, set, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (signals->wanted < 0) {
-        return -errno;
+    int error = signals_wait_open(&signals->wait);
+    if (error < 0) {
+        return error;
     }
     signals->over = eventfd(0, EFD_CLOEXEC);
     if (signals->over < 0) {
@@ -107,31 +149,21 @@ static int start_thread(struct signals *signals, const sigset_t *set)
 
 static void close_descriptors(struct signals *signals)
 {
-    if (signals->wanted >= 0) {
-        close(signals->wanted);
-    }
     if (signals->over >= 0) {
         close(signals->over);
     }
-    signals->wanted = signals->over = -1;
+    signals->over = -1;
+    signals_wait_close(&signals->wait);
 }
 
 int signals_start(struct signals *signals, struct status *status)
 {
-    sigset_t set;
     *signals = (struct signals){.drain_ns = signals->drain_ns, .drain_terminated_ns = signals->drain_terminated_ns};
     signals->status = status;
-    signals->wanted = signals->over = -1;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGTERM);
-    int error = -pthread_sigmask(SIG_BLOCK, &set, &signals->before);
-    if (error == 0) {
-        error = start_thread(signals, &set);
-    }
+    signals->wait.descriptor = signals->over = -1;
+    int error = start_thread(signals);
     if (error < 0) {
         close_descriptors(signals);
-        pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
         return error;
     }
     signals->running = true;
@@ -153,7 +185,5 @@ void signals_end(struct signals *signals)
         pthread_join(signals->thread, NULL);
     }
     close_descriptors(signals);
-    signals_settle(&signals->count);
-    pthread_sigmask(SIG_SETMASK, &signals->before, NULL);
     signals->running = false;
 }

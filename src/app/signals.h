@@ -37,15 +37,28 @@ void signals_settle(const struct signals_count *count);
  */
 char *signals_tell(int number, int64_t limit_ns, char *out, size_t size);
 
+/* Both signals as a descriptor, for commands that wait for it themselves. */
+struct signals_wait {
+    int descriptor; /* readable when one came; -1: none */
+    sigset_t before;
+    struct signals_count count;
+};
+/* Blocks the signals in this thread and those it starts from now on. Negative errno: nothing was changed. */
+int signals_wait_open(struct signals_wait *wait);
+/* Takes one that came: its number, or 0 when none did, or it was the same request as the first. */
+int signals_wait_take(struct signals_wait *wait);
+/* Signals do again what they did before, but for a SIGTERM that was answered (signals_settle), and for those that have
+ * come as the same request as the first. */
+void signals_wait_close(struct signals_wait *wait);
+
 struct signals {
     pthread_t thread;
     bool running;
-    int wanted, over; /* descriptors: signals; the end */
-    sigset_t before;
+    struct signals_wait wait; /* the thread's */
+    int over;                 /* descriptor: the end */
     struct status *status;
     _Atomic(struct pipeline *) pipeline;
     int64_t drain_ns, drain_terminated_ns; /* to tell, and set by the owner: limits of draining; 0: none */
-    struct signals_count count;            /* of the thread's */
     _Atomic int received;                  /* requests */
     _Atomic bool terminated;               /* the first was SIGTERM: nobody may be there to send a second one */
 };

@@ -73,6 +73,52 @@ static void sent_late(void **state)
     assert_true(signal(SIGINT, SIG_DFL) == SIG_DFL);
 }
 
+/* As the process gets them: a command that has answered one is not ended by what comes with it. */
+static void taken(void **state)
+{
+    (void)state;
+    struct signals_wait wait;
+    sigset_t before, after;
+    pthread_sigmask(SIG_SETMASK, NULL, &before);
+    assert_int_equal(signals_wait_open(&wait), 0);
+    assert_int_equal(signals_wait_take(&wait), 0);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(signals_wait_take(&wait), SIGTERM);
+    assert_int_equal(raise(SIGTERM), 0); /* to the group */
+    assert_int_equal(signals_wait_take(&wait), 0);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(raise(SIGTERM), 0);
+    signals_wait_close(&wait); /* is survived */
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_true(signal(SIGTERM, SIG_DFL) == SIG_IGN);
+    pthread_sigmask(SIG_SETMASK, NULL, &after);
+    assert_int_equal(sigismember(&after, SIGTERM), sigismember(&before, SIGTERM));
+    signals_wait_close(&wait); /* does nothing */
+}
+
+static volatile sig_atomic_t interrupted;
+static void note_interrupt(int number)
+{
+    interrupted = number;
+}
+
+/* A second Ctrl-C that nobody has taken does what it does anywhere. */
+static void not_swallowed(void **state)
+{
+    (void)state;
+    struct signals_wait wait;
+    assert_int_equal(signals_wait_open(&wait), 0);
+    assert_int_equal(raise(SIGTERM), 0);
+    assert_int_equal(signals_wait_take(&wait), SIGTERM);
+    wait.count.first_ns -= CLOCK_SECOND;
+    assert_int_equal(raise(SIGINT), 0);
+    assert_true(signal(SIGINT, note_interrupt) == SIG_DFL);
+    signals_wait_close(&wait);
+    assert_int_equal(interrupted, SIGINT);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
+}
+
 static void what_is_told(void **state)
 {
     (void)state;
@@ -89,10 +135,8 @@ static void what_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sent_twice),
-        cmocka_unit_test(meant_twice),
-        cmocka_unit_test(sent_late),
-        cmocka_unit_test(what_is_told),
+        cmocka_unit_test(sent_twice), cmocka_unit_test(meant_twice),   cmocka_unit_test(sent_late),
+        cmocka_unit_test(taken),      cmocka_unit_test(not_swallowed), cmocka_unit_test(what_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

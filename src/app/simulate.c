@@ -3,11 +3,9 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "async/loop.h"
@@ -107,11 +105,9 @@ static int wait_for_end(struct weir_context *context, void *argument)
 {
     struct simulation *simulation = argument;
     int64_t deadline = simulation->duration_ns ? weir_now(context) + simulation->duration_ns : WEIR_NEVER;
-    int error = weir_wait_fd(context, simulation->signals, POLLIN, deadline);
-    struct signalfd_siginfo taken;
-    /* Taken, so that it does not end the process once signals are let through again. */
-    if (error == 0 && read(simulation->signals, &taken, sizeof taken) < 0)
-        error = -errno;
+    int error = weir_wait_fd(context, simulation->signals.descriptor, POLLIN, deadline);
+    if (error == 0)
+        (void)signals_wait_take(&simulation->signals); /* it must not end the process later */
     return error == -ETIMEDOUT ? 0 : error;
 }
 
@@ -163,17 +159,11 @@ static int run_loop(struct simulation *simulation)
 
 int simulation_run(struct simulation *simulation)
 {
-    sigset_t signals, before;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    pthread_sigmask(SIG_BLOCK, &signals, &before);
+    int error = signals_wait_open(&simulation->signals);
     raise_descriptor_limit();
-    simulation->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-    int error = simulation->signals < 0 ? -errno : run_loop(simulation);
-    if (simulation->signals >= 0)
-        close(simulation->signals);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0)
+        error = run_loop(simulation);
+    signals_wait_close(&simulation->signals);
     int status = APP_OK;
     if (simulation->error.code)
         status = app_report(&simulation->error);

@@ -4,6 +4,7 @@
 #define APP_SIMULATE_H
 
 #include "app/app.h"
+#include "app/signals.h"
 #include "sim/settings.h"
 
 struct simulation;
@@ -29,7 +30,7 @@ struct simulation {
     struct settings_script *script; /* as read from there */
     /* private */
     struct weir_error error;
-    int signals;
+    struct signals_wait signals;
 };
 
 /* "host:port", "port" or "[::1]:port"; 0, or -EINVAL after a message. */

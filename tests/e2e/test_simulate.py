@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import time
 import urllib.error
 import urllib.request
 
@@ -30,8 +31,10 @@ class Peer:
         with urllib.request.urlopen(f"http://{host}:{self.port}{path}", data=data, timeout=20 * SLOWNESS) as reply:
             return reply.read().decode()
 
-    def end(self):
-        self.process.send_signal(signal.SIGINT)
+    def end(self, *signals):
+        for number in signals or [signal.SIGINT]:
+            self.process.send_signal(number)
+            time.sleep(0.001)
         words = self.process.communicate(timeout=20 * SLOWNESS)[1]
         return self.process.returncode, words
 
@@ -66,6 +69,12 @@ def test_fleet_formats(peer):
     assert json.loads(fleet.get("/stats"))["answered"] == 5
     status, words = fleet.end()
     assert status == 0 and "answered 5 requests" in words
+
+
+def test_the_signal_of_a_supervisor_ends_it_with_its_words(peer):
+    """timeout(1) sends it to the process and to its group."""
+    status, words = peer("fleet", "--latency", "0ms").end(*[signal.SIGTERM] * 3)
+    assert status == 0 and words, words
 
 
 def test_fleet_answers_together(peer):

@@ -228,12 +228,15 @@ def test_target_dies_in_the_middle(tmp_path):
         assert level["success_ratio"] == 1 and not level["died"]
 
 
-def test_ctrl_c_keeps_what_was_measured(server):
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM] * 3])  # timeout(1) sends it to the group too
+def test_ctrl_c_keeps_what_was_measured(server, signals):
     url = server("--workers", "4", "--service", "5ms")
     args = [str(BINARY), "sweep", url, "-c", "1,2,4", "-d", "600s", "--warmup", "10ms", "--repeats", "1", "--json"]
     with subprocess.Popen(args, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()) as process:
         wait_for_requests(url, 40)
-        process.send_signal(signal.SIGINT)
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.001)
         report = json.loads(process.communicate(timeout=30 * SLOWNESS)[0])
     assert process.returncode == 0 and report["ended"] == "interrupted"
     assert [level["concurrency"] for level in report["levels"]] == [1] and report["levels"][0]["attempts"] > 0
