@@ -330,7 +330,7 @@ def test_a_thousand_embeddings_on_one_thread(weir, tmp_path):
             watcher.join()
             report = outcome.json()
             assert report["records_stored"] == count and facts(report, "call")["answered"] == count
-            threads[most] = statistics.mode(seen)
+            threads[most] = statistics.mode([count for count in seen if count > 1])  # 1: it is still starting
     assert threads[10] == threads[many], threads
 
 
