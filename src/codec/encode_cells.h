@@ -37,6 +37,15 @@ void cell_table_close(struct cell_table *table);
  * and arrays only: it is to be written in another way. */
 uint32_t cell_table_fill(struct cell_table *table, uint32_t first);
 
+/* When the first `count` rows have become what `out` has behind `begin`: room for the others, if they are as long. Else
+ * a buffer that doubles copies what it has, time and again. */
+static inline void cell_table_expect(const struct cell_table *table, uint32_t count, size_t begin,
+                                     struct weir_buffer *out)
+{
+    if (table->first == 0 && count < table->batch->count)
+        (void)buffer_reserve(out, (out->size - begin) / count * (table->batch->count - count));
+}
+
 static inline uint32_t cell_table_row(const struct cell_table *table, uint32_t i)
 {
     return table->rows ? table->rows[i] : table->first + i;

@@ -129,9 +129,12 @@ int encode_csv(const struct codec_write_options *options, const struct weir_symb
 {
     struct cell_table table;
     int error = cell_table_open(&table, CELL_CSV, options, symbols, batch);
-    for (uint32_t first = 0, count; error == 0 && (count = cell_table_fill(&table, first)) > 0; first += count)
+    const size_t begin = out->size;
+    for (uint32_t first = 0, count; error == 0 && (count = cell_table_fill(&table, first)) > 0; first += count) {
         for (uint32_t i = 0; error == 0 && i < count; i++)
             error = put_row(&table, i, out) && !out->failed ? 0 : -ENOMEM;
+        cell_table_expect(&table, count, begin, out);
+    }
     cell_table_close(&table);
     return error;
 }

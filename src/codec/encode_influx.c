@@ -198,9 +198,12 @@ int encode_influx(const struct codec_write_options *options, const struct weir_s
     int error = cell_table_open(&writer.table, CELL_INFLUX, options, symbols, batch);
     if (error == 0 && !make_names(&writer))
         error = -ENOMEM;
-    for (uint32_t first = 0, count; error == 0 && (count = cell_table_fill(&writer.table, first)) > 0; first += count)
+    const size_t begin = out->size;
+    for (uint32_t first = 0, count; error == 0 && (count = cell_table_fill(&writer.table, first)) > 0; first += count) {
         for (uint32_t i = 0; i < count; i++)
             put_row(&writer, &plan, i, out);
+        cell_table_expect(&writer.table, count, begin, out);
+    }
     buffer_free(&writer.text);
     cell_table_close(&writer.table);
     return error == 0 && !out->failed ? 0 : -ENOMEM;

@@ -197,12 +197,14 @@ int encode_ndjson(const struct codec_write_options *options, const struct weir_s
     struct writer writer = {.out = out};
     int error = cell_table_open(&writer.table, CELL_JSON, options, symbols, batch);
     bool good = error == 0 && make_names(&writer);
+    const size_t begin = out->size;
     for (uint32_t first = 0, count; good && (count = cell_table_fill(&writer.table, first)) > 0; first += count) {
         for (uint32_t i = 0; good && i < count; i++) {
             if (batch->schema->count == 0)
                 buffer_append(out, "{", 1);
             good = put_row(&writer, i);
         }
+        cell_table_expect(&writer.table, count, begin, out);
     }
     buffer_free(&writer.names);
     cell_table_close(&writer.table);
