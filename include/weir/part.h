@@ -152,11 +152,22 @@ struct weir_part {
 struct weir_emitter;
 struct codec_layout;
 
+/* Bytes that a lane reads itself, when it comes to them, so that they are in the caches near it. */
+struct weir_unread {
+    /* Reads `size` bytes from `offset` on. Any thread, several at a time; they are at hand, so it hardly waits. Returns
+     * how many there were (fewer: the file has been cut since), or a negative errno. */
+    int64_t (*read)(struct weir_unread *unread, uint64_t offset, char *data, size_t size);
+    void (*release)(struct weir_unread *unread); /* of one reference: each block has one. Any thread */
+};
+
 /* A piece of a byte stream that holds whole records; a lane decodes it. */
 struct weir_block {
     struct weir_memory *memory; /* owns data; at least 64 readable bytes follow data + size */
     const char *data;
     size_t size;
+    struct weir_unread *unread; /* not NULL: there is no memory yet, and these are size bytes from offset on */
+    uint64_t offset;
+    uint64_t records;            /* unread: that it holds */
     struct codec_layout *layout; /* a reference: how to decode; knows the schema */
     const char *file;            /* name for messages; lives as long as the source */
     uint64_t line;               /* number of the first line in the file, from 1 */

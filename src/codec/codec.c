@@ -116,9 +116,31 @@ struct codec_extent codec_extent(enum codec_format format, const char *data, siz
     return (struct codec_extent){.lines = lines, .records = lines};
 }
 
+bool codec_describes(enum codec_format format, const char *data, size_t size, uint64_t *ret_size, uint64_t *ret_records)
+{
+    struct frame_head head;
+    if (format != CODEC_FRAME || !frame_describes(data, size, &head)) {
+        return false;
+    }
+    *ret_size = head.size;
+    *ret_records = head.rows;
+    return true;
+}
+
 uint64_t codec_block_records(const struct weir_block *block)
 {
-    return codec_extent(block->layout->format, block->data, block->size).records;
+    uint64_t records = block->unread ? block->records
+                                     : codec_extent(block->layout->format, block->data, block->size).records;
+    return block->records_most && block->records_most < records ? block->records_most : records;
+}
+
+void codec_block_release(const struct weir_block *block)
+{
+    weir_memory_release(block->memory);
+    codec_layout_release(block->layout);
+    if (block->unread) {
+        block->unread->release(block->unread);
+    }
 }
 
 void codec_block_trim(struct weir_block *block, uint64_t records)

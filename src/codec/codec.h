@@ -101,14 +101,20 @@ size_t codec_cut_first(enum codec_format format, const struct codec_read_options
 /* Are records lines, of which one without an end within line_max is to be refused? Else they say how long they are. */
 bool codec_is_text(enum codec_format format);
 
+/* Does data begin with what says how long these records are (a frame's header), and how many? Else false. */
+bool codec_describes(enum codec_format format, const char *data, size_t size, uint64_t *ret_size,
+                     uint64_t *ret_records);
+
 /* By how much whole records move on the line (frames: the byte) and the number of the next record. */
 struct codec_extent {
     uint64_t lines, records;
 };
 struct codec_extent codec_extent(enum codec_format format, const char *data, size_t size);
-/* The records (lines) of a block, and the block without those behind the first `records` of them. */
+/* The records (lines) of a block that are wanted, and the block without those behind the first `records` of them. */
 uint64_t codec_block_records(const struct weir_block *block);
 void codec_block_trim(struct weir_block *block, uint64_t records);
+/* Gives back what the block refers to. Any thread. */
+void codec_block_release(const struct weir_block *block);
 /* Takes the records of a text block behind the first `records` off into *rest, which then holds references of its own.
  * False: there are no more, or they cannot be told apart without decoding them (a frame, quotes in CSV). */
 bool codec_block_split(struct weir_block *block, uint64_t records, struct weir_block *rest);

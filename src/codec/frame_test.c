@@ -149,7 +149,7 @@ static struct result read_frames(const char *data, size_t size, size_t step, con
         struct codec_extent extent = codec_extent(CODEC_FRAME, block.data, cut);
         struct weir_batch *batch = NULL;
         uint64_t records = 0;
-        assert_int_equal(codec_block_records(&block), extent.records);
+        assert_int_equal(codec_block_records(&block), most && most < extent.records ? most : extent.records);
         assert_int_equal(decoder_decode(decoder, &block, &batch, &records), 0);
         assert_true(most > 0 || records == extent.records);
         weir_memory_release(memory);

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { STUCK_MOST_S = 10 };  /* without memory for a block although others may still give some back */
 enum { AHEAD_MOST_MS = 50 }; /* how long a lane waits for the pieces of others before it brings more of its own */
@@ -57,12 +58,39 @@ int lane_open(struct lane *lane)
     return lane->decoder ? 0 : -ENOMEM;
 }
 
+/* What could not be read is zeros, which the decoder refuses. -ENOMEM: nothing happened. */
+static int read_block(struct lane *lane, struct weir_block *block)
+{
+    struct weir_memory *memory = pool_memory(lane->machine.pool, block->size);
+    if (!memory)
+        return -ENOMEM;
+    int64_t got = block->unread->read(block->unread, block->offset, memory->data, block->size);
+    if (got < (int64_t)block->size) {
+        struct pipeline *pipeline = lane->machine.pipeline;
+        const char *part = current_source(lane)->node.plan->name;
+        char text[WEIR_ERROR_MAX];
+        snprintf(text, sizeof text, "%s: %zu bytes at byte %llu could not be read: %s; the records in them are refused",
+                 block->file, block->size, (unsigned long long)block->offset,
+                 got < 0 ? strerror((int)-got) : "the file has become shorter meanwhile");
+        pipeline_notice(pipeline, part, "file not readable", text);
+        pipeline_count(pipeline, part, "file not readable", block->file, 1);
+        memset((char *)memory->data + (got < 0 ? 0 : got), 0, block->size - (size_t)(got < 0 ? 0 : got));
+    }
+    block->unread->release(block->unread);
+    block->unread = NULL;
+    block->memory = memory;
+    block->data = memory->data;
+    return 0;
+}
+
 /* The block message becomes a data message. -ENOMEM: nothing happened, try again later. */
 static int decode_block(struct lane *lane, struct turn *turn, struct message *message)
 {
     struct weir_batch *batch = NULL;
     uint64_t records = 0;
-    int error = decoder_decode(lane->decoder, &message->block, &batch, &records);
+    int error = message->block.unread ? read_block(lane, &message->block) : 0;
+    if (error == 0)
+        error = decoder_decode(lane->decoder, &message->block, &batch, &records);
     if (error < 0)
         return error;
     struct receipt *receipt = message->receipt;
@@ -84,8 +112,7 @@ static int decode_block(struct lane *lane, struct turn *turn, struct message *me
         receipt_release(receipt);
     }
     message->receipt = NULL;
-    weir_memory_release(message->block.memory);
-    codec_layout_release(message->block.layout);
+    codec_block_release(&message->block);
     message->kind = MESSAGE_DATA;
     message->batch = batch; /* may be NULL: run_message copes */
     return 0;

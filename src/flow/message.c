@@ -20,8 +20,7 @@ void message_free(struct message *message)
 {
     switch (message->kind) {
     case MESSAGE_BLOCK:
-        weir_memory_release(message->block.memory);
-        codec_layout_release(message->block.layout);
+        codec_block_release(&message->block);
         receipt_release(message->receipt);
         break;
     case MESSAGE_DATA:
@@ -93,14 +92,6 @@ bool turn_has(const struct turn *turn, enum message_kind kind)
     return false;
 }
 
-static uint64_t count_lines(const struct weir_block *block)
-{
-    uint64_t lines = 0;
-    for (size_t i = 0; i < block->size; i++)
-        lines += block->data[i] == '\n';
-    return lines + (block->size && block->data[block->size - 1] != '\n');
-}
-
 uint64_t turn_records(const struct turn *turn)
 {
     uint64_t records = 0;
@@ -108,7 +99,7 @@ uint64_t turn_records(const struct turn *turn)
         if (message->kind == MESSAGE_DATA)
             records += message->batch->count - message->gone;
         if (message->kind == MESSAGE_BLOCK)
-            records += count_lines(&message->block);
+            records += codec_block_records(&message->block);
     }
     return records;
 }
@@ -150,7 +141,7 @@ uint64_t turn_discard_data(struct turn *turn, enum outcome outcome)
         if (message->kind == MESSAGE_DATA) {
             settle_left(message, outcome);
         } else {
-            uint64_t lines = count_lines(&message->block);
+            uint64_t lines = codec_block_records(&message->block);
             (void)receipt_set_records(message->receipt, lines, 0);
             receipt_settle_unseen(message->receipt, lines, outcome);
         }

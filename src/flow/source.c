@@ -359,12 +359,6 @@ static void trim_block(struct source *source, struct weir_block *block)
         codec_block_trim(block, allowed);
 }
 
-static void release_block(const struct weir_block *block)
-{
-    weir_memory_release(block->memory);
-    codec_layout_release(block->layout);
-}
-
 /* Takes the block over. */
 static int emit_block(struct weir_context *context, struct source *source, struct weir_block block)
 {
@@ -375,7 +369,7 @@ static int emit_block(struct weir_context *context, struct source *source, struc
             error = -ECANCELED;
     }
     if (error < 0) {
-        release_block(&block);
+        codec_block_release(&block);
         return error;
     }
     struct turn *turn = begin_turn(source, true);
@@ -387,7 +381,7 @@ static int emit_block(struct weir_context *context, struct source *source, struc
         if (message)
             message->kind = MESSAGE_WATERMARK;
         turn_free(turn);
-        release_block(&block);
+        codec_block_release(&block);
         return out_of_memory(source);
     }
     message->block = block;
@@ -411,7 +405,7 @@ int weir_emit_block(struct weir_context *context, struct weir_emitter *out, cons
     }
     if (error >= 0)
         return emit_block(context, out->source, piece);
-    release_block(&piece);
+    codec_block_release(&piece);
     return error;
 }
 

@@ -110,31 +110,40 @@ static struct weir_memory *share_or_copy(struct file_reader *reader, size_t size
     return weir_memory_reference(reader->memory);
 }
 
-/* Hands on the next `size` bytes: whole records, or the first piece of a line that is too long. */
-static int emit_piece(struct file_reader *reader, size_t size, int64_t produced)
+/* Hands on a block of which only the bytes are said. */
+static int hand_on(struct file_reader *reader, struct weir_block *block, struct codec_extent extent)
 {
     struct file_reading *self = reader->shared;
-    const char *data;
-    struct weir_block block = {
-        .memory = share_or_copy(reader, size, &data),
-        .size = size,
-        .layout = codec_layout_reference(reader->layout),
-        .file = reader->name,
-        .line = reader->line,
-        .position = self->position,
-        .produced = produced,
-    };
-    block.data = data;
-    struct codec_extent extent = codec_extent(reader->format, data, size);
+    block->layout = codec_layout_reference(reader->layout);
+    block->file = reader->name;
+    block->line = reader->line;
+    block->position = self->position;
     if (self->origin)
         file_origin_add(self->origin, (struct file_run){.position = self->position,
                                                         .line = reader->line,
                                                         .file = reader->name,
                                                         .step = codec_is_text(reader->format)});
     reader->line += extent.lines;
-    reader->begin += size;
     self->position += extent.records;
-    return weir_emit_block(reader->shared->context, reader->shared->out, &block);
+    return weir_emit_block(self->context, self->out, block);
+}
+
+/* Hands on the next `size` bytes: whole records, or the first piece of a line that is too long. */
+static int emit_piece(struct file_reader *reader, size_t size, int64_t produced)
+{
+    const char *data;
+    struct weir_block block = {.memory = share_or_copy(reader, size, &data), .size = size, .produced = produced};
+    block.data = data;
+    reader->begin += size;
+    return hand_on(reader, &block, codec_extent(reader->format, data, size));
+}
+
+int file_reader_hand_on_unread(struct file_reader *reader, struct weir_unread *unread, uint64_t offset, uint64_t size,
+                               uint64_t records)
+{
+    struct weir_block block = {.unread = unread, .offset = offset, .size = size, .records = records};
+    block.produced = weir_now(reader->shared->context);
+    return hand_on(reader, &block, (struct codec_extent){.lines = size, .records = records});
 }
 
 /* Of `most` bytes of whole records: `size` of them, to the end of a record, or more where one record is longer. */
@@ -261,12 +270,26 @@ int file_reader_hand_on(struct file_reader *reader)
 
 /* ---- Beginning ------------------------------------------------------------------------------------------------- */
 
+/* Frames have lengths, and bytes that only look like ends of lines. */
+static bool is_text(const struct file_reader *reader)
+{
+    enum codec_format format = (enum codec_format)reader->shared->options->format;
+    if (reader->started)
+        return codec_is_text(reader->format);
+    if (format == CODEC_AUTO)
+        format = codec_guess(reader->name, (const char *)reader->memory->data + reader->begin,
+                             reader->filled - reader->begin);
+    return codec_is_text(format);
+}
+
 bool file_reader_has_record(const struct file_reader *reader)
 {
     const char *data = (const char *)reader->memory->data + reader->begin;
     size_t size = reader->filled - reader->begin;
     if (reader->skipping || size == 0)
         return false;
+    if (!is_text(reader))
+        return codec_cut(CODEC_FRAME, reader->shared->options, data, size) > 0;
     if (reader->started || data[0] == '{')
         return memchr(data, '\n', size);
     return count_lines(data, size) >= 2;
@@ -274,7 +297,7 @@ bool file_reader_has_record(const struct file_reader *reader)
 
 bool file_reader_has_sample(const struct file_reader *reader)
 {
-    return reader->shared->options->fields.count > 0 ||
+    return reader->shared->options->fields.count > 0 || !is_text(reader) ||
            count_lines(reader->memory->data, reader->filled) >= SAMPLE_LINES;
 }
 

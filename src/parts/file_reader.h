@@ -75,6 +75,11 @@ int file_reader_start(struct file_reader *reader);
 /* Hands on the whole records among what was read; waits for credit. Returns 0 or a negative errno. */
 int file_reader_hand_on(struct file_reader *reader);
 
+/* Hands on a piece of a file that a lane is to read; takes over a reference. What was read before has been handed on.
+ */
+int file_reader_hand_on_unread(struct file_reader *reader, struct weir_unread *unread, uint64_t offset, uint64_t size,
+                               uint64_t records);
+
 /* Gives back the memory when nothing in it is waiting for its end. */
 void file_reader_rest(struct file_reader *reader);
 /* Forgets what was read; the next bytes are the beginning of a file of that name. */

@@ -17,6 +17,7 @@
 #include "base/system.h"
 #include "codec/codec.h"
 #include "parts/file_follow.h"
+#include "parts/file_frames.h"
 #include "parts/file_input.h"
 #include "parts/file_reader.h"
 #include "parts/parts.h"
@@ -45,6 +46,7 @@ struct source_file {
 struct whole {
     struct file_reader reader;
     struct file_input input;
+    struct file_frames frames;
     bool damaged; /* and nothing was read behind it yet */
 };
 
@@ -258,11 +260,34 @@ static int fill_from_file(struct whole *whole)
     return error;
 }
 
+/* Frames that lanes can read themselves. What of a frame was read already is read again. Not of stdin: where that began
+ * in its file is not known. */
+static int pass_frames(struct whole *whole)
+{
+    struct file_reader *reader = &whole->reader;
+    struct file_input *input = &whole->input;
+    uint64_t from = input->offset - (reader->filled - reader->begin), to;
+    if (!reader->started || reader->waits || input->fd == STDIN_FILENO || reader->ended || reader->shared->rate > 0 ||
+        input->unpacker || codec_is_text(reader->format))
+        return 0;
+    int error = file_frames_hand_on(&whole->frames, reader, input->fd, from, &to);
+    if (error < 0 || to == from)
+        return error;
+    if (lseek(input->fd, (off_t)to, SEEK_SET) < 0)
+        return -errno;
+    input->offset = to;
+    reader->begin = reader->filled;
+    file_reader_rest(reader);
+    return 0;
+}
+
 static int read_records(struct whole *whole)
 {
     struct file_reader *reader = &whole->reader;
     for (;;) {
-        int error = file_reader_make_room(reader);
+        int error = pass_frames(whole);
+        if (error == 0)
+            error = file_reader_make_room(reader);
         if (error == 0)
             error = reader->waits ? fill_from_stream(whole) : fill_from_file(whole);
         if (error == 0 && !reader->started)
@@ -315,6 +340,7 @@ static int read_file(struct file_reading *reading, const char *name, bool only)
     name = whole.reader.name;
     file_reader_reset(&whole.reader);
     file_input_free(&whole.input);
+    file_frames_free(&whole.frames);
     if (whole.input.fd > STDIN_FILENO)
         close(whole.input.fd);
 

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Binary frames (docs/frame.md) through the whole program: back and forth, cut off, and damaged in each place."""
 import json
+import os
 import struct
+import subprocess
+import time
 
 import pytest
+
+from conftest import BINARY, check_account, environment
 
 MAGIC = b"\x89WEIR\n\x1a\n"
 FIELDS = "fields: {ts: time, sensor: symbol, value: f64, seq: i64, ok: bool, note: text}"
@@ -96,3 +101,63 @@ def test_bytes_between(frames, read_back):
     report, seen = read_back(frames[:begin] + b"these are no frame" + frames[begin:])
     assert sorted(seen) == list(range(COUNT)) and report["records_refused"] == 1
     assert f"damaged.frame:{begin + 1}" in report["outcome"].stderr
+
+
+# ---- Frames large enough for lanes to read them by themselves -------------------------------------------------------
+
+LARGE = 40_000
+
+
+@pytest.fixture
+def large(pipeline, tmp_path):
+    report = pipeline(f"sources: {{in: {{type: generate, count: {LARGE}, rate: unlimited, keys: 7, seed: 3}}}}\n"
+                      "sinks: {out: {type: file, path: large.frame}}\nrun: {batch: 4000}\n")
+    assert report["records_stored"] == LARGE
+    return tmp_path / "large.frame"
+
+
+def read_large(pipeline, path, stdin=b"", args=()):
+    source = '"-", format: frame' if stdin else path.name
+    report = pipeline(f"sources: {{in: {{type: file, path: {source}}}}}\n"
+                      "stages: [rolling: {field: value, window: 5, compute: [mean]}]\n"
+                      "sinks: {out: {type: file, path: out.ndjson}}\nrun: {lanes: 3}\n", name="large.yaml", stdin=stdin,
+                      args=args)
+    return report, (path.parent / "out.ndjson").read_bytes()
+
+
+@pytest.mark.parametrize("what", ["whole", "limit", "header", "body", "cut off"])
+def test_a_file_gives_what_a_pipe_gives(large, pipeline, what):
+    data = bytearray(large.read_bytes())
+    half = data.index(MAGIC, len(data) // 2)
+    if what in ("header", "body"):
+        data[half + (30 if what == "header" else 5000)] ^= 1
+    if what == "cut off":
+        del data[half + 5000:]
+    large.write_bytes(data)
+    args = ["--limit", "14321"] if what == "limit" else []
+    report, lines = read_large(pipeline, large, args=args)
+    piped, piped_lines = read_large(pipeline, large, bytes(data), args)
+    assert lines == piped_lines and lines.count(b"\n") == report["records_stored"] > 0
+    for name in ("records_in", "records_stored", "records_refused", "counters"):
+        assert report[name] == piped[name] or name == "counters" and what in ("header", "body", "cut off"), name
+    assert (report["records_refused"] > 0) == (what in ("header", "body", "cut off"))
+
+
+def test_a_file_that_is_cut_while_it_is_read(large, tmp_path):
+    """What was promised to the lanes and is gone is told, and refused; nothing hangs, all is accounted for."""
+    config = ("sources: {in: {type: file, path: large.frame}}\nstages: [burn: 100us]\n"
+              "sinks: {out: {type: file, path: out.ndjson}}\nrun: {lanes: 1}\n")
+    (tmp_path / "cut.yaml").write_text(config)
+    with subprocess.Popen([BINARY, "run", "cut.yaml", "--json", "--quiet"], cwd=tmp_path, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, env=environment()) as process:
+        out = tmp_path / "out.ndjson"
+        while process.poll() is None and not list(tmp_path.glob("out.ndjson*")):
+            time.sleep(0.01)
+        time.sleep(0.1)
+        os.truncate(large, 1000)
+        stdout, stderr = process.communicate()
+    report = json.loads(stdout)
+    check_account(report)
+    assert process.returncode == 0 and 0 < report["records_stored"] < LARGE and report["records_refused"] > 0
+    assert b"shorter meanwhile" in stderr and b"large.frame" in stderr, stderr
+    assert out.read_bytes().count(b"\n") == report["records_stored"]
