@@ -100,6 +100,11 @@ void waiter_wake(struct weir_waiter *waiter)
         (void)eventfd_write((int)(state >> STATE_BITS), 1);
 }
 
+bool waiter_woken(const struct weir_waiter *waiter)
+{
+    return atomic_load(&waiter->state) == WOKEN;
+}
+
 bool waiter_parked(const struct weir_waiter *waiter)
 {
     return atomic_load_explicit(&waiter->state, memory_order_relaxed) >= PARKED;

@@ -25,6 +25,7 @@ void waiter_init(struct weir_waiter *waiter);
 bool waiter_park(struct weir_waiter *waiter, int64_t deadline_ns);
 void waiter_wake(struct weir_waiter *waiter);         /* any thread; cheap when nobody is parked */
 bool waiter_parked(const struct weir_waiter *waiter); /* a hint: somebody is in park right now */
+bool waiter_woken(const struct weir_waiter *waiter);  /* a wake is pending, which no park has taken yet */
 /* The two halves of a park for one that waits for descriptors too, `event_fd` (an eventfd, blocking, at 0) among them.
  * begin: false: a wake was pending, and is taken; do not wait. After a true one, end: true: woken; the eventfd is at 0
  * again, and nobody will write to it any more. */

@@ -209,6 +209,7 @@ static int run_turn(struct weir_context *context, void *argument)
     }
     leave(stage, turn);
     stage->running--;
+    room_came(stage->machine.pipeline);
     waiter_wake(&stage->machine.waiter);
     return 0;
 }
@@ -288,6 +289,7 @@ static void take_in(struct async_stage *stage, struct weir_scope *scope, struct 
     }
     turn_discard_data(item->turn, OUTCOME_DROPPED);
     leave(stage, item);
+    room_came(pipeline);
 }
 
 static struct async_turn *wrap(struct async_stage *stage, struct weir_context *context, struct turn *turn)

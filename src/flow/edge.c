@@ -21,9 +21,10 @@ struct slot {                      /* of a turn */
 struct part {           /* of a turn */
     struct turn *queue; /* pieces by their numbers */
     struct turn *held;  /* what was taken off it and has not gone out yet */
-    uint32_t piece;     /* that is taken off next */
-    bool sated;         /* what is held lies behind what others bring: no more is taken off yet */
-    bool done;          /* all of it has gone out */
+    uint32_t piece;     /* that is taken off next, and its split */
+    uint32_t split;
+    bool sated; /* what is held lies behind what others bring: no more is taken off yet */
+    bool done;  /* all of it has gone out */
 };
 
 struct stream { /* of one source */
@@ -46,6 +47,7 @@ struct edge {
     struct turn *first, *last; /* ready */
     _Atomic size_t limit, bytes;
     _Atomic bool blocked; /* a producer found no credit */
+    bool ahead;           /* a producer has brought more pieces than others; with the lock */
     size_t peak;
     uint64_t turns, dropped, blocked_ns, taken, waited_ns;
     int64_t full_since; /* monotonic; 0: not full */
@@ -292,10 +294,10 @@ static void add_combined(struct slot *slot, struct turn *turn)
     slot->complete = !turn->more;
 }
 
-/* A part's pieces by their numbers: tasks may bring them in any order. */
+/* A part's pieces by their numbers: tasks may bring them in any order, and so may lanes what they make of them. */
 static void add_piece(struct turn **link, struct turn *turn)
 {
-    while (*link && (*link)->piece < turn->piece)
+    while (*link && ((*link)->piece < turn->piece || ((*link)->piece == turn->piece && (*link)->split < turn->split)))
         link = &(*link)->next;
     turn->next = *link;
     *link = turn;
@@ -303,18 +305,25 @@ static void add_piece(struct turn **link, struct turn *turn)
 
 /* ---- Pieces ----------------------------------------------------------------------------------------------------- */
 
-/* Is there what is needed for the next piece to come out: of each part that may have something in front of the others,
- * its next? */
+static bool is_next(const struct part *part)
+{
+    return part->queue && part->queue->piece == part->piece && part->queue->split == part->split;
+}
+
+/* Is something of each part there, or has gone, and the next piece of one that others may have to wait for? */
 static bool pieces_ready(const struct stream *stream, const struct slot *slot)
 {
     const struct part *parts = slot_parts(stream, slot);
-    for (uint32_t i = 0; i < stream->parts; i++)
-        if (!parts[i].done && !parts[i].sated && !(parts[i].queue && parts[i].queue->piece == parts[i].piece))
+    bool ready = false;
+    for (uint32_t i = 0; i < stream->parts; i++) {
+        if (!parts[i].done && !parts[i].held && !is_next(&parts[i]))
             return false;
-    return true;
+        ready |= !parts[i].done && !parts[i].sated && is_next(&parts[i]);
+    }
+    return ready;
 }
 
-/* Takes them off the queues. Returns how many parts have more behind what is held. */
+/* Takes off the queues what is next. Returns how many parts have more behind what is held. */
 static uint32_t pull_pieces(const struct stream *stream, const struct slot *slot)
 {
     struct part *parts = slot_parts(stream, slot);
@@ -323,10 +332,11 @@ static uint32_t pull_pieces(const struct stream *stream, const struct slot *slot
         struct part *part = &parts[i];
         if (part->done)
             continue;
-        if (!part->sated) {
+        if (!part->sated && is_next(part)) {
             struct turn *piece = part->queue;
             part->queue = piece->next;
-            part->piece = piece->more ? part->piece + 1 : 0;
+            part->split = piece->more && piece->splits ? part->split + 1 : 0;
+            part->piece = !piece->more ? 0 : part->piece + !piece->splits;
             part->sated = true;
             piece->next = NULL;
             part->held = part->held ? turn_join(part->held, piece) : piece;
@@ -398,7 +408,7 @@ static struct turn *combine_rest(const struct stream *stream, struct slot *slot,
         if (parts[i].held)
             taken[count++] = parts[i].held;
         parts[i].held = NULL;
-        parts[i].piece = 0;
+        parts[i].piece = parts[i].split = 0;
         parts[i].sated = parts[i].done = false;
     }
     for (uint32_t i = 0; i < count; i++)
@@ -406,9 +416,9 @@ static struct turn *combine_rest(const struct stream *stream, struct slot *slot,
     return turn_combine(taken, count, pool);
 }
 
-/* Called with the lock, which is let go meanwhile. */
+/* Called with the lock, which is let go meanwhile. What is taken off may be what somebody who was ahead waits for. */
 static int64_t collect(struct edge *edge, struct stream *stream, struct slot *slot, struct weir_pool *pool,
-                       struct turn **dropped)
+                       struct turn **dropped, bool *ret_taken)
 {
     const bool combine = stream->parts > 1 || edge->options.merge;
     int64_t spent = 0;
@@ -416,7 +426,7 @@ static int64_t collect(struct edge *edge, struct stream *stream, struct slot *sl
         const bool last = pull_pieces(stream, slot) == 0;
         struct part *parts = slot_parts(stream, slot);
         struct turn *turn = NULL;
-        slot->combining = true;
+        slot->combining = *ret_taken = true;
         pthread_mutex_unlock(&edge->lock);
         if (!combine) {
             turn = parts[0].held;
@@ -427,7 +437,9 @@ static int64_t collect(struct edge *edge, struct stream *stream, struct slot *sl
         }
         if (turn) {
             turn->piece = slot->piece;
+            turn->split = 0;
             turn->more = !last;
+            turn->splits = false;
             spent += finish(edge, turn);
         }
         pthread_mutex_lock(&edge->lock);
@@ -453,8 +465,7 @@ bool edge_ahead(struct edge *edge, uint32_t source, uint64_t sequence, uint32_t 
     const struct part *parts = slot_parts(stream, &stream->slots[sequence % EDGE_WINDOW]);
     for (const struct turn *turn = parts[part].queue; turn && count < AHEAD_MOST; turn = turn->next)
         count++;
-    if (count == AHEAD_MOST)
-        atomic_store(&edge->blocked, true);
+    edge->ahead |= count == AHEAD_MOST;
     pthread_mutex_unlock(&edge->lock);
     return count == AHEAD_MOST;
 }
@@ -464,8 +475,9 @@ int64_t edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct 
     struct stream *stream = &edge->streams[turn->source];
     struct turn *dropped = NULL;
     int64_t spent = 0;
-    bool wake = false; /* those who were ahead of others */
-    bool whole = !edge->options.ordered || (stream->parts == 1 && !edge->options.merge && !turn->more && !turn->piece);
+    bool taken = false; /* off the queues of parts: those who were ahead of others may look again */
+    bool whole = !edge->options.ordered ||
+                 (stream->parts == 1 && !edge->options.merge && !turn->more && !turn->piece && !turn->split);
     if (whole)
         spent = finish(edge, turn);
     pthread_mutex_lock(&edge->lock);
@@ -477,12 +489,12 @@ int64_t edge_submit(struct edge *edge, struct turn *turn, uint32_t part, struct 
             add_combined(slot, turn);
             release_ready(edge, stream, &dropped);
         } else {
-            const bool pieces = turn->piece || turn->more;
             add_piece(&slot_parts(stream, slot)[part].queue, turn);
-            spent = collect(edge, stream, slot, pool, &dropped);
-            wake = pieces && stream->parts > 1 && atomic_exchange(&edge->blocked, false);
+            spent = collect(edge, stream, slot, pool, &dropped, &taken);
         }
     }
+    const bool wake = taken && edge->ahead;
+    edge->ahead = edge->ahead && !wake;
     bool ready = edge->first != NULL;
     pthread_mutex_unlock(&edge->lock);
     if (ready)

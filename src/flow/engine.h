@@ -39,6 +39,7 @@ struct machine {
      * step but answer IDLE or BLOCKED, and are stepped again when woken or at `deadline`. */
     enum step (*step)(struct machine *machine);
     int64_t deadline;
+    bool timed_out;  /* the last wait ended by its deadline */
     int64_t wake_at; /* simulated runner: when a parked machine runs again by itself */
     bool done;
     _Atomic int64_t ended_ns; /* weir_now when it was done; 0: not yet */
@@ -160,14 +161,15 @@ struct input { /* of a lane: an edge and the tree behind it */
     uint32_t use_count;
     uint32_t source; /* index, for a source edge; else UINT32_MAX */
     struct exchange *exchange;
+    struct turn *stuck; /* could not be decoded for want of memory: tried again before anything else of this input */
     /* A turn that emits in pieces, between two of them: */
     struct turn *halved;
     const struct message *at; /* its message whose time is being told; NULL: `latest` is */
     uint32_t at_node;
     int64_t latest;                 /* event time by the turn's own data; INT64_MIN: none */
-    uint32_t *pieces;               /* of each source: how many of the turn's went out so far */
-    int64_t ahead_since;            /* what went out of it waits for other lanes; 0: does not */
+    uint32_t splits;                /* how many of its pieces went out so far */
     _Atomic uint64_t halved_ticket; /* for other lanes; UINT64_MAX: there is none */
+    _Atomic uint64_t stuck_ticket;  /* likewise */
     uint64_t grown[ROOM_SIZES];     /* how many bytes turns took lately, by how many they had; 0: not known yet */
 };
 
@@ -175,6 +177,10 @@ struct lane_scratch {
     void *data;
     size_t size;
 };
+
+/* Does a lane wait for somebody to wake it? */
+enum rest { REST_NOT, REST_YES, REST_ENDED };
+
 struct lane {
     struct machine machine; /* first */
     uint32_t index;
@@ -187,12 +193,14 @@ struct lane {
     uint32_t input_count;
     struct output *outputs;
     uint32_t output_count;
-    struct turn *stuck; /* could not be decoded for want of memory: tried again */
-    struct input *stuck_input;
-    int64_t stuck_since; /* 0: is not */
+    int64_t stuck_since; /* a turn could not be decoded for want of memory; 0: none */
     uint64_t seen_taken; /* rooms_taken when it was looked at last; since when nothing was seen to move */
     int64_t quiet_since;
     _Atomic bool wants_room;
+    _Atomic enum rest rest;
+    _Atomic bool granted;         /* everything rests: its turn between two pieces is to go on */
+    bool seized;                  /* it does, now */
+    bool outside;                 /* waits for memory of the system, which nobody here gives back */
     _Atomic uint64_t takes_until; /* by when pool_taken has reached this, the turn that runs has all it needs */
     uint64_t refused_before;      /* of the budget for batches, when the turn began */
     uint32_t current_source;
@@ -218,6 +226,7 @@ struct source {
     uint64_t sequence;
     _Atomic double offered;
     _Atomic bool full_speed, ended, waiting, idle;
+    _Atomic bool wants_room;    /* waits for memory, or for the event time of others */
     bool meets;                 /* its records meet those of other sources in a stage that waits for event time */
     _Atomic int64_t event_time; /* how far it has come, on lanes; INT64_MIN: nowhere yet */
     struct histogram late_by, fetch;
@@ -302,7 +311,9 @@ struct pipeline {
     int cancel_fd;
     _Atomic bool stopping, aborting;
     _Atomic uint32_t machines_left, lanes_busy, sources_left;
+    _Atomic uint64_t timed_steps; /* pipeline.h */
     _Atomic uint64_t rooms_taken; /* by turns of all lanes: does anything move? */
+    _Atomic uint64_t forced;      /* pieces that went on although they had to wait, as all waited for each other */
     struct weir_waiter waiter;    /* pipeline_wait parks here */
     bool started_machines, published;
     _Atomic uint64_t read_limit_left; /* run.limit; UINT64_MAX: none */
@@ -359,9 +370,9 @@ int64_t sink_encode(void *owner, struct turn *turn); /* the sink edge's `complet
 /* room.c: memory for a turn of this input, before it is taken; when it has run, what it took from the lane's pool */
 bool room_take(struct lane *lane, const struct input *input, const struct edge_next *next);
 void room_came(struct pipeline *pipeline); /* any thread: who waits for memory may look again */
-/* For a turn between two pieces, which waits: true, when nothing in the pipeline has moved for a while, or it is being
- * aborted. Then there is room, as if taken. Else the lane is to look again by its deadline. */
-bool room_seize(struct lane *lane);
+/* For a lane about to wait: true: everything waits for each other, or the pipeline is being aborted, and this lane's
+ * turn between two pieces is to go on. Then there is room, as if taken. */
+bool room_seize(struct lane *lane, enum rest rest);
 void room_give(struct lane *lane);
 /* While this turn runs: nobody else runs, and nobody has anything to do that would give memory back. */
 bool room_alone(const struct lane *lane, const struct input *input, const struct turn *turn);

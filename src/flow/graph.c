@@ -322,6 +322,7 @@ static int build_input(const struct build *build, struct lane *lane, const struc
     input->source = entrance->source;
     input->exchange = entrance->exchange;
     atomic_store(&input->halved_ticket, UINT64_MAX);
+    atomic_store(&input->stuck_ticket, UINT64_MAX);
     int error;
     if (entrance->exchange && entrance->exchange->async) {
         struct async_stage *stage = entrance->exchange->async;
@@ -341,8 +342,7 @@ static int build_input(const struct build *build, struct lane *lane, const struc
         return error;
     input->uses = memory_zeroed(target_count + 1, sizeof *input->uses);
     input->nodes = memory_zeroed(build->count + 1, sizeof(struct weir_engine_node *));
-    input->pieces = memory_zeroed(pipeline->source_count, sizeof *input->pieces);
-    if (!input->uses || !input->nodes || !input->pieces)
+    if (!input->uses || !input->nodes)
         return -ENOMEM;
     for (uint32_t i = 0; i < build->count; i++)
         if (entrance->reach[i] && lane->nodes[i])
@@ -545,7 +545,6 @@ void graph_destroy(struct pipeline *pipeline)
                 memory_free(input->uses[k].parts);
             memory_free(input->uses);
             memory_free(input->nodes);
-            memory_free(input->pieces);
         }
         for (uint32_t j = 0; lane->nodes && j < pipeline->plan->count; j++)
             if (lane->nodes[j]) {

@@ -13,8 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { STUCK_MOST_S = 10 };  /* without memory for a block although others may still give some back */
-enum { AHEAD_MOST_MS = 50 }; /* how long a lane waits for the pieces of others before it brings more of its own */
+enum { STUCK_MOST_S = 10 }; /* without memory for a block although others may still give some back */
 
 /* ---- Decoding -------------------------------------------------------------------------------------------------- */
 
@@ -270,8 +269,10 @@ static int open_pending(struct lane *lane, const struct input *input, const stru
         output->pending->sequence = turn->sequence;
         output->pending->ticket = turn->ticket;
         output->pending->grain = turn->grain;
-        output->pending->piece = input->pieces[turn->source];
+        output->pending->piece = turn->piece;
+        output->pending->split = input->splits;
         output->pending->more = turn->more;
+        output->pending->splits = false;
         output->pending->until = turn->until;
     }
     return 0;
@@ -286,12 +287,27 @@ static void count_cost(struct pipeline *pipeline, int64_t busy_ns, uint64_t reco
     atomic_store_explicit(&pipeline->cost_ns_256, old ? old - old / 8 + now / 8 : now, memory_order_relaxed);
 }
 
+/* Not for others to give room: somebody outside may give the system some. */
+static enum step wait_for_memory(struct lane *lane)
+{
+    const struct pipeline *pipeline = lane->machine.pipeline;
+    lane->outside = lane->refused_before == atomic_load(&pipeline->batch_budget.refusals);
+    lane->machine.deadline = weir_now(&lane->machine.context) + CLOCK_MILLISECOND;
+    atomic_store(&lane->wants_room, !lane->outside);
+    return STEP_BLOCKED;
+}
+
+/* The turn stays with its input. What was made ready for it goes, as others may come before it. */
 static enum step stuck(struct lane *lane, struct input *input, struct turn *turn)
 {
-    lane->stuck = turn;
-    lane->stuck_input = input;
-    lane->machine.deadline = weir_now(&lane->machine.context) + CLOCK_MILLISECOND;
-    return STEP_BLOCKED;
+    for (uint32_t i = 0; i < input->use_count; i++) {
+        struct output *output = &lane->outputs[input->uses[i].output];
+        turn_free(output->pending);
+        output->pending = NULL;
+    }
+    input->stuck = turn;
+    atomic_store(&input->stuck_ticket, turn->ticket);
+    return wait_for_memory(lane);
 }
 
 /* A block that found no memory although nobody else had any to give back never will. */
@@ -303,7 +319,8 @@ static bool hopeless(struct lane *lane, const struct input *input, const struct 
         lane->stuck_since = now;
     if (now - lane->stuck_since >= STUCK_MOST_S * CLOCK_SECOND)
         return true;
-    return lane->refused_before != atomic_load(&pipeline->batch_budget.refusals) && room_alone(lane, input, turn);
+    return lane->refused_before != atomic_load(&pipeline->batch_budget.refusals) &&
+           (lane->seized || room_alone(lane, input, turn));
 }
 
 static void fail_block(struct lane *lane, struct turn *turn)
@@ -404,13 +421,12 @@ static enum step halve(struct lane *lane, struct input *input, struct turn *turn
     const uint64_t until = find_until(lane, input, turn);
     for (uint32_t i = 0; i < input->use_count; i++) {
         struct turn *pending = lane->outputs[input->uses[i].output].pending;
-        pending->more = true;
+        pending->more = pending->splits = true;
         pending->until = until;
     }
     submit_outputs(lane, input);
-    input->pieces[turn->source]++;
+    input->splits++;
     input->halved = turn;
-    input->ahead_since = 0;
     atomic_store(&input->halved_ticket, turn->ticket);
     return STEP_RAN;
 }
@@ -425,7 +441,7 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
     lane->current_mark = input->index * pipeline->source_count + turn->source;
     lane->child_ns = 0;
     if (open_pending(lane, input, turn) < 0)
-        return begins ? stuck(lane, input, turn) : STEP_BLOCKED;
+        return begins ? stuck(lane, input, turn) : wait_for_memory(lane);
     if (begins && pipeline_aborting(pipeline)) {
         turn_discard_data(turn, OUTCOME_DROPPED);
     } else if (begins && decode_turn(lane, turn) < 0) {
@@ -446,7 +462,7 @@ static enum step run_turn(struct lane *lane, struct input *input, struct turn *t
     submit_outputs(lane, input);
     room_learn(lane, input, turn, pool_taken(lane->machine.pool) - taken);
     input->halved = NULL;
-    input->pieces[turn->source] = turn->more ? input->pieces[turn->source] + 1 : 0;
+    input->splits = 0;
     atomic_store(&input->halved_ticket, UINT64_MAX);
     turn_free(turn);
     count_cost(pipeline, weir_now(&lane->machine.context) - start, records);
@@ -462,8 +478,7 @@ static enum step run_measured(struct lane *lane, struct input *input, struct tur
     return step;
 }
 
-/* Of a turn in pieces, other lanes are to bring theirs too before there are many of this one. Not for ever: with
- * several sources they may wait the other way round. */
+/* Of a turn in pieces, other lanes are to bring theirs too before there are many of this one. */
 static bool is_ahead(struct lane *lane, struct input *input)
 {
     const struct turn *turn = input->halved;
@@ -472,15 +487,7 @@ static bool is_ahead(struct lane *lane, struct input *input)
         const struct output_use *use = &input->uses[i];
         ahead = edge_ahead(lane->outputs[use->output].edge, turn->source, turn->sequence, use->parts[turn->source]);
     }
-    if (!ahead)
-        return false;
-    const int64_t now = weir_now(&lane->machine.context);
-    if (!input->ahead_since)
-        input->ahead_since = now;
-    const int64_t until = input->ahead_since + AHEAD_MOST_MS * CLOCK_MILLISECOND;
-    if (lane->machine.deadline > until)
-        lane->machine.deadline = until;
-    return now < until;
+    return ahead;
 }
 
 static bool source_waits(struct lane *lane, const struct input *input)
@@ -533,15 +540,6 @@ static bool must_wait(struct lane *lane, const struct input *input)
     return false;
 }
 
-/* The turn between two pieces that is nearest the sinks, if there is one and nothing moves any more. */
-static struct input *unmoved(struct lane *lane)
-{
-    for (uint32_t i = 0; i < lane->input_count; i++)
-        if (lane->inputs[i].halved)
-            return room_seize(lane) ? &lane->inputs[i] : NULL;
-    return NULL;
-}
-
 /* In a sequential run nothing is consumed before all was produced, unless a source cannot go on before. */
 static bool gate_closed(struct pipeline *pipeline)
 {
@@ -553,48 +551,94 @@ static bool gate_closed(struct pipeline *pipeline)
     return true;
 }
 
-enum step lane_step(struct machine *machine)
+static bool is_closed(const struct lane *lane, const struct input *input)
 {
-    struct lane *lane = (struct lane *)machine;
+    return input->source != UINT32_MAX && gate_closed(lane->machine.pipeline);
+}
+
+/* The turn that the input is at, or would take; bytes 0: none. */
+static struct edge_next next_turn(const struct input *input)
+{
+    const struct turn *mine = input->halved ? input->halved : input->stuck;
+    return mine ? (struct edge_next){mine->bytes ? mine->bytes : 1, mine->ticket} : edge_look_next(input->edge);
+}
+
+/* NULL: another lane was faster. */
+static struct turn *take_turn(struct input *input)
+{
+    struct turn *turn = input->halved ? input->halved : input->stuck;
+    if (!turn)
+        return edge_take(input->edge);
+    input->stuck = NULL;
+    atomic_store(&input->stuck_ticket, UINT64_MAX);
+    return turn;
+}
+
+/* What is nearest the sinks goes first: it may be what the others wait for. STEP_DONE: nothing more will come. */
+static enum step run_first(struct lane *lane)
+{
+    const bool aborting = pipeline_aborting(lane->machine.pipeline);
     bool blocked = false, open = false;
-    machine->deadline = INT64_MAX;
-    if (lane->stuck) {
-        struct turn *turn = lane->stuck;
-        const struct edge_next again = {lane->stuck->bytes, lane->stuck->ticket};
-        if (!room_take(lane, lane->stuck_input, &again))
-            return STEP_BLOCKED;
-        lane->stuck = NULL;
-        return run_measured(lane, lane->stuck_input, turn);
-    }
     for (uint32_t i = 0; i < lane->input_count; i++) {
         struct input *input = &lane->inputs[i];
-        if ((!pipeline_aborting(machine->pipeline) && !has_credit(lane, input)) || must_wait(lane, input)) {
+        if ((!aborting && !has_credit(lane, input)) || must_wait(lane, input)) {
             blocked = open = true;
             continue;
         }
-        if (input->source != UINT32_MAX && gate_closed(machine->pipeline)) {
+        if (is_closed(lane, input)) {
             open = true;
             continue;
         }
-        struct edge_next next = edge_look_next(input->edge);
-        if (input->halved)
-            next = (struct edge_next){input->halved->bytes, input->halved->ticket};
-        else if (!next.bytes) {
+        const struct edge_next next = next_turn(input);
+        if (!next.bytes) {
             open |= !edge_done(input->edge);
             continue;
         }
+        open = true;
         if (!room_take(lane, input, &next)) {
-            blocked = open = true;
+            blocked = true;
             continue;
         }
-        struct turn *turn = input->halved ? input->halved : edge_take(input->edge);
+        struct turn *turn = take_turn(input);
         if (turn)
             return run_measured(lane, input, turn);
-        room_give(lane); /* another lane was faster */
-        open = true;
+        room_give(lane);
     }
-    struct input *unmoved_input = unmoved(lane);
-    if (unmoved_input)
-        return run_measured(lane, unmoved_input, unmoved_input->halved);
     return !open ? STEP_DONE : blocked ? STEP_BLOCKED : STEP_IDLE;
+}
+
+/* All waits, and this lane is to go on: with the turn between two pieces, or without memory, that is nearest the sinks.
+ */
+static enum step run_seized(struct lane *lane)
+{
+    struct input *input = NULL;
+    for (uint32_t i = 0; i < lane->input_count && !(input && input->halved); i++)
+        if (lane->inputs[i].halved || (!input && lane->inputs[i].stuck))
+            input = &lane->inputs[i];
+    lane->seized = true;
+    const enum step step = run_measured(lane, input, take_turn(input));
+    lane->seized = false;
+    return step;
+}
+
+static enum step go_on(struct lane *lane)
+{
+    lane->machine.deadline = INT64_MAX;
+    enum step step = run_first(lane);
+    if (step == STEP_RAN)
+        return step;
+    const enum rest rest = lane->outside ? REST_NOT : step == STEP_DONE ? REST_ENDED : REST_YES;
+    return room_seize(lane, rest) ? run_seized(lane) : step;
+}
+
+enum step lane_step(struct machine *machine)
+{
+    struct lane *lane = (struct lane *)machine;
+    atomic_store(&lane->rest, REST_NOT);
+    lane->outside = false;
+    const enum step step = go_on(lane);
+    if (step == STEP_RAN && machine->timed_out)
+        atomic_fetch_add_explicit(&machine->pipeline->timed_steps, 1, memory_order_relaxed);
+    machine->timed_out = false;
+    return step;
 }

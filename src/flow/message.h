@@ -48,7 +48,9 @@ struct turn {
     uint64_t sequence;
     struct message *first, *last;
     uint32_t piece;   /* of what a turn became where that was too much for one: from 0 */
+    uint32_t split;   /* of what a piece became where that was too much, until a new edge numbers all anew: from 0 */
     bool more;        /* another piece comes: of this source, with this sequence, by the same part */
+    bool splits;      /* and it has the same number, with the next `split` */
     uint64_t until;   /* more: what comes then has this position or later ones */
     uint64_t ticket;  /* of the source's batch: those of all sources are numbered as they set out; for room.c */
     uint32_t grain;   /* rows of the source's batch, as far as it knew: for room.c; 0: none */

@@ -533,10 +533,10 @@ static void close_lanes(struct pipeline *pipeline)
         for (uint32_t j = 0; j < lane->input_count; j++) {
             turn_free(lane->inputs[j].halved);
             lane->inputs[j].halved = NULL;
-        }
-        if (lane->stuck) {
-            turn_discard_data(lane->stuck, OUTCOME_DROPPED);
-            turn_free(lane->stuck);
+            if (lane->inputs[j].stuck)
+                turn_discard_data(lane->inputs[j].stuck, OUTCOME_DROPPED);
+            turn_free(lane->inputs[j].stuck);
+            lane->inputs[j].stuck = NULL;
         }
     }
 }

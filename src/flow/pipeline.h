@@ -94,6 +94,9 @@ struct pipeline_snapshot {
     uint64_t records_stored, records_refused, records_filtered, records_dropped;
     uint64_t records_out; /* given to sinks and stored, summed over sinks: a record counts once for each */
     uint64_t unaccounted; /* receipts that did not add up: a bug if not 0 */
+    /* How often a lane or a source that waited went on because of a timeout, and not because somebody woke it: a bug if
+     * not 0, but for waits for the system's own memory, and for clocks that are faster than threads. */
+    uint64_t timed_steps;
     uint64_t in_flight_bytes, in_flight_limit;
     uint64_t memory_used, memory_peak, memory_limit; /* of the budget */
     uint64_t symbols, keys;

@@ -16,8 +16,8 @@
  * itself: then the turn runs, alone. So somebody always does.
  *
  * Turns between two pieces wait for each other's room, for edges whose order wants an older piece first, and for the
- * stages that they share, and with several sources these may form a ring. Where all of this rests for a moment, such a
- * turn goes on with one piece, whatever it waits for: that is over the limit by no more than a piece of each lane.
+ * stages that they share, and with several sources these may form a ring. Whoever is the last to come to rest sees that
+ * nothing moves any more, and the oldest of these turns goes on with one piece, whatever it waits for.
  */
 #include "flow/engine.h"
 
@@ -30,8 +30,11 @@ enum {
     COLUMN_BYTES = 16,       /* and what each part may add to it */
     LINE_LEAST = 2,          /* bytes that a record takes in a block of text */
     ALLOWED_LEAST = 64,      /* rows: fewer would hardly take less memory */
-    QUIET_MOST_MS = 100,     /* for which nothing may move while turns are between two pieces */
-    FORGET = 64,             /* what was learned of a large turn is forgotten over about so many smaller ones */
+    /* Who waits is woken. Should that ever fail, so long passes until it looks by itself, and until a turn between two
+     * pieces goes on although others seem to move. Tests see to it that this is never what makes a run go on. */
+    LOOK_AGAIN_MS = 20,
+    QUIET_MOST_MS = 1000,
+    FORGET = 64, /* what was learned of a large turn is forgotten over about so many smaller ones */
 };
 
 /* Turns of one size are those with so many bits in their number of bytes. */
@@ -74,17 +77,23 @@ static uint64_t still_to_take(const struct pipeline *pipeline, const struct lane
     return bytes;
 }
 
-/* Has nothing behind the lanes anything to do? */
-static bool rest_quiet(const struct pipeline *pipeline)
+static bool sinks_quiet(const struct pipeline *pipeline)
 {
     for (uint32_t i = 0; i < pipeline->sink_count; i++) {
         const struct sink *sink = &pipeline->sinks[i];
         if (sink->edge && (atomic_load(&sink->holds) || edge_look_next(sink->edge).bytes))
             return false;
     }
-    for (uint32_t i = 0; i < pipeline->async_count; i++) {
-        const struct async_stage *stage = &pipeline->async_stages[i];
-        if (atomic_load(&stage->running) || edge_look_next(stage->in).bytes)
+    return true;
+}
+
+/* Has an asynchronous stage anything to do whose results would come nearer the sinks than this input? */
+static bool calls_quiet(const struct pipeline *pipeline, const struct input *input)
+{
+    for (uint32_t i = 0; i < input->index; i++) {
+        const struct exchange *exchange = pipeline->lanes[0].inputs[i].exchange;
+        const struct async_stage *stage = exchange ? exchange->async : NULL;
+        if (stage && (atomic_load(&stage->running) || edge_look_next(stage->in).bytes))
             return false;
     }
     return true;
@@ -101,9 +110,10 @@ static bool quiet_behind(const struct pipeline *pipeline, const struct input *in
         const struct input *inputs = pipeline->lanes[i].inputs;
         bool halves = false;
         for (uint32_t j = 0; j < pipeline->lanes[i].input_count; j++) {
-            const uint64_t halved = atomic_load(&inputs[j].halved_ticket);
+            const uint64_t halved = atomic_load(&inputs[j].halved_ticket), stuck = atomic_load(&inputs[j].stuck_ticket);
+            const uint64_t mine = halved < stuck ? halved : stuck;
             halves |= halved != UINT64_MAX;
-            if ((j < input->index && halved != UINT64_MAX) || (j == input->index && halved < ticket))
+            if ((j < input->index && mine != UINT64_MAX) || (j == input->index && mine < ticket))
                 return false;
         }
         for (uint32_t j = 0; !halves && j < input->index; j++)
@@ -112,7 +122,7 @@ static bool quiet_behind(const struct pipeline *pipeline, const struct input *in
         if (!halves && edge_look_next(inputs[input->index].edge).ticket < ticket)
             return false;
     }
-    return rest_quiet(pipeline);
+    return sinks_quiet(pipeline) && calls_quiet(pipeline, input);
 }
 
 bool room_take(struct lane *lane, const struct input *input, const struct edge_next *next)
@@ -136,38 +146,120 @@ bool room_take(struct lane *lane, const struct input *input, const struct edge_n
         return true;
     }
     atomic_store(&lane->takes_until, 0);
-    lane->machine.deadline = weir_now(&lane->machine.context) + CLOCK_MILLISECOND;
+    lane->machine.deadline = weir_now(&lane->machine.context) + LOOK_AGAIN_MS * CLOCK_MILLISECOND;
     return false;
 }
 
-bool room_seize(struct lane *lane)
+/* ---- When all wait for each other ------------------------------------------------------------------------------- */
+
+/* Will nothing ever move by itself? Sources do not count: what they bring comes behind what is here. What is on its
+ * way from one to another is a wake that nobody has taken yet. */
+static bool all_rest(const struct pipeline *pipeline)
+{
+    if (atomic_load(&pipeline->lanes_busy) || !sinks_quiet(pipeline))
+        return false;
+    for (uint32_t i = 0; i < pipeline->async_count; i++) {
+        const struct async_stage *stage = &pipeline->async_stages[i];
+        if (atomic_load(&stage->running) || (edge_look_next(stage->in).bytes && !edge_full(stage->out)))
+            return false;
+    }
+    for (uint32_t i = 0; i < pipeline->lane_count; i++) {
+        const struct lane *lane = &pipeline->lanes[i];
+        const enum rest rest = atomic_load(&lane->rest);
+        if (rest == REST_NOT || (rest != REST_ENDED && waiter_woken(&lane->machine.waiter)))
+            return false;
+    }
+    return true;
+}
+
+/* The oldest turn that a lane is at, between two pieces or without memory; UINT64_MAX: there is none. */
+static uint64_t oldest_turn(const struct lane *lane, bool stuck)
+{
+    uint64_t oldest = UINT64_MAX;
+    for (uint32_t i = 0; i < lane->input_count; i++) {
+        const struct input *input = &lane->inputs[i];
+        const uint64_t ticket = atomic_load(stuck ? &input->stuck_ticket : &input->halved_ticket);
+        oldest = ticket < oldest ? ticket : oldest;
+    }
+    return oldest;
+}
+
+/* The oldest piece is most likely what the others wait for. */
+static struct lane *oldest_lane(struct pipeline *pipeline)
+{
+    uint64_t oldest = UINT64_MAX;
+    struct lane *found = NULL;
+    for (int stuck = 0; !found && stuck < 2; stuck++)
+        for (uint32_t i = 0; i < pipeline->lane_count; i++) {
+            const uint64_t ticket = oldest_turn(&pipeline->lanes[i], stuck > 0);
+            found = ticket < oldest ? &pipeline->lanes[i] : found;
+            oldest = ticket < oldest ? ticket : oldest;
+        }
+    return found;
+}
+
+/* Should the lane have missed that all rest: nothing has moved for long. */
+static bool rests_long(struct lane *lane)
 {
     struct pipeline *pipeline = lane->machine.pipeline;
     const int64_t now = weir_now(&lane->machine.context);
     const uint64_t taken = atomic_load_explicit(&pipeline->rooms_taken, memory_order_relaxed);
-    if (!pipeline_aborting(pipeline)) {
-        if (taken != lane->seen_taken || atomic_load(&pipeline->lanes_busy) || !rest_quiet(pipeline))
-            lane->quiet_since = now;
-        lane->seen_taken = taken;
-        const int64_t until = lane->quiet_since + QUIET_MOST_MS * CLOCK_MILLISECOND;
-        if (now < until) {
-            if (lane->machine.deadline > until)
-                lane->machine.deadline = until;
-            return false;
-        }
-    }
-    lane->quiet_since = now;
+    if (taken != lane->seen_taken || atomic_load(&pipeline->lanes_busy) || !sinks_quiet(pipeline))
+        lane->quiet_since = now;
+    lane->seen_taken = taken;
+    const int64_t until = lane->quiet_since + QUIET_MOST_MS * CLOCK_MILLISECOND;
+    if (now < until && lane->machine.deadline > until)
+        lane->machine.deadline = until;
+    return now >= until;
+}
+
+static bool seize(struct lane *lane)
+{
+    struct pipeline *pipeline = lane->machine.pipeline;
+    lane->quiet_since = weir_now(&lane->machine.context);
+    atomic_store(&lane->rest, REST_NOT);
     atomic_store(&lane->wants_room, false);
     atomic_fetch_add(&pipeline->lanes_busy, 1);
     atomic_fetch_add_explicit(&pipeline->rooms_taken, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pipeline->forced, 1, memory_order_relaxed);
     return true;
+}
+
+bool room_seize(struct lane *lane, enum rest rest)
+{
+    struct pipeline *pipeline = lane->machine.pipeline;
+    const bool granted = atomic_exchange(&lane->granted, false);
+    const bool holds = oldest_turn(lane, false) != UINT64_MAX || oldest_turn(lane, true) != UINT64_MAX;
+    if (holds && (granted || pipeline_aborting(pipeline) || rests_long(lane)))
+        return seize(lane);
+    if (holds && !lane->outside)
+        atomic_store(&lane->wants_room, true); /* to look again when a sink or a call has become quiet */
+    atomic_store(&lane->rest, rest);           /* both before looking: the last that comes to rest sees all */
+    struct lane *oldest = all_rest(pipeline) ? oldest_lane(pipeline) : NULL;
+    if (oldest == lane)
+        return seize(lane);
+    if (oldest) {
+        atomic_store(&oldest->granted, true);
+        waiter_wake(&oldest->machine.waiter);
+    }
+    return false;
+}
+
+/* ---- Who waits for room ------------------------------------------------------------------------------------------ */
+
+static void wake_for_room(struct pipeline *pipeline, const struct lane *but)
+{
+    for (uint32_t i = 0; i < pipeline->lane_count; i++)
+        if (&pipeline->lanes[i] != but && atomic_load(&pipeline->lanes[i].wants_room))
+            waiter_wake(&pipeline->lanes[i].machine.waiter);
+    for (uint32_t i = 0; i < pipeline->source_count; i++)
+        if (atomic_load(&pipeline->sources[i].wants_room))
+            waiter_wake(&pipeline->sources[i].machine.waiter);
 }
 
 void room_came(struct pipeline *pipeline)
 {
-    for (uint32_t i = 0; i < pipeline->lane_count; i++)
-        if (atomic_load(&pipeline->lanes[i].wants_room))
-            waiter_wake(&pipeline->lanes[i].machine.waiter);
+    wake_for_room(pipeline, NULL);
 }
 
 void room_give(struct lane *lane)
@@ -175,7 +267,7 @@ void room_give(struct lane *lane)
     struct pipeline *pipeline = lane->machine.pipeline;
     atomic_store(&lane->takes_until, 0);
     atomic_fetch_sub(&pipeline->lanes_busy, 1);
-    room_came(pipeline);
+    wake_for_room(pipeline, lane);
 }
 
 bool room_alone(const struct lane *lane, const struct input *input, const struct turn *turn)

@@ -365,7 +365,8 @@ static enum step step_sink(struct machine *machine)
         return run_current(sink);
     if (sink->pending)
         return commit(sink);
-    atomic_store(&sink->holds, false);
+    if (atomic_exchange(&sink->holds, false))
+        room_came(machine->pipeline); /* nobody waits for this sink any more */
     return edge_done(sink->edge) ? finish(sink) : STEP_IDLE;
 }
 

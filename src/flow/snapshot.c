@@ -255,6 +255,7 @@ static void look_at_memory(struct pipeline *pipeline, struct pipeline_snapshot *
     snapshot->memory_used = read_counter(&batches->used) + read_counter(&state->used);
     snapshot->memory_peak = read_counter(&batches->peak) + read_counter(&state->peak);
     snapshot->memory_limit = pipeline->batch_share + state->limit;
+    snapshot->timed_steps = read_counter(&pipeline->timed_steps);
     snapshot->symbols = symbols_count(pipeline->symbols);
 }
 

@@ -13,6 +13,7 @@
 
 /* A batch should occupy a machine downstream for no longer than this: the grain of latency, and of a Ctrl-C. */
 enum { GRAIN_NS = 5 * 1000 * 1000, RECORD_BYTES = 64 };
+enum { LOOK_AGAIN_MS = 20 };            /* should nobody wake a source that waits for memory */
 enum { SLAB_LEAST = 4096 };             /* what the smallest block really occupies */
 enum { BYTES_MOST = 256 * 1024 - 256 }; /* with its header and padding a block fills a slab of the pool */
 /* A source that only waits for us need not be far ahead: so much for each lane, and as much again. What waits no longer
@@ -66,17 +67,22 @@ static int wait_for_credit(struct source *source, struct weir_context *context)
     for (;;) {
         if (source->limit_reached || weir_stopping(context))
             return -ECANCELED;
+        atomic_store(&source->wants_room, true); /* before looking, so that who gives some in between sees it */
         bool tight = memory_tight(source) || source_too_far_ahead(source, false);
+        atomic_store(&source->wants_room, tight);
         if (account_credit(&source->account) && edge_credit(source->edge) && !tight)
             break;
         if (!atomic_exchange_explicit(&source->waiting, true, memory_order_relaxed))
             open_gate(source->machine.pipeline);
-        int64_t until = tight ? weir_now(context) + CLOCK_MILLISECOND : INT64_MAX;
+        int64_t until = tight ? weir_now(context) + LOOK_AGAIN_MS * CLOCK_MILLISECOND : INT64_MAX;
         if (context == &source->machine.context)
             machine_park(&source->machine, until, true);
         else
-            context_park(context, until); /* a task: others of its loop go on */
+            source->machine.timed_out = !context_park(context, until); /* a task: others of its loop go on */
     }
+    if (source->machine.timed_out)
+        atomic_fetch_add_explicit(&source->machine.pipeline->timed_steps, 1, memory_order_relaxed);
+    source->machine.timed_out = false;
     atomic_store_explicit(&source->waiting, false, memory_order_relaxed);
     atomic_store_explicit(&source->idle, false, memory_order_relaxed);
     return 0;
@@ -147,6 +153,7 @@ void source_idle(struct weir_context *context)
     message->time = WATERMARK_IDLE;
     submit(source, turn);
     atomic_store_explicit(&source->idle, true, memory_order_relaxed);
+    room_came(source->machine.pipeline); /* who is ahead of it waits no longer */
 }
 
 static int out_of_memory(struct source *source)
@@ -543,6 +550,7 @@ enum step source_step(struct machine *machine)
     atomic_store(&source->ended, true);
     atomic_fetch_sub(&machine->pipeline->sources_left, 1);
     open_gate(machine->pipeline);
+    room_came(machine->pipeline);
     atomic_store_explicit(&source->waiting, false, memory_order_relaxed);
     if (error < 0 && error != -ECANCELED) {
         weir_fail(source->node.error, error, "%s: %s", source->node.plan->name, strerror(-error));

@@ -21,7 +21,7 @@ static int64_t read_counter(const _Atomic uint64_t *counter)
 void machine_park(struct machine *machine, int64_t deadline_ns, bool blocked)
 {
     int64_t before = blocked ? context_waited(&machine->context) : 0;
-    (void)context_park(&machine->context, deadline_ns);
+    machine->timed_out = !context_park(&machine->context, deadline_ns);
     if (blocked)
         atomic_fetch_add_explicit(&machine->blocked_ns, context_waited(&machine->context) - before,
                                   memory_order_relaxed);
