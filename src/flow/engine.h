@@ -22,7 +22,10 @@
 #include "flow/pipeline.h"
 #include "flow/receipt.h"
 
-enum { ROOM_SIZES = 33 };         /* of turns; room.c */
+enum { ROOM_SIZES = 33 }; /* of turns; room.c */
+/* Who waits for room is woken. Should that ever fail, it looks by itself after so long: a net, which tests see unused.
+ */
+enum { ROOM_LOOK_AGAIN_MS = 20 };
 enum { SOURCE_ROWS_MOST = 4096 }; /* in a batch, unless the plan says how many */
 enum { ENGINE_LANES_MAX = 64, ENGINE_NOTICES_MAX = 3, ENGINE_COUNTERS_MAX = 4096, ENGINE_COUNTER_BUCKETS = 1024 };
 

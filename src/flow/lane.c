@@ -495,7 +495,10 @@ static bool source_waits(struct lane *lane, const struct input *input)
     const struct pipeline *pipeline = lane->machine.pipeline;
     if (input->source == UINT32_MAX || input->halved || !source_too_far_ahead(&pipeline->sources[input->source], true))
         return false;
-    const int64_t until = weir_now(&lane->machine.context) + CLOCK_MILLISECOND;
+    atomic_store(&lane->wants_room, true); /* then again: a turn of the other that ends in between sees it */
+    if (!source_too_far_ahead(&pipeline->sources[input->source], true))
+        return false;
+    const int64_t until = weir_now(&lane->machine.context) + ROOM_LOOK_AGAIN_MS * CLOCK_MILLISECOND;
     if (lane->machine.deadline > until)
         lane->machine.deadline = until;
     return true;

@@ -30,9 +30,7 @@ enum {
     COLUMN_BYTES = 16,       /* and what each part may add to it */
     LINE_LEAST = 2,          /* bytes that a record takes in a block of text */
     ALLOWED_LEAST = 64,      /* rows: fewer would hardly take less memory */
-    /* Who waits is woken. Should that ever fail, so long passes until it looks by itself, and until a turn between two
-     * pieces goes on although others seem to move. Tests see to it that this is never what makes a run go on. */
-    LOOK_AGAIN_MS = 20,
+    /* Likewise a net: nothing has moved for so long, and a turn between two pieces goes on. */
     QUIET_MOST_MS = 1000,
     FORGET = 64, /* what was learned of a large turn is forgotten over about so many smaller ones */
 };
@@ -146,7 +144,7 @@ bool room_take(struct lane *lane, const struct input *input, const struct edge_n
         return true;
     }
     atomic_store(&lane->takes_until, 0);
-    lane->machine.deadline = weir_now(&lane->machine.context) + LOOK_AGAIN_MS * CLOCK_MILLISECOND;
+    lane->machine.deadline = weir_now(&lane->machine.context) + ROOM_LOOK_AGAIN_MS * CLOCK_MILLISECOND;
     return false;
 }
 

@@ -13,7 +13,6 @@
 
 /* A batch should occupy a machine downstream for no longer than this: the grain of latency, and of a Ctrl-C. */
 enum { GRAIN_NS = 5 * 1000 * 1000, RECORD_BYTES = 64 };
-enum { LOOK_AGAIN_MS = 20 };            /* should nobody wake a source that waits for memory */
 enum { SLAB_LEAST = 4096 };             /* what the smallest block really occupies */
 enum { BYTES_MOST = 256 * 1024 - 256 }; /* with its header and padding a block fills a slab of the pool */
 /* A source that only waits for us need not be far ahead: so much for each lane, and as much again. What waits no longer
@@ -74,7 +73,7 @@ static int wait_for_credit(struct source *source, struct weir_context *context)
             break;
         if (!atomic_exchange_explicit(&source->waiting, true, memory_order_relaxed))
             open_gate(source->machine.pipeline);
-        int64_t until = tight ? weir_now(context) + LOOK_AGAIN_MS * CLOCK_MILLISECOND : INT64_MAX;
+        int64_t until = tight ? weir_now(context) + ROOM_LOOK_AGAIN_MS * CLOCK_MILLISECOND : INT64_MAX;
         if (context == &source->machine.context)
             machine_park(&source->machine, until, true);
         else
