@@ -97,6 +97,13 @@ static bool calls_quiet(const struct pipeline *pipeline, const struct input *inp
     return true;
 }
 
+/* A source that is ahead in event time has nothing to do before the one that it waits for went on. */
+static bool has_work(const struct pipeline *pipeline, const struct input *input)
+{
+    return edge_look_next(input->edge).bytes &&
+           (input->source == UINT32_MAX || !source_too_far_ahead(&pipeline->sources[input->source], true));
+}
+
 /* Has nothing anything to do that would give memory back when it is done? Inputs are listed nearest the sinks first,
  * alike on every lane. At the same input, the lane whose turn is the oldest goes first: turns that are behind hold what
  * others made of the same batch. Its turn is the one between two pieces, if there is such a one: of several sources an
@@ -115,7 +122,7 @@ static bool quiet_behind(const struct pipeline *pipeline, const struct input *in
                 return false;
         }
         for (uint32_t j = 0; !halves && j < input->index; j++)
-            if (edge_look_next(inputs[j].edge).bytes)
+            if (has_work(pipeline, &inputs[j]))
                 return false;
         if (!halves && edge_look_next(inputs[input->index].edge).ticket < ticket)
             return false;

@@ -203,3 +203,37 @@ def test_many_windows_that_close_at_once(pipeline, tmp_path, lanes):
             starts.append(start)
     assert not expected
     assert starts == sorted(starts)
+
+
+def write_two(folder, count):
+    """Two files of one kind, one of which is years behind the other."""
+    for name, first, step in (("behind", 1600000000, 1), ("ahead", 1700000000, 10)):
+        with open(folder / f"{name}.csv", "w", encoding="utf-8") as out:
+            out.write("time,key,value\n")
+            out.writelines(f"{first + n * step},s{n % 500},{n % 97}\n" for n in range(count))
+
+
+TWO = """
+    sources:
+      a: {type: file, path: %s.csv, time: time, key: key, fields: {time: time, key: symbol, value: f64}}
+      b: {type: file, path: %s.csv, time: time, key: key, fields: {time: time, key: symbol, value: f64}}
+    stages: [%s]
+    sinks: {out: {type: "null"}}
+    run: {lanes: 1, memory: %s}
+"""
+
+
+@pytest.mark.parametrize("names", [("ahead", "behind"), ("behind", "ahead")])
+def test_what_waits_for_a_slower_source_does_not_keep_it_from_its_room(pipeline, tmp_path, names):
+    write_two(tmp_path, 150000)
+    wide = ", ".join(f"v{n}: value + {n}" for n in range(60))
+    report = pipeline(TWO % (*names, "{derive: {from: [a, b], %s}}, {aggregate: {field: value, every: 1h, "
+                             "compute: [mean]}}" % wide, SMALLEST))
+    assert report["records_in"] == 300000
+
+
+def test_one_source_after_the_other_where_the_first_waits_for_the_second(weir, tmp_path):
+    write_two(tmp_path, 150000)
+    (tmp_path / "p.yaml").write_text(TWO % ("ahead", "behind", "{join: {from: [a, b], tolerance: 1s}}", SMALLEST))
+    both = weir("compare", "p.yaml", "--json", status=0).json()
+    assert both["sequential"]["records"] == both["concurrent"]["records"] == 300000
