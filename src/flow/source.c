@@ -528,13 +528,17 @@ static int source_task(struct weir_context *context, void *argument)
     return error;
 }
 
-/* In a sequential run sources come one after the other. */
+/* In a sequential run sources come one after the other; unless the one before waits for this one. */
 static void wait_for_others(struct source *source)
 {
     struct pipeline *pipeline = source->machine.pipeline;
-    for (uint32_t i = 0; i < source->index && pipeline->options.sequential; i++)
-        while (!atomic_load(&pipeline->sources[i].ended) && !weir_stopping(&source->machine.context))
-            context_park(&source->machine.context, INT64_MAX);
+    struct weir_context *context = &source->machine.context;
+    for (uint32_t i = 0; i < source->index && pipeline->options.sequential; i++) {
+        const struct source *before = &pipeline->sources[i];
+        while (!atomic_load(&before->ended) && !weir_stopping(context) &&
+               !(atomic_load(&before->waiting) && source_too_far_ahead(before, false)))
+            context_park(context, before->meets ? weir_now(context) + CLOCK_MILLISECOND : INT64_MAX);
+    }
 }
 
 enum step source_step(struct machine *machine)
