@@ -334,11 +334,11 @@ static void test_shapes(void **state)
                   "    field: value\n"
                   "    ^~~~~\n"
                   "indent the options further than \"rolling\", or write rolling: {field: …}\n");
-    check_mistake(SOURCE "stages:\n  - rolling: {field: value, compute: mean}\n" SINK,
-                  "t:3:5: rolling needs the option \"window\"\n"
-                  "  - rolling: {field: value, compute: mean}\n"
-                  "    ^~~~~~~\n"
-                  "window: how many records of a key are looked at (10), or how much event time (30s)\n");
+    check_mistake(SOURCE "stages:\n  - filter: {name: x}\n" SINK,
+                  "t:3:5: filter needs the option \"when\"\n"
+                  "  - filter: {name: x}\n"
+                  "    ^~~~~~\n"
+                  "when: records for which this is true are kept; where it is null they are not\n");
     check_mistake("sources:\n  generate: {rate: 5/s}\n" SINK, "t:2:3: the source \"generate\" has no type\n"
                                                               "  generate: {rate: 5/s}\n"
                                                               "  ^~~~~~~~\n"
