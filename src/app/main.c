@@ -6,7 +6,6 @@
 
 #include "app/app.h"
 #include "base/buffer.h"
-#include "base/memory.h"
 #include "conf/conf.h"
 
 static const struct app_command table[] = {
@@ -100,6 +99,5 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     hold_standard_descriptors();
-    memory_one_heap();
     return finish(run(argc, argv));
 }

@@ -21,8 +21,9 @@ char *memory_string(const char *text); /* a copy */
 char *memory_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void memory_free(void *pointer); /* NULL is allowed */
 
-/* All threads take from one heap, so that what one gave back another can have: else each keeps the most that it ever
- * had. Nothing here is called for each record, so they do not wait for each other. Before threads are started. */
+/* All threads that begin from now on take from one heap, so that what one gave back another can have: else each keeps
+ * the most that it ever had. They may then wait for each other: with batches of one record that takes up to twice as
+ * long. */
 void memory_one_heap(void);
 
 /* Makes the nth allocation from now fail (1: the next), once or from then on; 0 switches it off. Returns how many

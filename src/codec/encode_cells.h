@@ -38,12 +38,16 @@ void cell_table_close(struct cell_table *table);
 uint32_t cell_table_fill(struct cell_table *table, uint32_t first);
 
 /* When the first `count` rows have become what `out` has behind `begin`: room for the others, if they are as long. Else
- * a buffer that doubles copies what it has, time and again. */
+ * a buffer that doubles copies what it has, time and again. The first may be much longer than the others: so it is no
+ * more than EXPECTED_MOST. */
+enum { EXPECTED_MOST = 2 << 20 };
 static inline void cell_table_expect(const struct cell_table *table, uint32_t count, size_t begin,
                                      struct weir_buffer *out)
 {
-    if (table->first == 0 && count < table->batch->count)
-        (void)buffer_reserve(out, (out->size - begin) / count * (table->batch->count - count));
+    if (table->first > 0 || count >= table->batch->count)
+        return;
+    size_t expected = (out->size - begin) / count * (table->batch->count - count);
+    (void)buffer_reserve(out, expected < EXPECTED_MOST ? expected : EXPECTED_MOST);
 }
 
 static inline uint32_t cell_table_row(const struct cell_table *table, uint32_t i)

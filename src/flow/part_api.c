@@ -218,6 +218,8 @@ void *weir_scratch(struct weir_env *env, uint32_t which, size_t bytes)
     memory_free(scratch->data);
     scratch->size = bytes > 2 * scratch->size ? bytes : 2 * scratch->size;
     scratch->data = memory_aligned(64, scratch->size ? scratch->size : 1);
+    if (!scratch->data)
+        scratch->size = 0; /* not twice as much the next time */
     return scratch->data;
 }
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 enum {
+    ONE_HEAP_LEAST = 256, /* parts on all lanes together from which on heaps of their own keep too much */
     MIB = 1024 * 1024,
     BATCH_SHARE_LEAST = 8 * MIB, /* of the memory budget, for batches; the rest is for keyed state and symbols */
     BATCH_SHARE_MOST = 256 * MIB,
@@ -400,6 +401,8 @@ int pipeline_open(const struct plan *plan, const struct pipeline_options *option
     int woken = pipeline->cancel_fd < 0 ? -errno : 0;
     count_kinds(pipeline);
     pipeline->lane_count = choose_lanes(pipeline);
+    if ((uint64_t)plan->count * pipeline->lane_count >= ONE_HEAP_LEAST)
+        memory_one_heap();
     share_memory(pipeline);
     pipeline->branches = graph_branches(pipeline);
     prepare_event_time(pipeline);

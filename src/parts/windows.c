@@ -513,23 +513,25 @@ static int add_to_windows(struct windows *windows, struct weir_env *env, struct 
     int verdict = WINDOWS_LATE;
     if (is_past(windows, newest_end, record->watermark))
         return WINDOWS_LATE;
-    int room = windows->shares ? share_values(windows, env, state, newest, record) : WINDOWS_TAKEN;
+    int room = windows->shares ? share_values(windows, env, state, newest, record) : WINDOWS_TAKEN, here = 0;
     for (int64_t number = newest; room == WINDOWS_TAKEN; number--) {
         int64_t end = number * options->every + options->offset + options->window;
         if (end <= record->time || is_past(windows, end, record->watermark))
             break;
-        int here = add_to_window(windows, env, state, number, record, &shared);
+        here = add_to_window(windows, env, state, number, record, &shared);
         if (here < 0)
-            return here;
+            break;
         taken += here == WINDOWS_TAKEN;
         missing += here != WINDOWS_TAKEN;
         verdict = here == WINDOWS_TAKEN || verdict == WINDOWS_LATE ? here : verdict;
     }
-    if (shared)
+    if (shared && here >= 0)
         window_slices_add(&state->slices, options->fields, windows_slice(windows, newest, record->time),
                           record->values);
     if (!state->open)
         window_slices_free(&state->slices, env, options->fields);
+    if (here < 0)
+        return here;
     if (taken)
         windows->missing += missing;
     return taken ? WINDOWS_TAKEN : room != WINDOWS_TAKEN ? room : verdict;
