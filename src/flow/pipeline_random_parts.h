@@ -326,7 +326,8 @@ static void sort_held(struct work *work, int64_t time_ns)
         work->held[i] = work->held[ready];
         work->held[ready++] = mine;
     }
-    qsort(work->held, ready, sizeof *work->held, compare_held);
+    if (ready)
+        qsort(work->held, ready, sizeof *work->held, compare_held);
     work->held_from = 0;
     work->held_until = ready;
 }

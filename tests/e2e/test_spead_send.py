@@ -72,7 +72,8 @@ def test_one_number_in_each_heap_is_verified():
     """They go in the item's pointer. The receiver ends with the first stop item."""
     received = check(transfer(WEIR_RECV, WEIR_SEND, f"127.0.0.1:{free_port()}", ["--heap-size", "4"], ["--quiet"],
                               STOPS))
-    assert received.startswith("Received 20 heaps in ") and ", 20 verified\n" in received
+    # So small that all may come at the same moment: then there is no rate.
+    assert received.startswith("Received 20 heaps") and ", 20 verified\n" in received
 
 
 @pytest.mark.parametrize("address, options", [("127.0.0.1", ["--first", "1000", "--step", "7"]),
