@@ -50,17 +50,10 @@ enum {
     POINT_MOST = 14
 }; /* exponents of the first digit that are not written, with a digit to spare */
 
-/* Where each of 16 bytes behind the first digit comes from when the point is before the digit of this number. */
-#define BEFORE(point, i) ((i) < (point) ? (i) : (i) == (point) ? 0x80 : (i)-1)
-#define SHUFFLE(point)                                                                                                 \
-    {                                                                                                                  \
-        BEFORE(point, 0), BEFORE(point, 1), BEFORE(point, 2), BEFORE(point, 3), BEFORE(point, 4), BEFORE(point, 5),    \
-            BEFORE(point, 6), BEFORE(point, 7), BEFORE(point, 8), BEFORE(point, 9), BEFORE(point, 10),                 \
-            BEFORE(point, 11), BEFORE(point, 12), BEFORE(point, 13), BEFORE(point, 14), BEFORE(point, 15)              \
-    }
 static const uint8_t shuffles[17][16] __attribute__((aligned(16))) = {
-    SHUFFLE(0), SHUFFLE(1),  SHUFFLE(2),  SHUFFLE(3),  SHUFFLE(4),  SHUFFLE(5),  SHUFFLE(6),  SHUFFLE(7),  SHUFFLE(8),
-    SHUFFLE(9), SHUFFLE(10), SHUFFLE(11), SHUFFLE(12), SHUFFLE(13), SHUFFLE(14), SHUFFLE(15), SHUFFLE(16),
+    SHOW_SHUFFLE(0),  SHOW_SHUFFLE(1),  SHOW_SHUFFLE(2),  SHOW_SHUFFLE(3),  SHOW_SHUFFLE(4),  SHOW_SHUFFLE(5),
+    SHOW_SHUFFLE(6),  SHOW_SHUFFLE(7),  SHOW_SHUFFLE(8),  SHOW_SHUFFLE(9),  SHOW_SHUFFLE(10), SHOW_SHUFFLE(11),
+    SHOW_SHUFFLE(12), SHOW_SHUFFLE(13), SHOW_SHUFFLE(14), SHOW_SHUFFLE(15), SHOW_SHUFFLE(16),
 };
 
 /* A decimal of 17 digits, the first of which stands for 10^exponent. */

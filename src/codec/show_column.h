@@ -37,4 +37,14 @@ static inline const struct show_kernels *show_choose(void)
     return show_wide_works() ? &show_wide : &show_plain;
 }
 
+/* Where each of 16 bytes behind the first digit comes from when the point is before the digit of this number. */
+#define SHOW_BEFORE(point, i) ((i) < (point) ? (i) : (i) == (point) ? 0x80 : (i)-1)
+#define SHOW_SHUFFLE(point)                                                                                            \
+    {                                                                                                                  \
+        SHOW_BEFORE(point, 0), SHOW_BEFORE(point, 1), SHOW_BEFORE(point, 2), SHOW_BEFORE(point, 3),                    \
+            SHOW_BEFORE(point, 4), SHOW_BEFORE(point, 5), SHOW_BEFORE(point, 6), SHOW_BEFORE(point, 7),                \
+            SHOW_BEFORE(point, 8), SHOW_BEFORE(point, 9), SHOW_BEFORE(point, 10), SHOW_BEFORE(point, 11),              \
+            SHOW_BEFORE(point, 12), SHOW_BEFORE(point, 13), SHOW_BEFORE(point, 14), SHOW_BEFORE(point, 15)             \
+    }
+
 #endif

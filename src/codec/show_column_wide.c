@@ -195,20 +195,13 @@ struct layout {
     uint32_t point;      /* one more if there are more digits than those */
     uint32_t unused;
 };
-#define BEFORE(point, i) ((i) < (point) ? (i) : (i) == (point) ? 0x80 : (i)-1)
-#define SHUFFLE(point)                                                                                                 \
-    {                                                                                                                  \
-        BEFORE(point, 0), BEFORE(point, 1), BEFORE(point, 2), BEFORE(point, 3), BEFORE(point, 4), BEFORE(point, 5),    \
-            BEFORE(point, 6), BEFORE(point, 7), BEFORE(point, 8), BEFORE(point, 9), BEFORE(point, 10),                 \
-            BEFORE(point, 11), BEFORE(point, 12), BEFORE(point, 13), BEFORE(point, 14), BEFORE(point, 15)              \
-    }
 #define SMALL(exponent)                                                                                                \
     {                                                                                                                  \
-        SHUFFLE(16), 1 - (exponent), 0, 0, 0                                                                           \
+        SHOW_SHUFFLE(16), 1 - (exponent), 0, 0, 0                                                                      \
     }
 #define USUAL(exponent)                                                                                                \
     {                                                                                                                  \
-        SHUFFLE(exponent), 0, (exponent) + 1, 1, 0                                                                     \
+        SHOW_SHUFFLE(exponent), 0, (exponent) + 1, 1, 0                                                                \
     }
 static const struct layout layouts[EXPONENT_MOST - EXPONENT_LEAST + 1] __attribute__((aligned(32))) = {
     SMALL(-4), SMALL(-3), SMALL(-2), SMALL(-1), USUAL(0),  USUAL(1),  USUAL(2),  USUAL(3),  USUAL(4), USUAL(5),
